@@ -1,0 +1,50 @@
+"""One packed module: the two calls everything else is built on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import mlx.core as mx
+
+from .config import Scheme, parse
+from .formats import module_for
+from .packed import AffineWeights, PackedWeights
+
+
+def decode(scheme: Scheme, tensors: Mapping[str, mx.array]) -> PackedWeights:
+    """Codes, zero points, scales and groups of one module; errors as :func:`dequantize`."""
+    return module_for(scheme).decode(scheme, tensors)
+
+
+def dequantize(
+    quantization_config: Mapping[str, Any], tensors: Mapping[str, mx.array], *, dtype: mx.Dtype | None = None
+) -> mx.array:
+    """The dense weight [out, in] of one packed module, bit for bit what the format means.
+
+    Args:
+        quantization_config: the mapping found in the checkpoint, in any producer's spelling.
+        tensors: the module's tensors by local name (``qweight``, ``qzeros``, ``scales``, ``g_idx``; ``bias`` is
+            allowed and not part of the weight).
+        dtype: dtype of the result; None keeps the dtype of the scales. Either way the exact product
+            ``s * (q - z)`` is rounded once, to nearest even.
+
+    Raises:
+        UnsupportedFormat: the method, layout, width or dtype is not decoded.
+        MalformedCheckpoint: shapes, dtypes, group index or scales contradict the format.
+    """
+    return decode(parse(quantization_config), tensors).dense(dtype)
+
+
+def to_affine(
+    quantization_config: Mapping[str, Any],
+    tensors: Mapping[str, mx.array],
+    *,
+    params_dtype: mx.Dtype | None = None,
+) -> AffineWeights:
+    """The module in MLX's packed affine form, codes and scales unchanged.
+
+    Args and errors as :func:`dequantize`, plus UnsupportedFormat ``unsupported-affine`` where the groups have no
+    affine form. ``params_dtype`` is the dtype of scales and biases; see :meth:`PackedWeights.affine` for its bounds.
+    """
+    return decode(parse(quantization_config), tensors).affine(params_dtype)

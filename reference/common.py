@@ -1,0 +1,70 @@
+"""What both formats share: the unpacked form, its dense value, and the refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+class Refused(ValueError):
+    """The input is not something the formulas define."""
+
+
+@dataclass
+class Unpacked:
+    """Codes ``q`` int32 [out, in], zero points ``z`` int32 [groups, out], scales ``s`` [groups, out] in the dtype of
+    the file, and the group ``g`` int64 [in] of every input channel."""
+
+    q: torch.Tensor
+    z: torch.Tensor
+    s: torch.Tensor
+    g: torch.Tensor
+
+    def dense(self, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """``W[o, i] = RN(s[g[i], o] * (q[o, i] - z[g[i], o]))`` [out, in], one rounding, in ``dtype`` or that of s.
+
+        The product is formed in float64, where it is exact for every scale of at most 24 bits, then rounded. float64
+        to float16 or bfloat16 goes through ``_round`` because torch converts by way of float32, which rounds twice.
+        """
+        scales = self.s.T[:, self.g].to(torch.float64)
+        difference = (self.q - self.z.T[:, self.g]).to(torch.float64)
+        return _round(scales * difference, dtype or self.s.dtype)
+
+
+def _round(exact: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    if dtype in (torch.float64, torch.float32):
+        return exact.to(dtype)
+    single = exact.to(torch.float32)
+    # Round to odd on the way: where float32 lost something and ended even, take the neighbour towards the lost part.
+    lost = single.to(torch.float64) != exact
+    bits = single.view(torch.int32)
+    outwards = exact.abs() > single.to(torch.float64).abs()
+    odd = torch.where(outwards, bits + 1, bits - 1)
+    moved = torch.where(lost & (bits % 2 == 0) & single.isfinite(), odd, bits)
+    return moved.view(torch.float32).to(dtype)
+
+
+def nibble(words: torch.Tensor, index: int) -> torch.Tensor:
+    """Field ``index`` (0 lowest) of int32 words, as int32 0..15; int64 keeps the shift clear of the sign bit."""
+    return ((words.to(torch.int64) & 0xFFFFFFFF) >> (4 * index)).to(torch.int32) & 15
+
+
+def word(nibbles: list[torch.Tensor]) -> torch.Tensor:
+    """int32 words of eight int tensors, ``nibbles[0]`` lowest."""
+    total = torch.zeros_like(nibbles[0], dtype=torch.int64)
+    for index, value in enumerate(nibbles):
+        total |= (value.to(torch.int64) & 15) << (4 * index)
+    return torch.where(total >= 2**31, total - 2**32, total).to(torch.int32)
+
+
+def check_shape(name: str, tensor: torch.Tensor, expected: tuple[int, ...]) -> None:
+    if tuple(tensor.shape) != expected:
+        raise Refused(f"{name} has shape {tuple(tensor.shape)}, expected {expected}")
+
+
+def check_scales(scales: torch.Tensor) -> None:
+    if scales.dtype not in (torch.float16, torch.bfloat16, torch.float32):
+        raise Refused(f"scales have dtype {scales.dtype}")
+    if not torch.isfinite(scales).all():
+        raise Refused("scales are not all finite")

@@ -1,0 +1,88 @@
+"""The reference as a conformance subject: choice of format, and whole checkpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from . import awq, gptq
+from .common import Refused, Unpacked
+
+FORMATS = {"awq": awq, "gptq": gptq}
+
+
+def _format(config: Mapping[str, Any]) -> ModuleType:
+    name = str(config.get("quant_method") or config.get("method") or "").lower()
+    if not name and ("zero_point" in config or "w_bit" in config):
+        name = "awq"
+    if not name and "desc_act" in config:
+        name = "gptq"
+    if name not in FORMATS:
+        raise Refused(f"quant_method {name!r}")
+    return FORMATS[name]
+
+
+def unpack(quantization_config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Unpacked:
+    """Codes, zero points, scales and groups of one module."""
+    return _format(quantization_config).unpack(quantization_config, tensors)
+
+
+def dequantize(
+    quantization_config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], *, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """The dense weight [out, in] of one module."""
+    return unpack(quantization_config, tensors).dense(dtype)
+
+
+def pack(
+    quantization_config: Mapping[str, Any], q: torch.Tensor, z: torch.Tensor, s: torch.Tensor, g: torch.Tensor | None
+) -> dict[str, torch.Tensor]:
+    """The packed tensors of one module, as its producer would store them."""
+    return _format(quantization_config).pack(q, z, s, g)
+
+
+def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
+    """Every weight of a checkpoint by its Hugging Face name, packed modules decoded to ``<module>.weight``.
+
+    An all-zero bias of a packed module is left out: AutoGPTQ stores one for layers that have none.
+    """
+    folder = Path(checkpoint_dir)
+    config = json.loads((folder / "config.json").read_text())
+    quantization_config = config["quantization_config"]
+    stored: dict[str, torch.Tensor] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as shard:
+            for name in shard.keys():
+                stored[name] = shard.get_tensor(name)
+    weights = {}
+    modules = {name.removesuffix(".qweight") for name in stored if name.endswith(".qweight")}
+    for name, tensor in stored.items():
+        module, _, leaf = name.rpartition(".")
+        if module not in modules or (leaf == "bias" and bool(tensor.any())):
+            weights[name] = tensor
+    for module in modules:
+        leaves = ("qweight", "qzeros", "scales", "g_idx")
+        tensors = {leaf: stored[f"{module}.{leaf}"] for leaf in leaves if f"{module}.{leaf}" in stored}
+        weights[f"{module}.weight"] = dequantize(quantization_config, tensors)
+    return weights
+
+
+class _Subject:
+    name = "reference"
+    framework = "torch"
+    refusals = (Refused,)
+
+    def info(self) -> dict[str, Any]:
+        return {"version": torch.__version__, "formats": sorted(FORMATS), "backend": "cpu"}
+
+    dequantize = staticmethod(dequantize)
+    load = staticmethod(load)
+
+
+SUBJECT = _Subject()
