@@ -1,0 +1,84 @@
+"""Where upstream readers or labels disagree, the answer this suite holds everybody to (reasons: docs/policies.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array
+from .data import Vector
+
+ALL_ONES = 15
+SHIFTS = 4 * np.arange(8, dtype=np.uint32)
+
+
+def fields(words: np.ndarray, axis: int) -> np.ndarray:
+    """Nibbles of int32 words, lowest first, laid out along ``axis``."""
+    spread = (np.expand_dims(words.view(np.uint32), axis + 1) >> (SHIFTS[:, None] if axis == 0 else SHIFTS)) & 15
+    shape = list(words.shape)
+    shape[axis] *= 8
+    return spread.reshape(shape)
+
+
+def words(values: np.ndarray) -> np.ndarray:
+    """int32 [groups, out // 8] of fields [groups, out]."""
+    packed = (values.reshape(len(values), -1, 8).astype(np.uint32) << SHIFTS).sum(axis=2, dtype=np.uint32)
+    return packed.view(np.int32)
+
+
+def disputed(vector: Vector) -> bool:
+    """Whether AutoGPTQ's two readers part: a stored zero point of all ones is 16 to one and 0 to the other."""
+    return "stored-zero-all-ones" in vector.flags
+
+
+def expected(vector: Vector) -> Array:
+    """Upstream's answer with a zero point of 0 wherever the stored field is all ones.
+
+    ``qlinear_cuda_old`` gives exactly that. Where only ``qlinear_cuda`` can read the file (act-order), its weights are
+    kept except in the disputed places, which are ``RN(s * q)``.
+    """
+    if "cuda_old" in vector.expected:
+        return vector.expected["cuda_old"]
+    upstream, tensors = vector.expected["cuda"], vector.tensors
+    group = tensors["g_idx"].bits
+    stored = fields(tensors["qzeros"].bits, axis=1)[group].T
+    codes = fields(tensors["qweight"].bits, axis=0).T
+    if upstream.dtype != "float16":
+        raise ValueError("the rounding below is numpy's, which has no bfloat16")
+    with np.errstate(over="ignore"):
+        product = (tensors["scales"].float64()[group].T * codes).astype(np.float16)
+    return Array("float16", np.where(stored == ALL_ONES, product.view(np.uint16), upstream.bits))
+
+
+def metamorphic_pairs() -> Iterator[tuple[str, dict[str, Any], dict[str, Array], dict[str, Any], dict[str, Array]]]:
+    """(id, config, tensors, plain config, plain tensors): two ways to store one module, which must decode alike."""
+    rng = np.random.default_rng(20261123)
+    groups, out, rows = 4, 64, 16
+    qweight = Array.of(rng.integers(-(2**31), 2**31, (rows, out), dtype=np.int32))
+    scales = Array.of((rng.integers(1, 1 << 11, (groups, out)) * 2.0**-14).astype(np.float16))
+    base = {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": False}
+
+    def tensors(qzeros: np.ndarray | None) -> dict[str, Array]:
+        rest = {} if qzeros is None else {"qzeros": Array.of(qzeros)}
+        return {"qweight": qweight, "scales": scales, **rest}
+
+    zeros = rng.integers(0, 16, (groups, out), dtype=np.uint32)
+    zeros[0, :8] = [8, 0, 5, 7, 0, 0, 3, 9]
+    per_field = tensors(words((zeros - 1) % 16))
+    borrowed = (words(zeros).view(np.uint32) - np.uint32(0x11111111)).view(np.int32)
+    for version in ("0.9.0", "1.4.2", "7.7.0"):
+        meta = {"meta": {"quantizer": [f"gptqmodel:{version}"]}, "checkpoint_format": "gptq"}
+        yield f"gptqmodel-{version}-borrow", base | meta | {"sym": False}, tensors(borrowed), base | {"sym": False}, per_field
+
+    symmetric = base | {"sym": True}
+    sevens, eights = np.full((2, groups, out // 8), 0x11111111, np.int64) * np.array([7, 8])[:, None, None]
+    plain = tensors(sevens.astype(np.uint32).view(np.int32))
+    lying = tensors(eights.astype(np.uint32).view(np.int32))
+    yield "v1-label-stores-eights", symmetric | {"checkpoint_format": "gptq"}, lying, symmetric, plain
+    yield "v2-label-stores-sevens", symmetric | {"checkpoint_format": "gptq_v2"}, plain, symmetric, plain
+    yield "symmetric-without-qzeros", symmetric, tensors(None), symmetric, plain
+    sequential = Array.of(np.arange(rows * 8, dtype=np.int32) // 32)
+    yield "g_idx-in-order", symmetric, plain | {"g_idx": sequential}, symmetric, plain
+    yield "desc_act-without-g_idx", symmetric | {"desc_act": True}, plain, symmetric, plain
