@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from safetensors import deserialize, serialize
+from safetensors import deserialize
 
 # numpy has no bfloat16; its bits travel as uint16.
 _BITS_OF = {
@@ -18,9 +18,15 @@ _BITS_OF = {
     "uint8": np.uint8,
     "uint32": np.uint32,
 }
-_SAFETENSORS = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "I32": "int32", "I64": "int64", "U8": "uint8",
-                "U32": "uint32"}
-_SAFETENSORS_NAME = {name: code for code, name in _SAFETENSORS.items()}
+_SAFETENSORS = {
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F32": "float32",
+    "I32": "int32",
+    "I64": "int64",
+    "U8": "uint8",
+    "U32": "uint32",
+}
 FLOATS = ("float16", "bfloat16", "float32")
 
 
@@ -108,11 +114,3 @@ def read_safetensors(data: bytes) -> dict[str, Array]:
         dtype = _SAFETENSORS[entry["dtype"]]
         tensors[name] = Array(dtype, np.frombuffer(entry["data"], dtype=_BITS_OF[dtype]).reshape(entry["shape"]))
     return tensors
-
-
-def write_safetensors(tensors: dict[str, Array]) -> bytes:
-    entries = {
-        name: {"dtype": array.dtype, "shape": list(array.shape), "data": np.ascontiguousarray(array.bits).tobytes()}
-        for name, array in tensors.items()
-    }
-    return bytes(serialize(entries, {"format": "pt"}))

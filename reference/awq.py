@@ -27,6 +27,8 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Un
     for name in ("qweight", "qzeros", "scales"):
         if name not in tensors:
             raise Refused(f"{name} is missing")
+    if "g_idx" in tensors:
+        raise Refused("AWQ has no group index")
     for name in ("qweight", "qzeros"):
         if tensors[name].dtype != torch.int32:
             raise Refused(f"{name} is not int32")

@@ -30,6 +30,9 @@ def _format(config: Mapping[str, Any]) -> ModuleType:
 
 def unpack(quantization_config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Unpacked:
     """Codes, zero points, scales and groups of one module."""
+    for spellings in (("bits", "w_bit", "wbits"), ("group_size", "q_group_size"), ("format", "checkpoint_format")):
+        if len({str(quantization_config[key]) for key in spellings if key in quantization_config}) > 1:
+            raise Refused(f"{' and '.join(spellings)} disagree")
     return _format(quantization_config).unpack(quantization_config, tensors)
 
 

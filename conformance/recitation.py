@@ -1,0 +1,152 @@
+"""The generation smoke test: a decoded tiny model must still know its text by heart.
+
+Weights are widened to float32 (exactly) on both sides, so that what is compared is the weights and not two frameworks'
+half-precision activations.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, to_framework
+from .data import TinyCheckpoint, checkpoint, recital
+from .faults import Fault
+from .subjects import decode, load_weights
+
+PROMPT_TOKENS = 24
+NEW_TOKENS = 96
+WINDOW = 256
+PERPLEXITY_BOUND = 0.01
+# Two float32 implementations of the same sums differ by about 1e-5 in these logits; a smaller lead decides nothing.
+TIE = 1e-3
+
+
+@dataclass(frozen=True)
+class Run:
+    """Greedy continuation of the text's first tokens, and perplexity over the whole text."""
+
+    tokens: list[int]
+    perplexity: float
+
+
+def dense_weights(subject: Any, oracle: Any, found: TinyCheckpoint, fault: Fault | None = None) -> dict[str, Array]:
+    """All weights as the subject decodes them; module by module where it cannot load a checkpoint, or must err."""
+    if fault is None and hasattr(subject, "load"):
+        return load_weights(subject, found.folder)
+    expected = load_weights(oracle, found.folder)
+    weights = {name: array for name, array in found.tensors.items() if name in expected}
+    for name, tensors in found.modules.items():
+        rewritten = fault.rewrite(tensors) if fault and fault.rewrite else tensors
+        value = decode(subject, found.quantization_config, rewritten)
+        if not isinstance(value, Array):
+            raise value.error
+        weights[f"{name}.weight"] = value
+    if fault and fault.forgets:
+        for name in weights:
+            if name.endswith(fault.forgets):
+                weights[name] = Array(weights[name].dtype, np.zeros_like(weights[name].bits))
+    return weights
+
+
+def windows() -> list[list[int]]:
+    ids = recital()[1]
+    return [ids[start : start + WINDOW + 1] for start in range(0, len(ids) - WINDOW, WINDOW)]
+
+
+def perplexity(log_probabilities: list[np.ndarray]) -> float:
+    """exp of the mean negative log-probability of the tokens read; infinite when that overflows."""
+    mean = -float(np.mean(np.concatenate(log_probabilities)))
+    return math.exp(mean) if mean < 700 else math.inf
+
+
+def run_mlx(found: TinyCheckpoint, weights: dict[str, Array]) -> Run:
+    """Load the weights in mlx-lm, continue greedily, and read the text."""
+    import mlx.core as mx
+    from mlx_lm.generate import generate_step
+    from mlx_lm.utils import load_model
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        config = {key: value for key, value in found.config.items() if key != "quantization_config"}
+        (folder / "config.json").write_text(json.dumps(config | {"torch_dtype": "float32"}))
+        widened = {name: to_framework(array.widened(), "mlx") for name, array in weights.items()}
+        mx.save_safetensors(str(folder / "model.safetensors"), widened)
+        for file in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(found.folder / file, folder)
+        model, _ = load_model(folder, lazy=False)
+    prompt = mx.array(recital()[1][:PROMPT_TOKENS])
+    tokens = [int(token) for token, _ in generate_step(prompt, model, max_tokens=NEW_TOKENS)]
+    scores = []
+    for window in windows():
+        logits = model(mx.array([window[:-1]]))[0].astype(mx.float32)
+        logs = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+        scores.append(np.array(mx.take_along_axis(logs, mx.array(window[1:])[:, None], axis=-1)[:, 0]))
+    return Run(tokens, perplexity(scores))
+
+
+@cache
+def oracle_model(oracle: Any, name: str) -> Any:
+    """transformers' own model with the oracle's weights, in float32."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.set_num_threads(1)  # a tiny model on a busy machine spends its time waiting for a second thread
+    found = checkpoint(name)
+    config = AutoConfig.from_pretrained(found.folder)
+    del config.quantization_config
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    state = {
+        key: to_framework(array.widened(), "torch") for key, array in load_weights(oracle, found.folder).items()
+    }
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    allowed = {"lm_head.weight"} if found.config["tie_word_embeddings"] else set()
+    if set(missing) - allowed or unexpected:
+        raise RuntimeError(f"{name}: missing {missing}, unexpected {unexpected}")
+    model.tie_weights()
+    return model
+
+
+@cache
+def run_transformers(oracle: Any, name: str) -> Run:
+    """The run everybody is held to."""
+    import torch
+
+    model = oracle_model(oracle, name)
+    prompt = torch.tensor([recital()[1][:PROMPT_TOKENS]])
+    with torch.no_grad():
+        output = model.generate(prompt, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False)
+        scores = []
+        for window in windows():
+            logs = model(torch.tensor([window[:-1]])).logits[0].log_softmax(-1)
+            scores.append(logs.gather(-1, torch.tensor(window[1:])[:, None])[:, 0].numpy())
+    return Run(output[0, PROMPT_TOKENS:].tolist(), perplexity(scores))
+
+
+def complaint(oracle: Any, name: str, got: Run) -> str:
+    """Why a run is not as good as the transformers run on the oracle's weights; empty when it is."""
+    expected = run_transformers(oracle, name)
+    off = abs(got.perplexity / expected.perplexity - 1)
+    if not off <= PERPLEXITY_BOUND:
+        return f"perplexity {got.perplexity:.4g}, expected {expected.perplexity:.6g} within {PERPLEXITY_BOUND:.0%}"
+    pairs = zip(got.tokens, expected.tokens, strict=True)
+    first = next((place for place, (a, b) in enumerate(pairs) if a != b), None)
+    if first is None or _is_tie(oracle, name, expected.tokens[:first], got.tokens[first]):
+        return ""
+    return f"the text departs at token {first}"
+
+
+def _is_tie(oracle: Any, name: str, shared: list[int], other: int) -> bool:
+    import torch
+
+    with torch.no_grad():
+        logits = oracle_model(oracle, name)(torch.tensor([recital()[1][:PROMPT_TOKENS] + shared])).logits[0, -1]
+    return float(logits.max() - logits[other]) < TIE

@@ -1,0 +1,101 @@
+"""Inputs that no decoder may accept: each is a sound module with one thing wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """``code`` is the stable code our own errors carry; a foreign subject need only use its declared types."""
+
+    id: str
+    config: dict[str, Any]
+    tensors: dict[str, Array]
+    code: str
+
+
+GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": True, "sym": False}
+AWQ = {"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm", "zero_point": True}
+FOREIGN_METHODS = (
+    "aqlm",
+    "bitsandbytes",
+    "compressed-tensors",
+    "eetq",
+    "fp8",
+    "fp_quant",
+    "hqq",
+    "quip_sharp",
+    "spqr",
+    "vptq",
+    "a-method-never-heard-of",
+)
+
+
+def _sound() -> tuple[dict[str, Array], dict[str, Array]]:
+    rng = np.random.default_rng(7)
+    draw = lambda *shape: Array.of(rng.integers(-(2**31), 2**31, shape, dtype=np.int32))  # noqa: E731
+    scales = Array.of((rng.random((4, 64)) * 0.01).astype(np.float16))
+    gptq = {"qweight": draw(16, 64), "qzeros": draw(4, 8), "scales": scales}
+    gptq["g_idx"] = Array.of(rng.permutation(np.arange(128, dtype=np.int32) // 32))
+    return gptq, {"qweight": draw(128, 8), "qzeros": draw(4, 8), "scales": scales}
+
+
+def _with(array: Array, place: tuple[int, ...], bits: int) -> Array:
+    changed = array.bits.copy()
+    changed[place] = bits
+    return Array(array.dtype, changed)
+
+
+def _without(tensors: dict[str, Array], name: str) -> dict[str, Array]:
+    return {key: array for key, array in tensors.items() if key != name}
+
+
+def refusals() -> Iterator[Refusal]:
+    gptq, awq = _sound()
+    for method in FOREIGN_METHODS:
+        yield Refusal(f"method-{method}", GPTQ | {"quant_method": method}, gptq, "unsupported-method")
+    for layout in ("gptq_v2", "gptq_p", "bitblas", "marlin", "never-heard-of"):
+        yield Refusal(f"gptq-{layout}", GPTQ | {"checkpoint_format": layout}, gptq, "unsupported-layout")
+    yield Refusal("gptq-is_marlin_format", GPTQ | {"is_marlin_format": True}, gptq, "unsupported-layout")
+    for version in ("gemv", "gemv_fast", "marlin", "exllama", "ipex", "never-heard-of"):
+        yield Refusal(f"awq-{version}", AWQ | {"version": version}, awq, "unsupported-layout")
+    yield Refusal("awq-backend-llm-awq", AWQ | {"backend": "llm-awq"}, awq, "unsupported-layout")
+    for config, tensors in ((GPTQ, gptq), (AWQ, awq)):
+        name = config["quant_method"]
+        for bits in (1, 5, 6, 7, 16):
+            yield Refusal(f"{name}-bits-{bits}", config | {"bits": bits}, tensors, "unsupported-bits")
+        yield Refusal(f"{name}-group-size-0", config | {"group_size": 0}, tensors, "bad-config-value")
+        yield Refusal(f"{name}-group-size-text", config | {"group_size": "32"}, tensors, "bad-config-value")
+        yield Refusal(f"{name}-group-size-contradicted", config | {"group_size": 64}, tensors, "bad-shape")
+        yield Refusal(f"{name}-bits-text", config | {"bits": "4"}, tensors, "bad-config-value")
+        yield Refusal(f"{name}-two-group-sizes", config | {"q_group_size": 64}, tensors, "config-contradiction")
+        for missing in ("qweight", "qzeros", "scales"):
+            yield Refusal(f"{name}-no-{missing}", config, _without(tensors, missing), "missing-tensor")
+        for label, pattern in (("nan", 0x7E00), ("infinity", 0x7C00), ("minus-infinity", 0xFC00), ("snan", 0xFD01)):
+            broken = tensors | {"scales": _with(tensors["scales"], (2, 5), pattern)}
+            yield Refusal(f"{name}-scale-{label}", config, broken, "non-finite-scales")
+        cut = Array("float16", tensors["scales"].bits[:-1])
+        yield Refusal(f"{name}-scales-a-row-short", config, tensors | {"scales": cut}, "bad-shape")
+        cut = Array("int32", tensors["qzeros"].bits[:, :-1])
+        yield Refusal(f"{name}-qzeros-a-word-short", config, tensors | {"qzeros": cut}, "bad-shape")
+        floats = Array.of(tensors["qweight"].bits.astype(np.float32))
+        yield Refusal(f"{name}-qweight-float", config, tensors | {"qweight": floats}, "bad-dtype")
+        integers = Array.of(np.ones((4, 64), np.int32))
+        yield Refusal(f"{name}-scales-integer", config, tensors | {"scales": integers}, "unsupported-dtype")
+    for label, value in (("too-large", 4), ("far-too-large", 2**31 - 1), ("negative", -1)):
+        broken = gptq | {"g_idx": _with(gptq["g_idx"], (77,), value)}
+        yield Refusal(f"gptq-g_idx-{label}", GPTQ, broken, "group-index-out-of-range")
+    cut = Array("int32", gptq["g_idx"].bits[:-8])
+    yield Refusal("gptq-g_idx-short", GPTQ, gptq | {"g_idx": cut}, "bad-shape")
+    yield Refusal("gptq-labels-disagree", GPTQ | {"format": "gptq", "checkpoint_format": "marlin"}, gptq,
+                  "config-contradiction")
+    yield Refusal("awq-named-gptq", AWQ | {"quant_method": "gptq", "desc_act": False}, awq, "bad-shape")
+    yield Refusal("gptq-named-awq", GPTQ | {"quant_method": "awq"}, _without(gptq, "g_idx"), "bad-shape")
+    yield Refusal("awq-with-g_idx", AWQ, awq | {"g_idx": gptq["g_idx"]}, "unexpected-tensor")

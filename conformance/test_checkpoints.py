@@ -1,0 +1,52 @@
+"""Real tiny checkpoints: every packed module in bits, then the whole model by ear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .arrays import Array
+from .compare import difference
+from .data import checkpoint, present_checkpoints, recital
+from .faults import FAULTS
+from .ledger import Ledger
+from .recitation import NEW_TOKENS, PROMPT_TOKENS, complaint, dense_weights, run_mlx, run_transformers
+from .subjects import decode
+
+PRESENT = present_checkpoints()
+BROKEN = [(fault, name) for fault in FAULTS for name in fault.checkpoints if name in PRESENT]
+
+
+@pytest.mark.parametrize("name", PRESENT)
+def test_every_module_equals_the_oracle(name: str, subject: Any, oracle: Any, ledger: Ledger) -> None:
+    found = checkpoint(name)
+    for tensors in found.modules.values():
+        expected = decode(oracle, found.quantization_config, tensors)
+        got = decode(subject, found.quantization_config, tensors)
+        assert isinstance(expected, Array), expected
+        assert isinstance(got, Array), got
+        ledger.compared("modules", difference(got, expected))
+
+
+@pytest.mark.parametrize("name", PRESENT)
+def test_recites_as_transformers_does(name: str, subject: Any, oracle: Any, ledger: Ledger) -> None:
+    got = run_mlx(checkpoint(name), dense_weights(subject, oracle, checkpoint(name)))
+    assert not complaint(oracle, name, got)
+    ledger.add("generation", modules=len(checkpoint(name).modules))
+
+
+@pytest.mark.parametrize("name", PRESENT)
+def test_the_reference_run_recites(name: str, oracle: Any) -> None:
+    """Otherwise equal text would mean equal babble."""
+    run = run_transformers(oracle, name)
+    ids = recital()[1]
+    assert run.tokens == ids[PROMPT_TOKENS : PROMPT_TOKENS + NEW_TOKENS]
+    assert run.perplexity < 1.2
+
+
+@pytest.mark.parametrize(("fault", "name"), BROKEN, ids=[f"{fault.id}-{name}" for fault, name in BROKEN])
+def test_a_broken_convention_is_heard(fault: Any, name: str, subject: Any, oracle: Any, ledger: Ledger) -> None:
+    got = run_mlx(checkpoint(name), dense_weights(subject, oracle, checkpoint(name), fault))
+    assert complaint(oracle, name, got), f"{fault.mechanism}: still recites at perplexity {got.perplexity:.4g}"
+    ledger.add("faults")
