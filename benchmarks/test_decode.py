@@ -77,4 +77,6 @@ def contender(name: str, kind: str, out: int, in_features: int) -> Callable[[], 
 def test_dense(benchmark: Any, shape: tuple[int, int], kind: str, contender_name: str) -> None:
     benchmark.group = f"{kind} {shape[0]}x{shape[1]}"
     benchmark.extra_info["dense_bytes"] = 2 * shape[0] * shape[1]
-    benchmark.pedantic(contender(contender_name, kind, *shape), rounds=2 if contender_name == "reference" else 5, warmup_rounds=1)
+    benchmark.pedantic(
+        contender(contender_name, kind, *shape), rounds=2 if contender_name == "reference" else 5, warmup_rounds=1
+    )

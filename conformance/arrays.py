@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,10 @@ class Array:
         if self.dtype in FLOATS:
             return self.bits.view(self.dtype).astype(np.float64)
         return self.bits.astype(np.float64)
+
+    def sha256(self) -> str:
+        """Of the elements in row order, little-endian."""
+        return sha256(np.ascontiguousarray(self.bits, self.bits.dtype.newbyteorder("<")).tobytes()).hexdigest()
 
     @classmethod
     def of(cls, values: np.ndarray) -> Array:

@@ -74,6 +74,15 @@ def vectors() -> tuple[Vector, ...]:
     return tuple(found)
 
 
+@cache
+def upstream_digests() -> dict[str, dict[str, dict[str, Any]]]:
+    """Checkpoint to module to the shape, dtype and SHA-256 of the dense weight [out, in] as upstream decodes it."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for stem in VECTOR_FILES:
+        found |= json.loads((ROOT / "vectors" / f"checkpoint-digests-{stem}.json").read_text())["checkpoints"]
+    return found
+
+
 @dataclass(frozen=True)
 class TinyCheckpoint:
     """A real packed model of the fixtures, its tensors as stored."""

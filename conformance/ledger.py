@@ -22,7 +22,13 @@ LEVELS = (
     Level("policies", "written policies", "one fixed answer where upstream readers disagree", 5),
     Level("synthetic", "generated packs", "equal bits to the reference on every option and edge", 2000),
     Level("refusals", "refusals", "a typed error, never a guess or a crash, for input it cannot read", 20),
-    Level("modules", "real checkpoints", "equal bits on every packed module the real quantisers wrote", 160),
+    Level(
+        "modules",
+        "real checkpoints",
+        "equal bits to the reference on every module the real quantisers packed",
+        160,
+    ),
+    Level("digests", "the same, upstream", "equal SHA-256 to auto-gptq's and autoawq's own decode of them", 160),
     Level("generation", "recitation in mlx-lm", "same text and perplexity as transformers on the reference", 12),
     Level("faults", "broken on purpose", "the recitation notices a broken convention", 5),
 )

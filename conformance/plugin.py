@@ -39,7 +39,9 @@ settings.register_profile(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mlx-quant conformance")
-    group.addoption("--subject", default=CORE, help="what is under test: py:package.module:object, or an installed name")
+    group.addoption(
+        "--subject", default=CORE, help="what is under test: py:package.module:object, or an installed name"
+    )
     group.addoption("--oracle", default=ORACLE, help="what it is held to")
     group.addoption("--no-floor", action="store_true", help="do not fail for too few checks (for a partial run)")
 
@@ -79,10 +81,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
     yield
     config = session.config
-    short = not config.getoption("--no-floor") and not config.getoption("collectonly")
-    if short and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-        if config.stash[_LEDGER].below_floor():
-            session.exitstatus = EXIT_BELOW_FLOOR
+    judged = not config.getoption("--no-floor") and not config.getoption("collectonly")
+    clean = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if judged and clean and config.stash[_LEDGER].below_floor():
+        session.exitstatus = EXIT_BELOW_FLOOR
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -70,7 +70,13 @@ def metamorphic_pairs() -> Iterator[tuple[str, dict[str, Any], dict[str, Array],
     borrowed = (words(zeros).view(np.uint32) - np.uint32(0x11111111)).view(np.int32)
     for version in ("0.9.0", "1.4.2", "7.7.0"):
         meta = {"meta": {"quantizer": [f"gptqmodel:{version}"]}, "checkpoint_format": "gptq"}
-        yield f"gptqmodel-{version}-borrow", base | meta | {"sym": False}, tensors(borrowed), base | {"sym": False}, per_field
+        yield (
+            f"gptqmodel-{version}-borrow",
+            base | meta | {"sym": False},
+            tensors(borrowed),
+            base | {"sym": False},
+            per_field,
+        )
 
     symmetric = base | {"sym": True}
     sevens, eights = np.full((2, groups, out // 8), 0x11111111, np.int64) * np.array([7, 8])[:, None, None]

@@ -104,9 +104,7 @@ def oracle_model(oracle: Any, name: str) -> Any:
     config = AutoConfig.from_pretrained(found.folder)
     del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-    state = {
-        key: to_framework(array.widened(), "torch") for key, array in load_weights(oracle, found.folder).items()
-    }
+    state = {key: to_framework(array.widened(), "torch") for key, array in load_weights(oracle, found.folder).items()}
     missing, unexpected = model.load_state_dict(state, strict=False)
     allowed = {"lm_head.weight"} if found.config["tie_word_embeddings"] else set()
     if set(missing) - allowed or unexpected:

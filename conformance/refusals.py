@@ -40,7 +40,10 @@ FOREIGN_METHODS = (
 
 def _sound() -> tuple[dict[str, Array], dict[str, Array]]:
     rng = np.random.default_rng(7)
-    draw = lambda *shape: Array.of(rng.integers(-(2**31), 2**31, shape, dtype=np.int32))  # noqa: E731
+
+    def draw(*shape: int) -> Array:
+        return Array.of(rng.integers(-(2**31), 2**31, shape, dtype=np.int32))
+
     scales = Array.of((rng.random((4, 64)) * 0.01).astype(np.float16))
     gptq = {"qweight": draw(16, 64), "qzeros": draw(4, 8), "scales": scales}
     gptq["g_idx"] = Array.of(rng.permutation(np.arange(128, dtype=np.int32) // 32))
@@ -94,8 +97,9 @@ def refusals() -> Iterator[Refusal]:
         yield Refusal(f"gptq-g_idx-{label}", GPTQ, broken, "group-index-out-of-range")
     cut = Array("int32", gptq["g_idx"].bits[:-8])
     yield Refusal("gptq-g_idx-short", GPTQ, gptq | {"g_idx": cut}, "bad-shape")
-    yield Refusal("gptq-labels-disagree", GPTQ | {"format": "gptq", "checkpoint_format": "marlin"}, gptq,
-                  "config-contradiction")
+    yield Refusal(
+        "gptq-labels-disagree", GPTQ | {"format": "gptq", "checkpoint_format": "marlin"}, gptq, "config-contradiction"
+    )
     yield Refusal("awq-named-gptq", AWQ | {"quant_method": "gptq", "desc_act": False}, awq, "bad-shape")
     yield Refusal("gptq-named-awq", GPTQ | {"quant_method": "awq"}, _without(gptq, "g_idx"), "bad-shape")
     yield Refusal("awq-with-g_idx", AWQ, awq | {"g_idx": gptq["g_idx"]}, "unexpected-tensor")

@@ -8,7 +8,7 @@ import pytest
 
 from .arrays import Array
 from .compare import difference
-from .data import checkpoint, present_checkpoints, recital
+from .data import checkpoint, present_checkpoints, recital, upstream_digests
 from .faults import FAULTS
 from .ledger import Ledger
 from .recitation import NEW_TOKENS, PROMPT_TOKENS, complaint, dense_weights, run_mlx, run_transformers
@@ -27,6 +27,17 @@ def test_every_module_equals_the_oracle(name: str, subject: Any, oracle: Any, le
         assert isinstance(expected, Array), expected
         assert isinstance(got, Array), got
         ledger.compared("modules", difference(got, expected))
+
+
+@pytest.mark.parametrize("name", PRESENT)
+def test_every_module_has_the_digest_of_upstream_s_own_decode(name: str, subject: Any, ledger: Ledger) -> None:
+    found, digests = checkpoint(name), upstream_digests()[name]
+    assert found.modules.keys() == digests.keys()
+    for module, tensors in found.modules.items():
+        got = decode(subject, found.quantization_config, tensors)
+        assert isinstance(got, Array), got
+        assert {"shape": list(got.shape), "dtype": got.dtype, "sha256": got.sha256()} == digests[module], module
+        ledger.add("digests", modules=1, weights=got.bits.size)
 
 
 @pytest.mark.parametrize("name", PRESENT)

@@ -164,8 +164,8 @@ def _round_to_odd(scales: mx.array, difference: mx.array) -> mx.array:
     """``scales * difference`` in float32, rounded to odd, so that one further rounding equals rounding once.
 
     ``scales`` is split into a part of at most 12 bits and the rest; times a 9-bit integer both are exact, and the
-    rounding error of their sum is recovered exactly (Dekker's fast two-sum). Where it is not zero, the float32 neighbour
-    with an odd last bit is taken (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+    rounding error of their sum is recovered exactly (Dekker's fast two-sum). Where it is not zero, the float32
+    neighbour with an odd last bit is taken (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
     """
     high = (scales.view(mx.uint32) & mx.array(0xFFFFF000, dtype=mx.uint32)).view(mx.float32)
     big, small = high * difference, (scales - high) * difference

@@ -51,9 +51,7 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Un
     return Unpacked(q, z, scales, g)
 
 
-def _zeros(
-    config: Mapping[str, Any], label: str, qzeros: torch.Tensor | None, groups: int, out: int
-) -> torch.Tensor:
+def _zeros(config: Mapping[str, Any], label: str, qzeros: torch.Tensor | None, groups: int, out: int) -> torch.Tensor:
     symmetric = config.get("sym") is True
     if qzeros is None:
         if not symmetric or label != "gptq":

@@ -75,7 +75,7 @@ def mislabelled(scheme: Scheme, tensors: Mapping[str, mx.array]) -> bool:
     other = next(stored for layout, stored in _STORED_MIDDLE.items() if layout != scheme.layout)
     out_features = tensors["scales"].shape[-1]
     fields = unpack(_checks.words("qzeros", tensors["qzeros"]), scheme.bits)[:, :out_features]
-    return mx.all(fields == other).item()
+    return bool(mx.all(fields == other).item())
 
 
 def _zeros(scheme: Scheme, qzeros: mx.array, groups: int, out_features: int) -> mx.array:
@@ -110,7 +110,7 @@ def _group_index(g_idx: mx.array | None, in_features: int, size: int, groups: in
     """None when groups are consecutive and whole, else int32 [in]. The values decide, never ``desc_act``."""
     consecutive = mx.arange(in_features, dtype=mx.int32) // size
     index = consecutive if g_idx is None else g_idx.astype(mx.int32)
-    low, high = index.min().item(), index.max().item()
+    low, high = int(index.min()), int(index.max())
     if low < 0 or high >= groups:
         raise MalformedCheckpoint(
             "group-index-out-of-range", f"values {low} to {high}, but there are {groups} groups", where="g_idx"
