@@ -63,7 +63,7 @@ FAULTS = (
     Fault(
         "nibbles-reversed",
         "codes read from the top of the word",
-        ("llama-gptq-g32-act-sym", "qwen2-awq-g128"),
+        ("llama-gptq-g32-act-sym", "qwen2-awq-g128", "llama-awq-g32"),
         rewrite=nibbles_reversed,
     ),
     Fault(
