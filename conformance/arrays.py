@@ -49,6 +49,9 @@ class Array:
     def __repr__(self) -> str:
         return f"Array({self.dtype}{list(self.shape)})"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
     def float64(self) -> np.ndarray:
         """The values, for reports; every float16, bfloat16 and float32 is a float64."""
         if self.dtype == "bfloat16":

@@ -87,4 +87,5 @@ def metamorphic_pairs() -> Iterator[tuple[str, dict[str, Any], dict[str, Array],
     yield "symmetric-without-qzeros", symmetric, tensors(None), symmetric, plain
     sequential = Array.of(np.arange(rows * 8, dtype=np.int32) // 32)
     yield "g_idx-in-order", symmetric, plain | {"g_idx": sequential}, symmetric, plain
-    yield "desc_act-without-g_idx", symmetric | {"desc_act": True}, plain, symmetric, plain
+    static = symmetric | {"desc_act": True, "static_groups": True}
+    yield "static-groups-without-g_idx", static, plain, symmetric, plain

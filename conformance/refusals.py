@@ -95,6 +95,7 @@ def refusals() -> Iterator[Refusal]:
     for label, value in (("too-large", 4), ("far-too-large", 2**31 - 1), ("negative", -1)):
         broken = gptq | {"g_idx": _with(gptq["g_idx"], (77,), value)}
         yield Refusal(f"gptq-g_idx-{label}", GPTQ, broken, "group-index-out-of-range")
+    yield Refusal("gptq-desc_act-without-g_idx", GPTQ, _without(gptq, "g_idx"), "missing-tensor")
     cut = Array("int32", gptq["g_idx"].bits[:-8])
     yield Refusal("gptq-g_idx-short", GPTQ, gptq | {"g_idx": cut}, "bad-shape")
     yield Refusal(

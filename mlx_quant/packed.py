@@ -169,7 +169,7 @@ def _round_to_odd(scales: mx.array, difference: mx.array) -> mx.array:
     """
     high = (scales.view(mx.uint32) & mx.array(0xFFFFF000, dtype=mx.uint32)).view(mx.float32)
     big, small = high * difference, (scales - high) * difference
-    product = big + small
+    product = scales * difference  # the same number as big + small, which would lose the sign of a zero
     error = small - (product - big)
     bits = product.view(mx.int32)
     # One step towards the exact value changes the magnitude up when the error has the sign of the product.

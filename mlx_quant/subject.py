@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
 from . import __version__
+from .convert import convert
 from .errors import QuantError
 from .formats import ENABLED
 from .module import dequantize
@@ -26,6 +29,18 @@ class _Subject:
         }
 
     dequantize = staticmethod(dequantize)
+
+    def load(self, checkpoint_dir: str | Path) -> dict[str, mx.array]:
+        """Every dense weight by its Hugging Face name, by way of a real conversion."""
+        weights: dict[str, mx.array] = {}
+        with tempfile.TemporaryDirectory() as scratch:
+            report = convert(checkpoint_dir, Path(scratch) / "dense", target="dense", progress=False)
+            for file in report.files:
+                loaded = mx.load(str(Path(report.destination) / file))
+                assert isinstance(loaded, dict)
+                weights |= loaded
+            mx.eval(weights)
+        return weights
 
 
 SUBJECT = _Subject()

@@ -45,6 +45,8 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Un
     q = q[:in_features].T.contiguous()
 
     z = _zeros(config, label, tensors.get("qzeros"), groups, out)
+    if g_idx is None and config.get("desc_act") and not config.get("static_groups") and groups > 1:
+        raise Refused("desc_act without g_idx")
     g = torch.arange(in_features) // group_size if g_idx is None else g_idx.to(torch.int64)
     if g.min() < 0 or g.max() >= groups:
         raise Refused("g_idx names a group that does not exist")

@@ -79,6 +79,22 @@ def test_a_float32_scale_is_rounded_once_to_a_narrower_dtype() -> None:
     assert twice > 0, "the draw never met a double rounding, so it proved nothing"
 
 
+def test_a_negative_scale_times_zero_is_minus_zero_in_every_dtype() -> None:
+    for source in (mx.float16, mx.bfloat16, mx.float32):
+        packed = PackedWeights(
+            words=mx.array([[0x88888888] * 4], dtype=mx.uint32),
+            zeros=mx.full((1, 1), 8, dtype=mx.uint8),
+            scales=mx.array([[-0.3]]).astype(source),
+            bits=4,
+            in_features=32,
+            group_size=32,
+        )
+        for wanted in (mx.float16, mx.bfloat16, mx.float32):
+            weight = packed.dense(wanted).astype(mx.float32)
+            assert mx.all(weight == 0).item()
+            assert mx.all(weight.view(mx.uint32) == 0x80000000).item()
+
+
 @pytest.mark.parametrize("size", [32, 64, 128])
 def test_float32_affine_equals_dense(size: int) -> None:
     packed = random_packed(size=size)

@@ -61,7 +61,7 @@ def decode(scheme: Scheme, tensors: Mapping[str, mx.array]) -> PackedWeights:
         bits=scheme.bits,
         in_features=in_features,
         group_size=size,
-        group_index=_group_index(tensors.get("g_idx"), in_features, size, groups),
+        group_index=_group_index(scheme, tensors.get("g_idx"), in_features, size, groups),
     )
 
 
@@ -106,8 +106,14 @@ def _in_features(rows: int, g_idx: mx.array | None) -> int:
     return g_idx.size
 
 
-def _group_index(g_idx: mx.array | None, in_features: int, size: int, groups: int) -> mx.array | None:
-    """None when groups are consecutive and whole, else int32 [in]. The values decide, never ``desc_act``."""
+def _group_index(
+    scheme: Scheme, g_idx: mx.array | None, in_features: int, size: int, groups: int
+) -> mx.array | None:
+    """None when groups are consecutive and whole, else int32 [in]. Where there is a ``g_idx``, its values decide."""
+    if g_idx is None and scheme.desc_act and not scheme.static_groups and groups > 1:
+        raise MalformedCheckpoint(
+            "missing-tensor", "desc_act is true, so without it nobody knows the group of a channel", where="g_idx"
+        )
     consecutive = mx.arange(in_features, dtype=mx.int32) // size
     index = consecutive if g_idx is None else g_idx.astype(mx.int32)
     low, high = int(index.min()), int(index.max())
