@@ -17,8 +17,13 @@ _SYNONYMS = {
     "group_size": ("group_size", "q_group_size", "groupsize"),
     "method": ("quant_method", "method"),
     "desc_act": ("desc_act",),
+    "static_groups": ("static_groups",),
     "sym": ("sym",),
     "zero_point": ("zero_point",),
+}
+_LAYOUT_KEYS = {
+    "awq": ("backend", "version", "format", "checkpoint_format"),
+    "gptq": ("is_marlin_format", "format", "checkpoint_format"),
 }
 _WRITTEN_AS_V1_BY_SUBTRACTION = (0, 9)
 
@@ -34,7 +39,8 @@ class Scheme:
         layout: variant of the method: ``"gptq"`` or ``"gptq_v2"`` (zero points stored minus one, or as they are),
             ``"gemm"`` for AWQ; anything else is named in a refusal.
         sym: True or False when the file says so, else None.
-        desc_act: as written; the decoder goes by ``g_idx`` instead.
+        desc_act: as written; where there is a ``g_idx``, the decoder goes by that instead.
+        static_groups: as written; with it, act-order leaves groups where they are.
         producer: (name, version) from ``meta.quantizer`` or ``quantizer``, or None.
     """
 
@@ -44,6 +50,7 @@ class Scheme:
     layout: str
     sym: bool | None = None
     desc_act: bool | None = None
+    static_groups: bool | None = None
     producer: tuple[str, tuple[int, ...]] | None = None
 
     @property
@@ -68,7 +75,7 @@ def parse(config: Mapping[str, Any]) -> Scheme:
     """
     if not isinstance(config, Mapping):
         raise _bad("quantization_config", config, "a mapping")
-    method = _method(config)
+    method = method_of(config)
     bits = _integer(config, "bits", default=4 if method == "awq" else None)
     group_size = _integer(config, "group_size", default=128 if method == "awq" else -1)
     if group_size == 0 or group_size < -1:
@@ -84,11 +91,13 @@ def parse(config: Mapping[str, Any]) -> Scheme:
         layout=_layout(config, method),
         sym=sym,
         desc_act=_boolean(config, "desc_act"),
+        static_groups=_boolean(config, "static_groups"),
         producer=_producer(config),
     )
 
 
-def _method(config: Mapping[str, Any]) -> str:
+def method_of(config: Mapping[str, Any]) -> str:
+    """The format id that ``config`` names or implies, lower case, with dashes; errors as :func:`parse`."""
     value = _one(config, "method", fold=lambda v: str(v).lower().replace("_", "-"))
     if value is None and ("w_bit" in config or "q_group_size" in config or "zero_point" in config):
         return "awq"  # quant_config.json of early AutoAWQ and llm-awq carries no method
@@ -98,7 +107,31 @@ def _method(config: Mapping[str, Any]) -> str:
         raise UnsupportedFormat("not-quantized", "no quant_method and none of the keys that imply one")
     if config.get("backend") == "llm-awq":
         return "awq"
-    return value
+    return str(value)
+
+
+def stated(config: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """The decisive fields that ``config`` spells out, each under one name, in a form that compares across producers.
+
+    Defaults are left out, so two files agree when they say the same wherever both say something.
+    """
+    found: dict[str, Any] = {}
+    if any(key in config for key in _SYNONYMS["method"]):
+        found["quant_method"] = method_of(config)
+    for field in ("bits", "group_size", "desc_act", "sym"):
+        found[field] = _one(config, field)
+    if method == "awq" and (zero_point := _boolean(config, "zero_point")) is not None:
+        found["sym"] = not zero_point
+    if any(config.get(key) for key in _LAYOUT_KEYS.get(method, ())):
+        found["checkpoint_format"] = _layout(config, method)
+    found["dynamic"] = config.get("dynamic")
+    return {field: value for field, value in found.items() if value is not None}
+
+
+def overridden(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """``config`` with ``overrides`` on top: a field overridden under one spelling loses its other spellings."""
+    hidden = {name for names in _SYNONYMS.values() if any(name in overrides for name in names) for name in names}
+    return {key: value for key, value in config.items() if key not in hidden} | dict(overrides)
 
 
 def _layout(config: Mapping[str, Any], method: str) -> str:

@@ -37,6 +37,7 @@ class UnsupportedFormat(QuantError):
     CODES = frozenset(
         {
             "not-quantized",
+            "mlx-native",
             "unsupported-method",
             "unsupported-layout",
             "unsupported-bits",
@@ -59,6 +60,8 @@ class MalformedCheckpoint(QuantError):
             "missing-tensor",
             "unexpected-tensor",
             "missing-file",
+            "bad-file",
+            "stale-index",
             "unsafe-path",
             "bad-dtype",
             "bad-shape",
@@ -73,4 +76,18 @@ class MalformedCheckpoint(QuantError):
 class ConversionError(QuantError):
     """A sound checkpoint could not be written or loaded as asked."""
 
-    CODES = frozenset({"destination-exists", "no-space", "bad-target"})
+    CODES = frozenset(
+        {
+            "destination-exists",
+            "destination-busy",
+            "no-space",
+            "bad-target",
+            "overflow",
+            "hub-error",
+            "missing-dependency",
+        }
+    )
+
+
+class QuantWarning(UserWarning):
+    """A checkpoint was decoded, but something in it deserves a look; the text is in the report as well."""

@@ -1,0 +1,95 @@
+"""Checkpoints for the loader tests: copies of the real ones, bent in one respect at a time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "fixtures" / "models"
+
+Tensors = dict[str, torch.Tensor]
+
+
+class Folder:
+    """A checkpoint folder under test."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def weights(self) -> Path:
+        return next(iter(sorted(self.path.glob("*.safetensors"))))
+
+    def tensors(self) -> Tensors:
+        found: Tensors = {}
+        for file in sorted(self.path.glob("*.safetensors")):
+            with safe_open(file, framework="pt") as shard:
+                found |= {name: shard.get_tensor(name) for name in shard.keys()}
+        return found
+
+    def json(self, name: str = "config.json") -> dict[str, Any]:
+        return json.loads((self.path / name).read_text())
+
+    def write_json(self, value: Any, name: str = "config.json") -> None:
+        (self.path / name).write_text(json.dumps(value))
+
+    def configure(self, **changes: Any) -> None:
+        """Change keys of ``config.json``; a key set to None is removed."""
+        merged = self.json() | changes
+        self.write_json({key: value for key, value in merged.items() if value is not None})
+
+    def requantize_config(self, **changes: Any) -> None:
+        """Change keys of ``quantization_config`` and drop the sidecar that repeats it."""
+        merged = self.json()["quantization_config"] | changes
+        self.configure(quantization_config={key: value for key, value in merged.items() if value is not None})
+        (self.path / "quantize_config.json").unlink(missing_ok=True)
+
+    def rewrite(self, change: Callable[[Tensors], Any]) -> None:
+        """Change the tensors in place; the single weights file keeps its name."""
+        file, tensors = self.weights, self.tensors()
+        change(tensors)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file, metadata={"format": "pt"})
+
+    def shard(self, place: Callable[[str], str]) -> None:
+        """Split the weights into the files that ``place`` names, with an index."""
+        tensors = self.tensors()
+        self.weights.unlink()
+        weight_map = {name: place(name) for name in tensors}
+        for file in set(weight_map.values()):
+            part = {name: tensor for name, tensor in tensors.items() if weight_map[name] == file}
+            save_file(part, self.path / file, metadata={"format": "pt"})
+        self.write_json({"metadata": {}, "weight_map": weight_map}, "model.safetensors.index.json")
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    return MODELS
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Callable[..., Folder]:
+    """``copy(name)``: a writable copy of a real checkpoint."""
+
+    def make(name: str, to: str = "source") -> Folder:
+        shutil.copytree(MODELS / name, tmp_path / to)
+        return Folder(tmp_path / to)
+
+    return make
+
+
+def packed_checkpoints() -> list[str]:
+    return sorted(path.name for path in MODELS.iterdir() if "-gptq-" in path.name or "-awq-" in path.name)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "packed_name" in metafunc.fixturenames:
+        metafunc.parametrize("packed_name", packed_checkpoints())
