@@ -1,7 +1,5 @@
 """Decodes packed, pre-quantised LLM checkpoints (GPTQ, AWQ) on MLX, bit for bit."""
 
-__version__ = "0.1.0"
-
 from . import formats
 from .checkpoint import Checkpoint, PackedModule
 from .config import Scheme
@@ -10,6 +8,7 @@ from .errors import ConversionError, MalformedCheckpoint, QuantError, QuantWarni
 from .load import load
 from .module import dequantize, to_affine
 from .packed import AffineWeights
+from .version import __version__
 
 __all__ = [
     "AffineWeights",
@@ -22,6 +21,7 @@ __all__ = [
     "QuantWarning",
     "Scheme",
     "UnsupportedFormat",
+    "__version__",
     "convert",
     "dequantize",
     "formats",

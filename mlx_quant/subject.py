@@ -8,11 +8,11 @@ from typing import Any
 
 import mlx.core as mx
 
-from . import __version__
 from .convert import convert
 from .errors import QuantError
 from .formats import ENABLED
 from .module import dequantize
+from .version import __version__
 
 
 class _Subject:
