@@ -167,9 +167,13 @@ def _require_zero(checkpoint: Checkpoint, module: PackedModule, architecture: Ar
 
 
 def _takes(architecture: Architecture | None, steps: Mapping[str, Step]) -> bool:
+    """Whether mlx-lm's model loads these forms; it may not stack experts of which only some are packed, say."""
     if architecture is None:
         return True
-    found = architecture.fit({name: shape for step in steps.values() for name, shape in step.outputs.items()})
+    try:
+        found = architecture.fit({name: shape for step in steps.values() for name, shape in step.outputs.items()})
+    except UnsupportedFormat:
+        return False
     return not (found.extra or found.missing)
 
 

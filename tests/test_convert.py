@@ -225,6 +225,18 @@ def test_both_spellings_of_rope_and_dtype(copy: Copy, tmp_path: Path, keys: Any,
         assert model.model.layers[0].self_attn.rope.base == config["rope_theta"]
 
 
+def test_transformers_reads_the_dense_output_whole(models: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    convert(models / "qwen2-gptq-g128-act-sym", tmp_path / "out", progress=False)
+    model, info = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype="auto", output_loading_info=True)
+    assert not any(info.values())
+    assert model.dtype == torch.bfloat16
+    assert model.config.rope_parameters["rope_theta"] == 10000.0
+    expected = reference.SUBJECT.load(models / "qwen2-gptq-g128-act-sym")
+    assert torch.equal(model.model.layers[1].mlp.down_proj.weight, expected["model.layers.1.mlp.down_proj.weight"])
+
+
 def test_two_thetas_are_a_contradiction(copy: Copy, tmp_path: Path) -> None:
     source = copy(PLAIN)
     source.configure(rope_theta=10000.0, rope_parameters={"rope_type": "default", "rope_theta": 5e5})
