@@ -16,7 +16,7 @@ from .config import Scheme
 from .detect import Overrides, detect
 from .errors import MalformedCheckpoint, QuantError, QuantWarning, UnsupportedFormat
 from .files import DTYPES, Files, TensorInfo
-from .formats import module_for
+from .formats import module_named
 from .geometry import measure
 from .hub import resolve
 from .packed import AffineWeights, PackedWeights
@@ -168,7 +168,7 @@ class Checkpoint:
         arrays = {leaf: self.tensor(info.name) for leaf, info in module.tensors.items() if leaf != "bias"}
         try:
             scheme = self._scheme_by_data(module, arrays)
-            return cast(PackedWeights, module_for(scheme).decode(scheme, arrays))
+            return cast(PackedWeights, module_named(scheme.method).decode(scheme, arrays))
         except QuantError as error:
             raise error.at(f"{module.file}: {name}") from None
 

@@ -70,11 +70,9 @@ def parse(config: Mapping[str, Any]) -> Scheme:
     """Read a ``quantization_config`` mapping.
 
     Raises:
-        UnsupportedFormat: ``not-quantized``, ``unsupported-method``, ``unsupported-bits``.
+        UnsupportedFormat: ``not-quantized``.
         MalformedCheckpoint: ``bad-config-value``, ``config-contradiction`` (two spellings that disagree).
     """
-    if not isinstance(config, Mapping):
-        raise _bad("quantization_config", config, "a mapping")
     method = method_of(config)
     bits = _integer(config, "bits", default=4 if method == "awq" else None)
     group_size = _integer(config, "group_size", default=128 if method == "awq" else -1)
@@ -98,6 +96,8 @@ def parse(config: Mapping[str, Any]) -> Scheme:
 
 def method_of(config: Mapping[str, Any]) -> str:
     """The format id that ``config`` names or implies, lower case, with dashes; errors as :func:`parse`."""
+    if not isinstance(config, Mapping):
+        raise _bad("quantization_config", config, "a mapping")
     value = _one(config, "method", fold=lambda v: str(v).lower().replace("_", "-"))
     if value is None and ("w_bit" in config or "q_group_size" in config or "zero_point" in config):
         return "awq"  # quant_config.json of early AutoAWQ and llm-awq carries no method

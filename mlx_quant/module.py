@@ -7,14 +7,15 @@ from typing import Any
 
 import mlx.core as mx
 
-from .config import Scheme, parse
-from .formats import module_for
+from .config import method_of, parse
+from .formats import module_named
 from .packed import AffineWeights, PackedWeights
 
 
-def decode(scheme: Scheme, tensors: Mapping[str, mx.array]) -> PackedWeights:
-    """Codes, zero points, scales and groups of one module; errors as :func:`dequantize`."""
-    return module_for(scheme).decode(scheme, tensors)
+def _decode(config: Mapping[str, Any], tensors: Mapping[str, mx.array]) -> PackedWeights:
+    # The method first: what else a config must hold depends on it.
+    module = module_named(method_of(config))
+    return module.decode(parse(config), tensors)
 
 
 def dequantize(
@@ -33,7 +34,7 @@ def dequantize(
         UnsupportedFormat: the method, layout, width or dtype is not decoded.
         MalformedCheckpoint: shapes, dtypes, group index or scales contradict the format.
     """
-    return decode(parse(quantization_config), tensors).dense(dtype)
+    return _decode(quantization_config, tensors).dense(dtype)
 
 
 def to_affine(
@@ -47,4 +48,4 @@ def to_affine(
     Args and errors as :func:`dequantize`, plus UnsupportedFormat ``unsupported-affine`` where the groups have no
     affine form. ``params_dtype`` is the dtype of scales and biases; see :meth:`PackedWeights.affine` for its bounds.
     """
-    return decode(parse(quantization_config), tensors).affine(params_dtype)
+    return _decode(quantization_config, tensors).affine(params_dtype)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
 
-from ..config import Scheme
 from ..errors import UnsupportedFormat
 from . import awq, gptq
 
@@ -92,11 +91,6 @@ def module_named(method: str) -> ModuleType:
         "Use a GPTQ or AWQ (gemm) export of the model, or the original weights",
         where="quant_method",
     )
-
-
-def module_for(scheme: Scheme) -> ModuleType:
-    """The module that decodes ``scheme``; errors as :func:`module_named`."""
-    return module_named(scheme.method)
 
 
 class _Callable(ModuleType):

@@ -106,9 +106,7 @@ def _in_features(rows: int, g_idx: mx.array | None) -> int:
     return g_idx.size
 
 
-def _group_index(
-    scheme: Scheme, g_idx: mx.array | None, in_features: int, size: int, groups: int
-) -> mx.array | None:
+def _group_index(scheme: Scheme, g_idx: mx.array | None, in_features: int, size: int, groups: int) -> mx.array | None:
     """None when groups are consecutive and whole, else int32 [in]. Where there is a ``g_idx``, its values decide."""
     if g_idx is None and scheme.desc_act and not scheme.static_groups and groups > 1:
         raise MalformedCheckpoint(
