@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 import weakref
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -19,6 +17,7 @@ from .convert import convert
 from .errors import ConversionError, UnsupportedFormat
 from .plan import Target
 from .portable import config_for
+from .scratch import Scratch
 
 _log = logging.getLogger("mlx_quant")
 
@@ -85,18 +84,17 @@ def load(
     # From the source, because tokenizers remember the folder they came from and some read it again.
     tokenizer = utils.load_tokenizer(checkpoint.files.folder, tokenizer_config, config.get("eos_token_id"))
     with ExitStack() as cleanup:
-        scratch = tempfile.TemporaryDirectory(prefix="mlx-quant-")
+        scratch = Scratch()
         cleanup.callback(scratch.cleanup)
-        converted = Path(scratch.name) / "model"
         report = convert(
             checkpoint,
-            converted,
+            scratch.converted,
             target="dense" if requantize else target,
             dtype=dtype,
             params_dtype=params_dtype,
             progress=progress,
         )
-        model, loaded = utils.load_model(converted, lazy=True, model_config=model_config)
+        model, loaded = utils.load_model(scratch.converted, lazy=True, model_config=model_config)
         if requantize:
             _log.warning(
                 "%s: weights are rounded twice: once by whoever packed them, and again to %d bits in groups of %d",
