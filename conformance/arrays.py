@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from safetensors import deserialize
@@ -75,6 +77,8 @@ class Array:
 
 
 def to_framework(array: Array, framework: str) -> Any:
+    if framework == "array":
+        return array
     if framework == "numpy":
         return array.bits if array.dtype == "bfloat16" else array.bits.view(array.dtype)
     if framework == "torch":
@@ -87,6 +91,8 @@ def to_framework(array: Array, framework: str) -> Any:
 
 
 def from_framework(value: Any, framework: str) -> Array:
+    if framework == "array":
+        return cast(Array, value)
     if framework == "numpy":
         return Array.of(np.asarray(value))
     dtype = str(value.dtype).rpartition(".")[2]
@@ -104,7 +110,7 @@ def from_framework(value: Any, framework: str) -> Array:
 
 
 def dtype_of(framework: str, name: str | None) -> Any:
-    if name is None or framework == "numpy":
+    if name is None or framework in ("numpy", "array"):
         return name
     if framework == "torch":
         import torch
@@ -122,3 +128,17 @@ def read_safetensors(data: bytes) -> dict[str, Array]:
         dtype = _SAFETENSORS[entry["dtype"]]
         tensors[name] = Array(dtype, np.frombuffer(entry["data"], dtype=_BITS_OF[dtype]).reshape(entry["shape"]))
     return tensors
+
+
+def write_safetensors(tensors: Mapping[str, Array]) -> bytes:
+    """A safetensors file; what safetensors itself writes from differs from release to release."""
+    names = {dtype: name for name, dtype in _SAFETENSORS.items()}
+    header, parts, end = {}, [], 0
+    for name, array in tensors.items():
+        data = np.ascontiguousarray(array.bits, array.bits.dtype.newbyteorder("<")).tobytes()
+        header[name] = {"dtype": names[array.dtype], "shape": array.shape, "data_offsets": (end, end + len(data))}
+        parts.append(data)
+        end += len(data)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([len(text).to_bytes(8, "little"), text, *parts])

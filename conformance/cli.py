@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from .plugin import EXIT_BELOW_FLOOR
-from .subjects import CORE, ORACLE, SubjectError, resolve
+from .subjects import CORE, ORACLE, SubjectError, resolve, single_threaded
 
-EXIT_USAGE = 2
+EXIT_FAULT, EXIT_USAGE = 1, 2
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,12 +26,60 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--profile", default="conformance", choices=("conformance", "dev", "nightly"))
     run.add_argument("--no-floor", action="store_true", help="do not fail for too few checks (for a partial run)")
     run.add_argument("pytest_arguments", nargs="*", help="passed to pytest, after --")
+    mutants = commands.add_parser("mutants", help="let every known fault loose on the suite: it must notice them all")
+    mutants.add_argument("--oracle", default=ORACLE, help="the sound subject that the faults are built into")
+    mutants.add_argument("--only", nargs="+", metavar="ID", help="these mutants, without judging the whole matrix")
+    mutants.add_argument("--output", type=Path, metavar="DIR", help="write mutants.json, mutants.md and mutants.svg")
+    mutants.add_argument("--check", type=Path, metavar="DIR", help="fail if the matrix differs from the one in there")
+    mutants.add_argument("--keep", action="store_true", help="only find and keep the smallest pack that catches each")
+    mutants.add_argument(
+        "--jobs", type=int, default=min(2, os.cpu_count() or 1), help="processes (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     try:
-        resolve(options.subject)
+        resolve(options.oracle)
+        if options.command == "run":
+            resolve(options.subject)
     except SubjectError as error:
         print(f"mlx-quant-conformance: {error}", file=sys.stderr)
         return EXIT_USAGE
+    return _mutants(options) if options.command == "mutants" else _run(options)
+
+
+def _mutants(options: Any) -> int:
+    from . import examples, matrix, matrix_report, smallest
+    from .mutants import MUTANTS
+
+    oracle = resolve(options.oracle)
+    if oracle.framework == "torch":
+        single_threaded()
+    unknown = set(options.only or ()) - {mutant.id for mutant in MUTANTS}
+    if unknown:
+        print(f"mlx-quant-conformance: no such mutant: {', '.join(sorted(unknown))}", file=sys.stderr)
+        return EXIT_USAGE
+    chosen = [mutant for mutant in MUTANTS if not options.only or mutant.id in options.only]
+    if options.keep:
+        print(f"{examples.keep(smallest.every(oracle))} packs kept in {examples.FILE}")
+        return 0
+    rows = matrix.run(options.oracle, chosen, options.jobs, lambda line: print(line, flush=True))
+    if options.only:
+        for row in rows:
+            for level, kill in row.kills.items():
+                print(f"{row.mutant.id} {level}: {f'{kill.case}: {kill.complaint}' if kill else '-'}")
+        return EXIT_FAULT if any(not row.killers for row in rows) else 0
+    found = matrix.faults(rows)
+    if options.check:
+        found += matrix_report.drift(rows, options.check)
+    if options.output:
+        matrix_report.write(rows, options.output)
+    missed = len(matrix.missed_by_ear(rows))
+    print(f"{len(rows)} mutants, {sum(bool(row.killers) for row in rows)} noticed; generation alone misses {missed}")
+    for line in found:
+        print(f"FAULT  {line}")
+    return EXIT_FAULT if found else 0
+
+
+def _run(options: Any) -> int:
     status = pytest.main(
         [
             "--pyargs",

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .arrays import Array
-from .policies import SHIFTS
+from .contract import NIBBLE_OF_COLUMN, SHIFTS
 
 Tensors = dict[str, Array]
-# Where AutoAWQ puts natural column j of each eight (autoawq 0.2.9, AWQ_REVERSE_ORDER).
-AWQ_NIBBLE_OF_COLUMN = (0, 4, 1, 5, 2, 6, 3, 7)
 
 
 def _move_nibbles(array: Array, source: tuple[int, ...]) -> Array:
@@ -34,12 +32,15 @@ def nibbles_reversed(tensors: Tensors) -> Tensors:
 
 
 def no_awq_interleave(tensors: Tensors) -> Tensors:
-    source = tuple(AWQ_NIBBLE_OF_COLUMN.index(i) for i in range(8))
+    source = tuple(NIBBLE_OF_COLUMN.index(i) for i in range(8))
     return tensors | {name: _move_nibbles(tensors[name], source) for name in ("qweight", "qzeros")}
 
 
 def g_idx_ignored(tensors: Tensors) -> Tensors:
-    return {name: array for name, array in tensors.items() if name != "g_idx"}
+    # Not by leaving it out: with desc_act and no g_idx a sound decoder refuses.
+    in_features, groups = tensors["g_idx"].bits.size, len(tensors["scales"].bits)
+    by_position = np.arange(in_features, dtype=np.int32) // -(-in_features // groups)
+    return tensors | {"g_idx": Array("int32", by_position)}
 
 
 @dataclass(frozen=True)

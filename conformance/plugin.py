@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from . import SUITE_VERSION, data
 from .ledger import Ledger
-from .subjects import CORE, ORACLE, resolve
+from .subjects import CORE, ORACLE, resolve, single_threaded
 
 EXIT_BELOW_FLOOR = 3
 _LEDGER = pytest.StashKey[Ledger]()
@@ -62,7 +62,10 @@ def subject(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="session")
 def oracle(request: pytest.FixtureRequest) -> Any:
-    return resolve(request.config.getoption("--oracle"))
+    found = resolve(request.config.getoption("--oracle"))
+    if found.framework == "torch":
+        single_threaded()
+    return found
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

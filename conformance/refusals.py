@@ -63,7 +63,7 @@ def _without(tensors: dict[str, Array], name: str) -> dict[str, Array]:
 def refusals() -> Iterator[Refusal]:
     gptq, awq = _sound()
     for method in FOREIGN_METHODS:
-        yield Refusal(f"method-{method}", GPTQ | {"quant_method": method}, gptq, "unsupported-method")
+        yield Refusal(f"method-{method}", {"quant_method": method}, gptq, "unsupported-method")
     for layout in ("gptq_v2", "gptq_p", "bitblas", "marlin", "never-heard-of"):
         yield Refusal(f"gptq-{layout}", GPTQ | {"checkpoint_format": layout}, gptq, "unsupported-layout")
     yield Refusal("gptq-is_marlin_format", GPTQ | {"is_marlin_format": True}, gptq, "unsupported-layout")

@@ -1,8 +1,8 @@
 """Subjects: whatever decodes a packed module. Resolved from a string, called through one door.
 
-A subject has ``name``, ``framework`` ("mlx", "torch" or "numpy"), ``refusals`` (exception types that mean "I do not
-read this"), ``info()`` and ``dequantize(quantization_config, tensors, *, dtype=None)`` returning [out, in]. It may have
-``load(checkpoint_dir)``, a mapping of weight name to array.
+A subject has ``name``, ``framework`` ("mlx", "torch", "numpy", or "array" for the suite's own arrays), ``refusals``
+(exception types that mean "I do not read this"), ``info()`` and ``dequantize(quantization_config, tensors, *,
+dtype=None)`` returning [out, in]. It may have ``load(checkpoint_dir)``, a mapping of weight name to array.
 """
 
 from __future__ import annotations
@@ -77,6 +77,13 @@ def decode(subject: Any, config: Mapping[str, Any], tensors: Mapping[str, Array]
         return Refused(error)
     except Exception as error:  # the harness must outlive whatever a loader does
         return Crashed(error)
+
+
+def single_threaded() -> None:
+    """Keep torch to one thread: with matrices as small as ours it spends its time waiting for the others."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def load_weights(subject: Any, folder: Path) -> dict[str, Array]:

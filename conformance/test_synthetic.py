@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import event, given
 
-from .arrays import Array
-from .compare import difference
+from .cases import Case
 from .ledger import Ledger
+from .levels import by_oracle, kept
 from .strategies import Pack, packs
-from .subjects import decode
 
 
 def _check(pack: Pack, subject: Any, oracle: Any, ledger: Ledger) -> None:
     for flag in sorted(pack.flags):
         event(flag)
-    expected = decode(oracle, pack.config, pack.tensors, pack.dtype)
-    got = decode(subject, pack.config, pack.tensors, pack.dtype)
-    assert isinstance(expected, Array), expected
-    assert isinstance(got, Array), got
-    ledger.compared("synthetic", difference(got, expected))
+    ledger.judged("synthetic", by_oracle(pack)(subject, oracle))
 
 
 @given(pack=packs("gptq"))
@@ -31,3 +27,8 @@ def test_gptq_equals_the_oracle(pack: Pack, subject: Any, oracle: Any, ledger: L
 @given(pack=packs("awq"))
 def test_awq_equals_the_oracle(pack: Pack, subject: Any, oracle: Any, ledger: Ledger) -> None:
     _check(pack, subject, oracle, ledger)
+
+
+@pytest.mark.parametrize("case", list(kept()), ids=lambda case: case.id)
+def test_what_unmasked_a_mutant_equals_the_oracle(case: Case, subject: Any, oracle: Any, ledger: Ledger) -> None:
+    ledger.judged("synthetic", case.judge(subject, oracle))

@@ -6,18 +6,12 @@ from typing import Any
 
 import pytest
 
-from .arrays import Array
-from .compare import difference
-from .data import Vector, vectors
+from .cases import Case
 from .ledger import Ledger
-from .policies import disputed
-from .subjects import decode
+from .levels import upstream
 
 
 @pytest.mark.parametrize("role", ["subject", "oracle"])
-@pytest.mark.parametrize("vector", [v for v in vectors() if not disputed(v)], ids=lambda v: v.id)
-def test_equals_upstream(role: str, vector: Vector, ledger: Ledger, request: Any) -> None:
-    got = decode(request.getfixturevalue(role), vector.config, vector.tensors)
-    assert isinstance(got, Array), got
-    for reader in sorted(vector.expected):
-        ledger.compared("vectors", difference(got, vector.expected[reader]))
+@pytest.mark.parametrize("case", list(upstream()), ids=lambda case: case.id)
+def test_equals_upstream(role: str, case: Case, oracle: Any, ledger: Ledger, request: Any) -> None:
+    ledger.judged("vectors", case.judge(request.getfixturevalue(role), oracle))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
-from safetensors import safe_open
 
-from . import awq, gptq
+from . import awq, checkpoint, gptq
 from .common import Refused, Unpacked
 
 FORMATS = {"awq": awq, "gptq": gptq}
@@ -33,6 +31,9 @@ def unpack(quantization_config: Mapping[str, Any], tensors: Mapping[str, torch.T
     for spellings in (("bits", "w_bit", "wbits"), ("group_size", "q_group_size"), ("format", "checkpoint_format")):
         if len({str(quantization_config[key]) for key in spellings if key in quantization_config}) > 1:
             raise Refused(f"{' and '.join(spellings)} disagree")
+    size = quantization_config.get("group_size", quantization_config.get("q_group_size", -1))
+    if not isinstance(size, int) or size == 0 or size < -1:
+        raise Refused(f"group size {size!r}")
     return _format(quantization_config).unpack(quantization_config, tensors)
 
 
@@ -51,29 +52,8 @@ def pack(
 
 
 def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
-    """Every weight of a checkpoint by its Hugging Face name, packed modules decoded to ``<module>.weight``.
-
-    An all-zero bias of a packed module is left out: AutoGPTQ stores one for layers that have none.
-    """
-    folder = Path(checkpoint_dir)
-    config = json.loads((folder / "config.json").read_text())
-    quantization_config = config["quantization_config"]
-    stored: dict[str, torch.Tensor] = {}
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as shard:
-            for name in shard.keys():
-                stored[name] = shard.get_tensor(name)
-    weights = {}
-    modules = {name.removesuffix(".qweight") for name in stored if name.endswith(".qweight")}
-    for name, tensor in stored.items():
-        module, _, leaf = name.rpartition(".")
-        if module not in modules or (leaf == "bias" and bool(tensor.any())):
-            weights[name] = tensor
-    for module in modules:
-        leaves = ("qweight", "qzeros", "scales", "g_idx")
-        tensors = {leaf: stored[f"{module}.{leaf}"] for leaf in leaves if f"{module}.{leaf}" in stored}
-        weights[f"{module}.weight"] = dequantize(quantization_config, tensors)
-    return weights
+    """Every weight of a checkpoint by its Hugging Face name, packed modules decoded to ``<module>.weight``."""
+    return checkpoint.load(checkpoint_dir, dequantize)
 
 
 class _Subject:

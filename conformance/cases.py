@@ -1,0 +1,79 @@
+"""A case: one question put to a subject, and the verdict. The suite's tests and the mutants ask the same questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .arrays import Array
+from .compare import difference
+from .subjects import Outcome, Refused, decode
+
+Manner = Literal["", "bits", "refused", "crashed", "accepted", "heard"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a subject did on one case.
+
+    ``complaint`` is empty when it passed; ``manner`` then is too, and otherwise says how it failed: wrong ``bits`` (or
+    names, shapes, dtypes), ``refused`` or ``crashed`` where an answer was due, ``accepted`` where a refusal was, or
+    ``heard`` in what the model says.
+    """
+
+    complaint: str = ""
+    manner: Manner = ""
+    modules: int = 1
+    weights: int = 0
+    wrong: int = 0
+
+
+@dataclass(frozen=True)
+class Case:
+    """``judge(subject, oracle)`` gives the verdict; most cases know the answer and leave the oracle alone."""
+
+    id: str
+    judge: Callable[[Any, Any], Verdict]
+
+    def __repr__(self) -> str:
+        return f"Case({self.id})"
+
+
+def compared(outcome: Outcome, expected: Array) -> Verdict:
+    """Whether an answer has the expected bits; a refusal or a crash is none."""
+    if not isinstance(outcome, Array):
+        manner: Manner = "refused" if isinstance(outcome, Refused) else "crashed"
+        return Verdict(f"{manner}: {outcome.error!r}", manner)
+    found = difference(outcome, expected)
+    return Verdict(found.text, "bits" if found else "", weights=found.total, wrong=found.wrong)
+
+
+def declined(outcome: Outcome, code: str) -> Verdict:
+    """Whether an input was refused in a declared way, with ``code`` where the error carries one."""
+    if isinstance(outcome, Array):
+        return Verdict("decoded", "accepted")
+    if not isinstance(outcome, Refused):
+        return Verdict(f"crashed: {outcome.error!r}", "crashed")
+    if getattr(outcome.error, "code", code) != code:
+        return Verdict(f"refused with the wrong code: {outcome.error}", "refused")
+    return Verdict()
+
+
+def asked(
+    config: Mapping[str, Any], tensors: Mapping[str, Array], expected: Array, dtype: str | None = None
+) -> Callable[[Any, Any], Verdict]:
+    """Judges the decode of one module against known bits."""
+    return lambda subject, _: compared(decode(subject, config, tensors, dtype), expected)
+
+
+def together(id: str, verdicts: list[Verdict]) -> Verdict:
+    """The first complaint of several verdicts, and their sums."""
+    first = next((verdict for verdict in verdicts if verdict.complaint), Verdict())
+    return Verdict(
+        f"{id}: {first.complaint}" if first.complaint else "",
+        first.manner,
+        sum(verdict.modules for verdict in verdicts),
+        sum(verdict.weights for verdict in verdicts),
+        sum(verdict.wrong for verdict in verdicts),
+    )

@@ -1,0 +1,129 @@
+"""Whole checkpoints: which files belong to it, what they say of each module, and what becomes of every tensor."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from .common import Refused
+
+Decode = Callable[[Mapping[str, Any], Mapping[str, torch.Tensor]], torch.Tensor]
+Tensors = dict[str, torch.Tensor]
+
+LEAVES = ("qweight", "qzeros", "scales", "g_idx")
+SIDECARS = ("quantize_config.json", "quant_config.json")
+SPELLINGS = (
+    ("bits", "w_bit", "wbits"),
+    ("group_size", "q_group_size"),
+    ("quant_method", "method"),
+    ("sym",),
+    ("desc_act",),
+)
+
+
+def load(checkpoint_dir: str | Path, decode: Decode) -> Tensors:
+    """Every weight by its Hugging Face name, packed modules decoded to ``<module>.weight``.
+
+    Which modules are packed is what the tensors say, never a list in the configuration. A bias of a packed module is
+    left out when it is all zero and the architecture has no such parameter: AutoGPTQ stores one for every layer.
+    """
+    folder = Path(checkpoint_dir)
+    config = read(folder / "config.json")
+    quantization = settings(folder, config)
+    stored = tensors(folder)
+    modules = sorted({name.removesuffix(".qweight") for name in stored if name.endswith(".qweight")})
+    if not modules:
+        raise Refused("the configuration names a packing, but no tensor is packed")
+    weights = {}
+    for name, tensor in stored.items():
+        module, _, leaf = name.rpartition(".")
+        if module not in modules or (leaf == "bias" and expects_bias(config, module)):
+            weights[name] = tensor
+        elif leaf == "bias" and bool(tensor.any()):
+            raise Refused(f"{name} is not zero, and the architecture has no such parameter")
+    for module in modules:
+        if module == "lm_head" and config.get("tie_word_embeddings"):
+            continue
+        local = {leaf: stored[f"{module}.{leaf}"] for leaf in LEAVES if f"{module}.{leaf}" in stored}
+        weights[f"{module}.weight"] = decode(settings_of(module, quantization), local)
+    return weights
+
+
+def read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise Refused(f"{file.name} is missing")
+    return json.loads(file.read_text())
+
+
+def settings(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The quantisation config from wherever it is written; two that disagree are refused."""
+    found = [config.get("quantization_config"), (config.get("text_config") or {}).get("quantization_config")]
+    found += [read(folder / name) for name in SIDECARS if (folder / name).is_file()]
+    written = [source for source in found if source]
+    if not written:
+        raise Refused("no quantisation config")
+    for names in SPELLINGS:
+        values = {str(source[name]) for source in written for name in names if source.get(name) is not None}
+        if len(values) > 1:
+            raise Refused(f"the files disagree about {names[0]}: {sorted(values)}")
+    return {key: value for source in reversed(written) for key, value in source.items()}
+
+
+def settings_of(module: str, quantization: Mapping[str, Any]) -> dict[str, Any]:
+    """GPTQModel's ``dynamic``: the first pattern that matches the start of the name decides; ``-:`` means unpacked."""
+    own = {key: value for key, value in quantization.items() if key != "dynamic"}
+    for pattern, values in (quantization.get("dynamic") or {}).items():
+        if re.match(pattern.removeprefix("+:").removeprefix("-:"), module):
+            return own if pattern.startswith("-:") else own | (values or {})
+    return own
+
+
+def tensors(folder: Path) -> Tensors:
+    """The tensors of the shards that the index names, which must be those that the index lists; or of one file."""
+    present = sorted(file.name for file in folder.glob("*.safetensors"))
+    indices = sorted(folder.glob("*.safetensors.index.json"))
+    if not indices:
+        if "model.safetensors" in present:
+            present = ["model.safetensors"]
+        if len(present) != 1:
+            raise Refused(f"{len(present)} safetensors files and no index")
+        return shard(folder / present[0])
+    placed = read(indices[0])["weight_map"]
+    found: Tensors = {}
+    for name in sorted(set(placed.values())):
+        if name not in present:
+            raise Refused(f"the index names {name}, which is not in the folder")
+        for key, tensor in shard(folder / name).items():
+            if placed.get(key) != name:
+                raise Refused(f"the index does not put {key} in {name}")
+            found[key] = tensor
+    if missing := sorted(placed.keys() - found.keys()):
+        raise Refused(f"{missing[0]} is not where the index puts it")
+    return found
+
+
+def shard(file: Path) -> Tensors:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}
+    except SafetensorError as error:
+        raise Refused(f"{file.name}: {error}") from error
+
+
+def expects_bias(config: Mapping[str, Any], module: str) -> bool:
+    """Whether transformers' model has a bias there; of an architecture not known here every bias is kept."""
+    leaf = module.rpartition(".")[2]
+    if leaf == "lm_head":
+        return False
+    if config.get("model_type") == "qwen2":
+        return leaf in ("q_proj", "k_proj", "v_proj")
+    if config.get("model_type") == "llama":
+        attention = leaf in ("q_proj", "k_proj", "v_proj", "o_proj")
+        return bool(config.get("attention_bias" if attention else "mlp_bias"))
+    return True

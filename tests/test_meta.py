@@ -1,0 +1,220 @@
+"""The suite about itself: its cases reach what they claim, its parts name the same formats, and it cannot pass by
+doing nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import pytest
+
+import mlx_quant
+import mlx_quant.subject
+import reference
+from conformance import contract, folder_cases, layouts, strategies
+from conformance.cases import declined
+from conformance.data import VECTOR_FILES, vectors
+from conformance.ledger import LEVELS, Ledger
+from conformance.levels import drawn, unreadable
+from conformance.matrix import LEVELS as MATRIX_LEVELS
+from conformance.strategies import Pack
+from conformance.subjects import Crashed, Refused, decode
+
+ROOT = Path(__file__).parents[1]
+FORMATS = ("awq", "gptq")
+ENOUGH = 400
+
+
+@pytest.fixture(scope="module")
+def packs() -> dict[str, tuple[Pack, ...]]:
+    return {format: drawn(format, ENOUGH) for format in FORMATS}
+
+
+SHARED = (
+    *(f"g{size}" for size in strategies.GROUP_SIZES),
+    *(f"scales-{kind}" for kind in (*strategies.SCALE_KINDS, *strategies.SCALE_DTYPES)),
+    *(f"bias-{kind}" for kind in strategies.BIASES),
+    *(f"dtype-{dtype}" for dtype in (None, *strategies.SCALE_DTYPES)),
+    *("square", "groups-times-8", "other"),
+)
+ONLY_GPTQ = (*(f"g_idx-{kind}" for kind in strategies.GROUP_MAPS), "sym", "asym")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_flag_of_a_strategy_occurs(format: str, packs: dict[str, tuple[Pack, ...]]) -> None:
+    claimed = {*SHARED, *(ONLY_GPTQ if format == "gptq" else ())}
+    found = {flag for pack in packs[format] for flag in pack.flags}
+    assert found == claimed
+
+
+def _scales(pack: Pack) -> Any:
+    return pack.tensors["scales"].float64()
+
+
+EDGES: dict[str, Callable[[Pack], bool]] = {
+    "negative words": lambda pack: bool((pack.tensors["qweight"].bits < 0).any()),
+    "a zero point of 0": lambda pack: 0 in contract.fields(pack.tensors["qzeros"].bits, axis=1),
+    "a stored zero point of all ones": lambda pack: 15 in contract.fields(pack.tensors["qzeros"].bits, axis=1),
+    "negative scales": lambda pack: bool((_scales(pack) < 0).any()),
+    "scales of zero": lambda pack: bool((_scales(pack) == 0).any()),
+    "a negative zero": lambda pack: bool(((_scales(pack) == 0) & (pack.tensors["scales"].bits != 0)).any()),
+    "one group": lambda pack: pack.tensors["scales"].shape[0] == 1,
+    "several groups": lambda pack: pack.tensors["scales"].shape[0] > 1,
+    "qzeros square": lambda pack: pack.tensors["qzeros"].shape[0] == pack.tensors["qzeros"].shape[1] > 1,
+}
+ONLY_AWQ: dict[str, Callable[[Pack], bool]] = {
+    "AutoAWQ's old spelling": lambda pack: "q_group_size" in pack.config,
+    "no quant_method": lambda pack: "quant_method" not in pack.config,
+}
+
+
+@pytest.mark.parametrize("edge", [*EDGES, *ONLY_AWQ])
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_strategies_reach_the_edges(format: str, edge: str, packs: dict[str, tuple[Pack, ...]]) -> None:
+    if edge in ONLY_AWQ and format == "gptq":
+        return
+    reached = EDGES.get(edge) or ONLY_AWQ[edge]
+    assert any(reached(pack) for pack in packs[format])
+
+
+def test_everything_lists_the_same_formats() -> None:
+    listed = {
+        "registry": set(mlx_quant.formats.ENABLED),
+        "reference": set(reference.subject.FORMATS),
+        "contract": set(contract.FORMATS),
+        "strategies": {format for format in FORMATS if format in drawn(format, 1)[0].config.values()},
+        "layouts": {shape.format for shape in layouts.SHAPES},
+        "folders": set(folder_cases.SETTINGS),
+        "vectors": {vector.config["quant_method"] for vector in vectors()},
+        "refusals": {case.id.partition("-")[0] for case in unreadable() if "-no-qweight" in case.id},
+        "README": {format for format in FORMATS if f"(`{format}`)" in (ROOT / "README.md").read_text()},
+        "modules": {file.stem for file in (ROOT / "mlx_quant/formats").glob("[a-z]*.py")},
+    }
+    assert all(found == set(FORMATS) for found in listed.values()), listed
+
+
+def test_the_levels_of_the_ledger_are_those_of_the_matrix() -> None:
+    assert {level.id for level in LEVELS} - {"faults", "mutants"} == set(MATRIX_LEVELS)
+    explained = (ROOT / "docs/levels.md").read_text()
+    assert all(level.title in explained for level in LEVELS)
+
+
+def test_the_written_matrix_names_the_mutants_there_are() -> None:
+    from conformance.mutants import MUTANTS
+
+    written = json.loads((ROOT / "docs/mutants.json").read_text())
+    assert [entry["id"] for entry in written["mutants"]] == [mutant.id for mutant in MUTANTS]
+    assert all(any(entry["levels"].values()) for entry in written["mutants"])
+
+
+def run(*arguments: str, subject: str = "", root: Path = ROOT, extra: Path | None = None) -> Any:
+    command = [sys.executable, "-m", "conformance.cli", "run", "--profile=dev"]
+    command += [f"--subject={subject}"] if subject else []
+    path = f"{root}:{extra}" if extra else str(root)
+    environment = {"PATH": "", "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "HOME": str(root)}
+    return subprocess.run([*command, *arguments], cwd=root, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout without its vectors' cases and its checkpoints."""
+    root = tmp_path_factory.mktemp("checkout")
+    for folder in ("conformance", "reference", "mlx_quant"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "fixtures/vectors", root / "fixtures/vectors")
+    (root / "fixtures/models").mkdir()
+    for stem in VECTOR_FILES:
+        file = root / f"fixtures/vectors/{stem}.json"
+        index = json.loads(file.read_text())
+        file.write_text(json.dumps(index | {"cases": index["cases"][:2]}))
+    shutil.copy(ROOT / "pyproject.toml", root)
+    return root
+
+
+def test_a_truncated_suite_is_below_the_floor(copied: Path) -> None:
+    found = run("--", "-q", "-k", "test_vectors", root=copied)
+    assert found.returncode == 3, found.stdout + found.stderr
+    assert "upstream vectors: 10 checks, at least 132 expected" in found.stdout
+
+
+def test_an_empty_selection_is_below_the_floor() -> None:
+    found = run("--", "-q", "-k", "no_test_has_this_name")
+    assert found.returncode == 3, found.stdout + found.stderr
+
+
+def test_a_subject_that_cannot_be_found_is_wrong_usage() -> None:
+    for name in ("py:no.such.module:SUBJECT", "py:json:loads", "never-installed"):
+        found = run(subject=name)
+        assert found.returncode == 2, found.stdout + found.stderr
+
+
+SUBJECT = """
+class _Subject:
+    name, framework, refusals = "scripted", "numpy", ({refusals},)
+
+    def info(self):
+        return {{}}
+
+    def dequantize(self, quantization_config, tensors, *, dtype=None):
+        raise {raised}
+
+
+SUBJECT = _Subject()
+"""
+
+
+@pytest.mark.parametrize(
+    ("refusals", "raised", "selected", "status"),
+    [
+        ("KeyError", "KeyError('everything')", "test_vectors", 1),
+        ("KeyError", "KeyError('everything')", "test_refusals", 0),
+        ("KeyError", "IndexError('a crash')", "test_refusals", 1),
+        ("KeyError", "IndexError('a crash')", "test_synthetic", 1),
+    ],
+)
+def test_what_a_subject_that_decodes_nothing_gets(
+    refusals: str, raised: str, selected: str, status: int, tmp_path: Path
+) -> None:
+    (tmp_path / "scripted.py").write_text(SUBJECT.format(refusals=refusals, raised=raised))
+    found = run("--no-floor", "--", "-q", "-k", selected, subject="py:scripted:SUBJECT", extra=tmp_path)
+    assert found.returncode == status, found.stdout[-2000:] + found.stderr
+
+
+class _Crashing:
+    framework, refusals = "mlx", (mlx_quant.QuantError,)
+
+    def dequantize(self, config: Any, tensors: Any, *, dtype: Any = None) -> mx.array:
+        raise IndexError
+
+
+class _Refusing(_Crashing):
+    def dequantize(self, config: Any, tensors: Any, *, dtype: Any = None) -> mx.array:
+        raise mlx_quant.UnsupportedFormat("unsupported-bits", "no")
+
+
+def test_a_crash_is_no_refusal() -> None:
+    crashed, refused = decode(_Crashing(), {}, {}), decode(_Refusing(), {}, {})
+    assert isinstance(crashed, Crashed)
+    assert isinstance(refused, Refused)
+    assert declined(crashed, "unsupported-bits").complaint
+    assert not declined(refused, "unsupported-bits").complaint
+    assert declined(refused, "bad-shape").complaint
+
+
+def test_a_floor_is_set_for_every_level() -> None:
+    assert all(0 < level.installed_floor <= level.floor for level in LEVELS)
+    assert len(Ledger().below_floor()) == len(LEVELS)
+    excused = Ledger()
+    excused.excuse("checkpoints", "no load()")
+    assert len(excused.below_floor()) == len(LEVELS) - 1
+    assert any("no load()" in line for line in excused.table())
+
+
+def test_the_core_is_not_excused() -> None:
+    assert callable(mlx_quant.subject.SUBJECT.load)
