@@ -108,8 +108,9 @@ def _judge_refused(format: str, dtype: str, bits: np.ndarray, subject: Any, _: A
     return together(f"{format}, {dtype}", verdicts)
 
 
-def non_finite() -> Iterator[Case]:
-    """Every infinity and every NaN, alone among ones, must be refused."""
+def non_finite(every: int = 1) -> Iterator[Case]:
+    """Every infinity and every NaN (or one of ``every``), alone among ones, must be refused."""
     for format in FORMATS:
         for dtype in SCALE_DTYPES:
-            yield Case(f"{format}-{dtype}-not-finite", partial(_judge_refused, format, dtype, patterns(dtype)[1]))
+            chosen = patterns(dtype)[1][::every]
+            yield Case(f"{format}-{dtype}-not-finite", partial(_judge_refused, format, dtype, chosen))

@@ -26,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--profile", default="conformance", choices=("conformance", "dev", "nightly"))
     run.add_argument("--no-floor", action="store_true", help="do not fail for too few checks (for a partial run)")
     run.add_argument("pytest_arguments", nargs="*", help="passed to pytest, after --")
+    quick = commands.add_parser("quick", help="the small cases of the levels that decode modules; stops at a complaint")
+    quick.add_argument("--subject", default=CORE, help="as for run")
+    quick.add_argument("--oracle", default=ORACLE, help=argparse.SUPPRESS)
     mutants = commands.add_parser("mutants", help="let every known fault loose on the suite: it must notice them all")
     mutants.add_argument("--oracle", default=ORACLE, help="the sound subject that the faults are built into")
     mutants.add_argument("--only", nargs="+", metavar="ID", help="these mutants, without judging the whole matrix")
@@ -38,12 +41,26 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         resolve(options.oracle)
-        if options.command == "run":
+        if options.command != "mutants":
             resolve(options.subject)
     except SubjectError as error:
         print(f"mlx-quant-conformance: {error}", file=sys.stderr)
         return EXIT_USAGE
-    return _mutants(options) if options.command == "mutants" else _run(options)
+    return {"run": _run, "quick": _quick, "mutants": _mutants}[options.command](options)
+
+
+def _quick(options: Any) -> int:
+    from .matrix import QUICK, Cases, first_kill
+
+    subject, oracle, cases = resolve(options.subject), resolve(options.oracle), Cases()
+    if "torch" in (subject.framework, oracle.framework):
+        single_threaded()
+    for level in QUICK:
+        if kill := first_kill(subject, oracle, cases.of(level)):
+            print(f"{level}: {kill.case}: {kill.complaint}")
+            return EXIT_FAULT
+        print(f"{level}: {len(cases.of(level))} cases")
+    return 0
 
 
 def _mutants(options: Any) -> int:

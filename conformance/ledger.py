@@ -25,12 +25,12 @@ class Level:
 
 LEVELS = (
     Level("vectors", "upstream vectors", "equal bits to auto-gptq 0.7.1 and autoawq 0.2.9", 132, 132),
-    Level("policies", "written policies", "one fixed answer where upstream readers disagree", 25, 25),
+    Level("policies", "written policies", "one fixed answer where upstream readers disagree", 27, 27),
     Level("synthetic", "generated packs", "equal bits to the reference on every option and edge", 2000, 2000),
-    Level("refusals", "refusals", "a typed error, never a guess or a crash, for unreadable input", 74, 74),
+    Level("refusals", "refusals", "a typed error, never a guess or a crash, for unreadable input", 75, 75),
     Level("arithmetic", "arithmetic, enumerated", "every 16-bit scale times every q - z, rounded once", 68, 68),
-    Level("layouts", "layouts, proven", "every bit is read from its place, for each shape", 446, 446),
-    Level("checkpoints", "checkpoint folders", "the right files, settings and modules, or a refusal", 166, 146),
+    Level("layouts", "layouts, proven", "every bit is read from its place, for each shape", 538, 538),
+    Level("checkpoints", "checkpoint folders", "the right files, settings and modules, or a refusal", 164, 144),
     Level("modules", "real checkpoints", "equal bits to the reference on what real quantisers packed", 168, 28),
     Level("digests", "the same, upstream", "equal SHA-256 to auto-gptq's and autoawq's own decode", 168, 28),
     Level("generation", "recitation in mlx-lm", "text and perplexity of transformers on the reference", 12, 2),

@@ -21,7 +21,7 @@ LEVELS: dict[str, Callable[[], Iterable[Case]]] = {
     "vectors": lambda: levels.upstream(),
     "policies": lambda: [*levels.disputes(), *levels.spellings()],
     "refusals": levels.unreadable,
-    "arithmetic": lambda: [*arithmetic.samples(), *arithmetic.non_finite()],
+    "arithmetic": lambda: [*arithmetic.samples(), *arithmetic.non_finite(every=64)],
     "layouts": lambda: layouts.proofs(layouts.few()),
     "synthetic": lambda: [*levels.kept(), *levels.generated(DRAWN)],
     "modules": levels.modules,
@@ -32,6 +32,7 @@ LEVELS: dict[str, Callable[[], Iterable[Case]]] = {
 # A mutant of whole checkpoints decodes single modules soundly; a mutant of modules has no loader of its own.
 BY_MODULE = tuple(name for name in LEVELS if name != "checkpoints")
 BY_CHECKPOINT = ("generation", "checkpoints")
+QUICK = ("vectors", "policies", "refusals", "arithmetic", "synthetic", "layouts")
 
 
 @dataclass(frozen=True)
