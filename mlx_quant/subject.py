@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ class _Subject:
             "version": __version__,
             "formats": sorted(ENABLED),
             "backend": str(mx.default_device()),
-            "mlx": mx.__version__,
+            "mlx": version("mlx"),
         }
 
     dequantize = staticmethod(dequantize)
