@@ -96,6 +96,11 @@ def refusals() -> Iterator[Refusal]:
         broken = gptq | {"g_idx": _with(gptq["g_idx"], (77,), value)}
         yield Refusal(f"gptq-g_idx-{label}", GPTQ, broken, "group-index-out-of-range")
     yield Refusal("gptq-desc_act-without-g_idx", GPTQ, _without(gptq, "g_idx"), "missing-tensor")
+    halves = {name: Array(gptq[name].dtype, gptq[name].bits[:2]) for name in ("qzeros", "scales")}
+    two = GPTQ | {"group_size": 64}
+    yield Refusal("gptq-desc_act-two-groups", two, {"qweight": gptq["qweight"], **halves}, "missing-tensor")
+    folded = Array("int32", gptq["g_idx"].bits.reshape(2, -1))
+    yield Refusal("gptq-g_idx-two-axes", GPTQ, gptq | {"g_idx": folded}, "bad-shape")
     cut = Array("int32", gptq["g_idx"].bits[:-8])
     yield Refusal("gptq-g_idx-short", GPTQ, gptq | {"g_idx": cut}, "bad-shape")
     yield Refusal(
