@@ -73,6 +73,11 @@ def metamorphic_pairs() -> Iterator[tuple[str, dict[str, Any], dict[str, Array],
     yield "symmetric-without-qzeros", symmetric, tensors(None), symmetric, plain
     # AutoGPTQ's readers never look at sym, so a symmetric file whose zero points differ is read as it is stored.
     yield "symmetric-with-other-zeros", symmetric, per_field, base | {"sym": False}, per_field
+    # One field that differs is enough: the label of such a file is not shown to be wrong.
+    nearly = np.full((groups, out), 8, np.uint32)
+    nearly[-1, -1] = 7
+    almost = tensors(words(nearly))
+    yield "eights-in-all-fields-but-one", symmetric, almost, base | {"sym": False}, almost
     sequential = Array.of(np.arange(rows * 8, dtype=np.int32) // 32)
     yield "g_idx-in-order", symmetric, plain | {"g_idx": sequential}, symmetric, plain
     static = symmetric | {"desc_act": True, "static_groups": True}
