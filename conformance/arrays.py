@@ -31,6 +31,7 @@ _SAFETENSORS = {
     "U32": "uint32",
 }
 FLOATS = ("float16", "bfloat16", "float32")
+FRAMEWORKS = ("mlx", "torch", "numpy", "array")
 
 
 @dataclass(frozen=True, eq=False)

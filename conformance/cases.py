@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from .arrays import Array
-from .compare import difference
+from .compare import Histogram, difference
 from .subjects import Outcome, Refused, decode
+
+if TYPE_CHECKING:
+    from .questions import Question
 
 Manner = Literal["", "bits", "refused", "crashed", "accepted", "heard"]
 
@@ -19,7 +23,8 @@ class Verdict:
 
     ``complaint`` is empty when it passed; ``manner`` then is too, and otherwise says how it failed: wrong ``bits`` (or
     names, shapes, dtypes), ``refused`` or ``crashed`` where an answer was due, ``accepted`` where a refusal was, or
-    ``heard`` in what the model says.
+    ``heard`` in what the model says. ``ulps`` says how far off wrong weights are, and ``note`` what is worth knowing
+    even of a case that passed.
     """
 
     complaint: str = ""
@@ -27,14 +32,26 @@ class Verdict:
     modules: int = 1
     weights: int = 0
     wrong: int = 0
+    ulps: Histogram = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Case:
-    """``judge(subject, oracle)`` gives the verdict; most cases know the answer and leave the oracle alone."""
+    """``judge(subject, oracle)`` gives the verdict; most cases know the answer and leave the oracle alone.
+
+    What follows is for reports: the ``level``, the ``claim`` that is tested ("dense", "affine", "checkpoint" or
+    "logits"), ``flags`` of what is asked, whether a refusal is ``declined`` rightly, and the ``question`` where one
+    module is all there is to it.
+    """
 
     id: str
     judge: Callable[[Any, Any], Verdict]
+    level: str = ""
+    claim: str = "dense"
+    flags: frozenset[str] = frozenset()
+    declined: bool = False
+    question: Question | None = None
 
     def __repr__(self) -> str:
         return f"Case({self.id})"
@@ -46,7 +63,7 @@ def compared(outcome: Outcome, expected: Array) -> Verdict:
         manner: Manner = "refused" if isinstance(outcome, Refused) else "crashed"
         return Verdict(f"{manner}: {outcome.error!r}", manner)
     found = difference(outcome, expected)
-    return Verdict(found.text, "bits" if found else "", weights=found.total, wrong=found.wrong)
+    return Verdict(found.text, "bits" if found else "", weights=found.total, wrong=found.wrong, ulps=found.ulps)
 
 
 def declined(outcome: Outcome, code: str) -> Verdict:
@@ -58,6 +75,14 @@ def declined(outcome: Outcome, code: str) -> Verdict:
     if getattr(outcome.error, "code", code) != code:
         return Verdict(f"refused with the wrong code: {outcome.error}", "refused")
     return Verdict()
+
+
+def asked_of(oracle: Any, config: Mapping[str, Any], tensors: Mapping[str, Array], dtype: str | None = None) -> Array:
+    """The oracle's weight; it must have one."""
+    answer = decode(oracle, config, tensors, dtype)
+    if not isinstance(answer, Array):
+        raise RuntimeError(f"the oracle has no answer: {answer.error!r}") from answer.error
+    return answer
 
 
 def asked(
@@ -76,4 +101,5 @@ def together(id: str, verdicts: list[Verdict]) -> Verdict:
         sum(verdict.modules for verdict in verdicts),
         sum(verdict.weights for verdict in verdicts),
         sum(verdict.wrong for verdict in verdicts),
+        dict(sum((Counter(verdict.ulps) for verdict in verdicts), Counter())),
     )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from .arrays import FLOATS, Array
 
+# Class of distance to how many weights are that far off.
+Histogram = dict[str, int]
+CLASSES = (("1", 1), ("2", 2), ("3-4", 4), ("5-16", 16), ("17-256", 256), ("257-65536", 65536), ("more", None))
+
 
 @dataclass(frozen=True)
 class Difference:
-    """How two arrays differ; ``wrong`` is 0 when they are the same bits."""
+    """How two arrays differ; ``wrong`` is 0 when they are the same bits. ``ulps`` says by how much floats do."""
 
     wrong: int
     total: int
     text: str
+    ulps: Histogram = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.text)
@@ -38,9 +43,11 @@ def difference(got: Array, expected: Array) -> Difference:
         f"{got.float64()[first]!r} (0x{int(got.bits[first]):0{width}x}), "
         f"expected {expected.float64()[first]!r} (0x{int(expected.bits[first]):0{width}x})"
     )
-    if expected.dtype in FLOATS:
-        text += f"; largest distance {int(ulps(got, expected).max())} ulp"
-    return Difference(wrong, expected.bits.size, text)
+    if expected.dtype not in FLOATS:
+        return Difference(wrong, expected.bits.size, text)
+    distances = ulps(got, expected)
+    text += f"; largest distance {int(distances.max())} ulp"
+    return Difference(wrong, expected.bits.size, text, histogram(distances))
 
 
 def ulps(got: Array, expected: Array) -> np.ndarray:
@@ -53,3 +60,14 @@ def ulps(got: Array, expected: Array) -> np.ndarray:
         return np.where(sign == 1, -(bits & ((1 << (width - 1)) - 1)) - 1, bits)
 
     return np.abs(rank(got) - rank(expected))
+
+
+def histogram(distances: np.ndarray) -> Histogram:
+    """How many distances fall into each of ``CLASSES``; weights that are right are not counted."""
+    found, below = {}, 0
+    for name, limit in CLASSES:
+        inside = (distances > below) & (distances <= limit) if limit else distances > below
+        if count := int(inside.sum()):
+            found[name] = count
+        below = limit or below
+    return found

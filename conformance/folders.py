@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .arrays import Array, write_safetensors
-from .cases import Verdict, compared, together
-from .subjects import decode, load_weights
+from .cases import Verdict, asked_of, compared, together
+from .subjects import load_weights
 
 Shard = dict[str, Array]
 
@@ -96,14 +96,9 @@ def _verdict(folder: Folder, written: Path, subject: Any, oracle: Any) -> Verdic
 
 def expected(folder: Folder, oracle: Any) -> dict[str, Array]:
     """Every weight of the folder; packed modules are decoded by the oracle, one at a time."""
-    return folder.plain | {f"{name}.weight": _decoded(oracle, packed) for name, packed in folder.packed.items()}
-
-
-def _decoded(oracle: Any, packed: Packed) -> Array:
-    value = decode(oracle, packed.config, packed.tensors)
-    if not isinstance(value, Array):
-        raise RuntimeError(f"the oracle has no answer: {value.error!r}") from value.error
-    return value
+    return folder.plain | {
+        f"{name}.weight": asked_of(oracle, packed.config, packed.tensors) for name, packed in folder.packed.items()
+    }
 
 
 def _weights(got: Mapping[str, Array], sound: Mapping[str, Array], optional: frozenset[str]) -> Verdict:

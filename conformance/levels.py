@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from . import examples, policies
 from .arrays import Array
-from .cases import Case, Verdict, asked, compared, declined
+from .cases import Case, Verdict, asked, asked_of, compared, declined
 from .contract import FORMATS
-from .data import checkpoint, present_checkpoints, upstream_digests, vectors
-from .recitation import dense_weights, smoke
+from .data import TinyCheckpoint, checkpoint, present_checkpoints, upstream_digests, vectors
+from .recitation import SMOKE_WINDOWS, complaint, dense_weights, run_model, smoke
 from .refusals import Refusal, refusals
 from .strategies import Pack, packs
-from .subjects import Refused, decode, load_weights
+from .subjects import Model, Refused, decode, load, load_weights
 
 # The checkpoints that mutants are heard on: both architectures and formats, small enough to recite in a second.
 HEARD = ("llama-awq-g32", "qwen2-gptq-g128-act-sym", "llama-gptq-g128-seq-asym", "qwen2-awq-g128")
@@ -42,10 +42,7 @@ def by_oracle(pack: Pack) -> Callable[[Any, Any], Verdict]:
 
     @cache
     def expected(oracle: Any) -> Array:
-        answer = decode(oracle, pack.config, pack.tensors, pack.dtype)
-        if not isinstance(answer, Array):
-            raise RuntimeError(f"the oracle has no answer: {answer.error!r}") from answer.error
-        return answer
+        return asked_of(oracle, pack.config, pack.tensors, pack.dtype)
 
     return lambda subject, oracle: compared(decode(subject, pack.config, pack.tensors, pack.dtype), expected(oracle))
 
@@ -158,6 +155,8 @@ def heard() -> Iterator[Case]:
 def _heard(name: str, subject: Any, oracle: Any) -> Verdict:
     found = checkpoint(name)
     try:
+        if hasattr(subject, "load") and isinstance(loaded := load(subject, found.folder), Model):
+            return _by_ear(found, complaint(oracle, name, run_model(loaded), SMOKE_WINDOWS))
         weights = dense_weights(subject, oracle, found)
     except subject.refusals as error:
         return Verdict(f"refused: {error!r}", "refused")
@@ -165,8 +164,11 @@ def _heard(name: str, subject: Any, oracle: Any) -> Verdict:
         return Verdict(f"crashed: {error!r}", "crashed")
     sound = _sound_weights(oracle, name)
     if weights.keys() == sound.keys() and all(_same(weights[key], sound[key]) for key in sound):
-        return Verdict(modules=len(found.modules))
-    complaint = smoke(oracle, name, weights)
+        return _by_ear(found, "")
+    return _by_ear(found, smoke(oracle, name, weights))
+
+
+def _by_ear(found: TinyCheckpoint, complaint: str) -> Verdict:
     return Verdict(complaint, "heard" if complaint else "", modules=len(found.modules))
 
 

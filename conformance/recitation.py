@@ -20,7 +20,7 @@ import numpy as np
 from .arrays import Array, to_framework
 from .data import TinyCheckpoint, checkpoint, recital
 from .faults import Fault
-from .subjects import decode, load_weights
+from .subjects import Model, decode, load_weights
 
 PROMPT_TOKENS = 24
 NEW_TOKENS = 96
@@ -147,9 +147,22 @@ def run_transformers(oracle: Any, name: str, count: int | None = None) -> Run:
     return Run(output[0, PROMPT_TOKENS:].tolist(), perplexity(scores))
 
 
-def complaint(oracle: Any, name: str, got: Run) -> str:
+def run_model(model: Model) -> Run:
+    """The same of a model that is only known to run, without a cache; of the text, the first windows."""
+    tokens = recital()[1][:PROMPT_TOKENS]
+    for _ in range(NEW_TOKENS):
+        tokens.append(int(model(tokens)[-1].argmax()))
+    scores = []
+    for window in windows()[:SMOKE_WINDOWS]:
+        logits = model(window[:-1]).astype(np.float64)
+        logs = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+        scores.append(np.take_along_axis(logs, np.array(window[1:])[:, None], axis=-1)[:, 0])
+    return Run(tokens[PROMPT_TOKENS:], perplexity(scores))
+
+
+def complaint(oracle: Any, name: str, got: Run, count: int | None = None) -> str:
     """Why a run is not as good as the transformers run on the oracle's weights; empty when it is."""
-    expected = run_transformers(oracle, name)
+    expected = run_transformers(oracle, name, count)
     return _numbers(got.perplexity, expected.perplexity) or _text(oracle, name, got.tokens, expected.tokens)
 
 

@@ -9,16 +9,21 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array
+from .meaning import parts
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """``code`` is the stable code our own errors carry; a foreign subject need only use its declared types."""
+    """``code`` is the stable code our own errors carry; a foreign subject need only use its declared types.
+
+    ``readings`` are the weights of loaders that know more than we decode, or are more lenient without guessing.
+    """
 
     id: str
     config: dict[str, Any]
     tensors: dict[str, Array]
     code: str
+    readings: tuple[Array, ...] = ()
 
 
 GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": True, "sym": False}
@@ -64,20 +69,28 @@ def refusals() -> Iterator[Refusal]:
     gptq, awq = _sound()
     for method in FOREIGN_METHODS:
         yield Refusal(f"method-{method}", {"quant_method": method}, gptq, "unsupported-method")
+    v1, plain_awq = parts(GPTQ, gptq), parts(AWQ, awq)
+    # What GPTQModel writes under these names at 4 bits differs from version 1 in that zero points are stored as is.
+    v2 = v1.with_(z=(v1.z - 1) % 16).dense(None)
+    gptq_readings = {"gptq_v2": (v2,), "gptq_p": (v2,), "marlin": (v2, v1.dense(None))}
     for layout in ("gptq_v2", "gptq_p", "bitblas", "marlin", "never-heard-of"):
-        yield Refusal(f"gptq-{layout}", GPTQ | {"checkpoint_format": layout}, gptq, "unsupported-layout")
+        config, readings = GPTQ | {"checkpoint_format": layout}, gptq_readings.get(layout, ())
+        yield Refusal(f"gptq-{layout}", config, gptq, "unsupported-layout", readings)
     yield Refusal("gptq-is_marlin_format", GPTQ | {"is_marlin_format": True}, gptq, "unsupported-layout")
     for version in ("gemv", "gemv_fast", "marlin", "exllama", "ipex", "never-heard-of"):
-        yield Refusal(f"awq-{version}", AWQ | {"version": version}, awq, "unsupported-layout")
+        # On disk these are gemm to transformers and to GPTQModel: the name chooses a kernel.
+        readings = (plain_awq.dense(None),) if version in ("exllama", "ipex", "marlin") else ()
+        yield Refusal(f"awq-{version}", AWQ | {"version": version}, awq, "unsupported-layout", readings)
     yield Refusal("awq-backend-llm-awq", AWQ | {"backend": "llm-awq"}, awq, "unsupported-layout")
     for config, tensors in ((GPTQ, gptq), (AWQ, awq)):
         name = config["quant_method"]
         for bits in (1, 5, 6, 7, 16):
             yield Refusal(f"{name}-bits-{bits}", config | {"bits": bits}, tensors, "unsupported-bits")
         yield Refusal(f"{name}-group-size-0", config | {"group_size": 0}, tensors, "bad-config-value")
-        yield Refusal(f"{name}-group-size-text", config | {"group_size": "32"}, tensors, "bad-config-value")
+        lenient = ((v1 if name == "gptq" else plain_awq).dense(None),)
+        yield Refusal(f"{name}-group-size-text", config | {"group_size": "32"}, tensors, "bad-config-value", lenient)
         yield Refusal(f"{name}-group-size-contradicted", config | {"group_size": 64}, tensors, "bad-shape")
-        yield Refusal(f"{name}-bits-text", config | {"bits": "4"}, tensors, "bad-config-value")
+        yield Refusal(f"{name}-bits-text", config | {"bits": "4"}, tensors, "bad-config-value", lenient)
         yield Refusal(f"{name}-two-group-sizes", config | {"q_group_size": 64}, tensors, "config-contradiction")
         for missing in ("qweight", "qzeros", "scales"):
             yield Refusal(f"{name}-no-{missing}", config, _without(tensors, missing), "missing-tensor")

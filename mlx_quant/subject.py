@@ -12,7 +12,7 @@ import mlx.core as mx
 from .convert import convert
 from .errors import QuantError
 from .formats import ENABLED
-from .module import dequantize
+from .module import dequantize, to_affine
 from .version import __version__
 
 
@@ -27,9 +27,12 @@ class _Subject:
             "formats": sorted(ENABLED),
             "backend": str(mx.default_device()),
             "mlx": version("mlx"),
+            # MLX has no groups of other sizes, and none that are not of one size.
+            "affine": {"formats": sorted(ENABLED), "excludes": ["arbitrary-groups", "ragged"], "biases": "nearest"},
         }
 
     dequantize = staticmethod(dequantize)
+    to_affine = staticmethod(to_affine)
 
     def load(self, checkpoint_dir: str | Path) -> dict[str, mx.array]:
         """Every dense weight by its Hugging Face name, by way of a real conversion."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..arrays import Array
+from ..meaning import format_of
 from ..subjects import decode, load_weights
 
 Config = dict[str, Any]
@@ -86,7 +87,7 @@ class Subject:
             self.load = partial(mutant.load, partial(load_weights, sound))
 
     def info(self) -> dict[str, Any]:
-        return {"mechanism": self._mutant.mechanism}
+        return {"formats": ["awq", "gptq"], "mechanism": self._mutant.mechanism}
 
     def dequantize(self, config: Config, tensors: Tensors, *, dtype: str | None = None) -> Array:
         if self._mutant.decode is None or format_of(config) not in (*self._mutant.formats, None):
@@ -99,14 +100,6 @@ class Subject:
         if isinstance(answer, Array):
             return answer
         raise answer.error
-
-
-def format_of(config: Config) -> str | None:
-    """The format a config names or implies; None for any that is not decoded here."""
-    method = config.get("quant_method") or config.get("method")
-    if method is None:
-        method = "awq" if "w_bit" in config else "gptq" if "desc_act" in config else None
-    return method if method in ("awq", "gptq") else None
 
 
 def github(*places: str) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ import numpy as np
 from ..arrays import Array
 from ..contract import fields, interleaved, natural
 from ..faults import nibbles_reversed, no_awq_interleave
-from .build import Parts, afterwards, group_size, misread, spoilt, tolerant, without
-from .model import Ask, Bug, Config, Mutant, Tensors, format_of, github
+from ..meaning import Parts, format_of, group_size
+from .build import afterwards, misread, spoilt, tolerant, without
+from .model import Ask, Bug, Config, Mutant, Tensors, github
 
 GPTQ, AWQ = ("gptq",), ("awq",)
 

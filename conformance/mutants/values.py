@@ -6,8 +6,9 @@ import numpy as np
 
 from ..arrays import Array
 from ..contract import nearest
-from .build import Parts, tolerant, valued, without
-from .model import Ask, Bug, Config, Mutant, Tensors, format_of, github
+from ..meaning import Parts, format_of
+from .build import tolerant, valued, without
+from .model import Ask, Bug, Config, Mutant, Tensors, github
 
 GPTQ, AWQ = ("gptq",), ("awq",)
 _FLUSHED_BELOW = {"float16": 2.0**-14, "bfloat16": 2.0**-126, "float32": 2.0**-126}

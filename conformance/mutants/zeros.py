@@ -6,7 +6,8 @@ import numpy as np
 
 from ..arrays import Array
 from ..contract import fields, words
-from .build import Parts, borrows, misread, spoilt, tolerant, without
+from ..meaning import Parts, borrows
+from .build import misread, spoilt, tolerant, without
 from .model import Ask, Bug, Config, Mutant, Tensors, github
 
 GPTQ, AWQ = ("gptq",), ("awq",)

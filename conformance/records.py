@@ -1,0 +1,81 @@
+"""Reports: a JSON line for the header, one a case, and one that says the run came to its end."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+VERDICTS = ("pass", "fail", "refused", "error")
+FORMAT = 1
+
+
+class ReportError(Exception):
+    """A file that is no complete report."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One case. ``verdict`` is one of ``VERDICTS``; ``refused`` means that the loader never claimed to read this."""
+
+    id: str
+    level: str
+    claim: str
+    flags: list[str]
+    verdict: str
+    why: str = ""
+    weights: int = 0
+    wrong: int = 0
+    ulps: dict[str, int] = field(default_factory=dict)
+    note: str = ""
+    seconds: float = 0.0
+
+    @property
+    def bad(self) -> bool:
+        return self.verdict in ("fail", "error")
+
+
+@dataclass
+class Report:
+    """A run: ``below_floor`` says what was missing, in sentences."""
+
+    header: dict[str, Any]
+    records: list[Record]
+    below_floor: list[str] = field(default_factory=list)
+
+    @property
+    def subject(self) -> str:
+        return str(self.header["subject"])
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(record.verdict for record in self.records)
+
+    def write(self, file: Path) -> None:
+        """Empty fields are left out of a case's line."""
+        lines: list[dict[str, Any]] = [{"type": "header", "format": FORMAT, **self.header}]
+        lines += [
+            {"type": "case", **{key: value for key, value in asdict(record).items() if value not in ("", 0, {}, [])}}
+            for record in self.records
+        ]
+        footer = {"cases": len(self.records), "counts": dict(self.counts), "below_floor": self.below_floor}
+        lines.append({"type": "footer", **footer})
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def read(file: Path) -> Report:
+    """ReportError unless header, footer and the cases between them are all there."""
+    try:
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        header, *cases, footer = lines
+        if (header.pop("type"), footer.pop("type")) != ("header", "footer") or header.pop("format") != FORMAT:
+            raise ReportError(f"{file}: no header of format {FORMAT}, or no footer")
+        records = [Record(**{"flags": [], **{k: v for k, v in case.items() if k != "type"}}) for case in cases]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReportError(f"{file} is no report: {error}") from error
+    if footer["cases"] != len(records):
+        raise ReportError(f"{file}: the footer counts {footer['cases']} cases, {len(records)} are there")
+    return Report(header, records, footer["below_floor"])
