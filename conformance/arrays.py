@@ -57,10 +57,11 @@ class Array:
 
     def float64(self) -> np.ndarray:
         """The values, for reports; every float16, bfloat16 and float32 is a float64."""
-        if self.dtype == "bfloat16":
-            return (self.bits.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-        if self.dtype in FLOATS:
-            return self.bits.view(self.dtype).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # of signalling NaNs
+            if self.dtype == "bfloat16":
+                return (self.bits.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+            if self.dtype in FLOATS:
+                return self.bits.view(self.dtype).astype(np.float64)
         return self.bits.astype(np.float64)
 
     def sha256(self) -> str:

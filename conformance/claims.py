@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from . import affine
 from .arrays import FLOATS, Array, to_framework
@@ -76,28 +76,35 @@ class _Examination:
             raise Miswired(f"{where}['formats'] is {sorted(formats)}; the suite has cases for {', '.join(FORMATS)}")
         return Claim(formats, frozenset(said.get("excludes", ())))
 
-    def plainest(self, claim: Claim, ask: Callable[[Question], None]) -> None:
-        for format in sorted(claim.formats & SMOKE.keys()):
-            ask(self.questions[SMOKE[format]])
+    def plainest(self, claim: Claim, ask: Callable[[Question], Exception | None]) -> None:
+        """One that refuses all it claims is not connected; a wrong loader may well refuse one format."""
+        refused = [ask(self.questions[SMOKE[format]]) for format in sorted(claim.formats & SMOKE.keys())]
+        if all(refused):
+            raise Miswired(f"it refuses the plainest module of all it claims: {refused[0]!r}")
 
-    def dense(self, question: Question) -> None:
+    def dense(self, question: Question) -> Exception | None:
         outcome = decode(self.subject, question.config, question.tensors)
+        if isinstance(outcome, Refused):
+            return outcome.error
         if not isinstance(outcome, Array):
-            did = "refuses" if isinstance(outcome, Refused) else "crashes on"
-            raise Miswired(f"dequantize {did} {question.id}, a plain module of a format it claims: {outcome.error!r}")
+            raise Miswired(f"dequantize crashes on {question.id}, a plain module: {outcome.error!r}")
         due = question.answer(None)
         if outcome.shape == due.shape[::-1]:
             raise Miswired(f"dequantize returns [in, out] = {list(outcome.shape)} for {question.id}; [out, in] is due")
         if outcome.shape != due.shape or outcome.dtype not in FLOATS:
             raise Miswired(f"dequantize returns {outcome} for {question.id}; a float array {list(due.shape)} is due")
+        return None
 
-    def affine(self, question: Question) -> None:
+    def affine(self, question: Question) -> Exception | None:
         subject = self.subject
         inputs = {name: to_framework(array, subject.framework) for name, array in question.tensors.items()}
         try:
             affine.triple_of(subject.to_affine(dict(question.config), inputs), subject.framework)
+        except subject.refusals as error:
+            return cast(Exception, error)
         except Exception as error:
             raise Miswired(f"to_affine fails on {question.id}: {error!r}") from error
+        return None
 
     def loads(self, claim: Claim) -> str:
         """What ``load`` returns: "checkpoint" for weights by name, "logits" for a model that runs."""

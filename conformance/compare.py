@@ -40,8 +40,8 @@ def difference(got: Array, expected: Array) -> Difference:
     width = expected.bits.itemsize * 2
     text = (
         f"{wrong} of {expected.bits.size} differ; first at {first}: "
-        f"{got.float64()[first]!r} (0x{int(got.bits[first]):0{width}x}), "
-        f"expected {expected.float64()[first]!r} (0x{int(expected.bits[first]):0{width}x})"
+        f"{float(got.float64()[first])!r} (0x{int(got.bits[first]):0{width}x}), "
+        f"expected {float(expected.float64()[first])!r} (0x{int(expected.bits[first]):0{width}x})"
     )
     if expected.dtype not in FLOATS:
         return Difference(wrong, expected.bits.size, text)

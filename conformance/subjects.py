@@ -53,8 +53,8 @@ Outcome = Array | Refused | Crashed
 def resolve(name: str) -> Any:
     """The subject called ``name``.
 
-    ``py:package.module:object``; ``cmd:./program`` (docs/protocol.md); ``mutant:ID``, the sound reference with one fault
-    of docs/mutants.md built in; or the name of an entry point of group ``mlx_quant.subjects``.
+    ``py:package.module:object``; ``cmd:./program`` (docs/protocol.md); ``mutant:ID``, the sound reference with one
+    fault of docs/mutants.md built in; or the name of an entry point of group ``mlx_quant.subjects``.
     """
     kind, _, target = name.partition(":")
     try:

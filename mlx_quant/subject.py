@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
+from .checkpoint import Checkpoint
 from .convert import convert
 from .errors import QuantError
 from .formats import ENABLED
 from .module import dequantize, to_affine
 from .version import __version__
+
+
+class _Opened(Mapping[str, mx.array]):
+    """The packed modules of a checkpoint as ``<module>.weight``, each decoded when it is asked for."""
+
+    def __init__(self, checkpoint_dir: str | Path) -> None:
+        self._checkpoint = Checkpoint.open(checkpoint_dir)
+
+    def __getitem__(self, name: str) -> mx.array:
+        module = name.removesuffix(".weight")
+        if module == name or module not in self._checkpoint.modules:
+            raise KeyError(name)
+        return self._checkpoint.dequantize(module)
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{module}.weight" for module in self._checkpoint.modules)
+
+    def __len__(self) -> int:
+        return len(self._checkpoint.modules)
 
 
 class _Subject:
@@ -33,6 +54,7 @@ class _Subject:
 
     dequantize = staticmethod(dequantize)
     to_affine = staticmethod(to_affine)
+    open = staticmethod(_Opened)
 
     def load(self, checkpoint_dir: str | Path) -> dict[str, mx.array]:
         """Every dense weight by its Hugging Face name, by way of a real conversion."""

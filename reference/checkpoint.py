@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,33 @@ def load(checkpoint_dir: str | Path, decode: Decode) -> Tensors:
     return weights
 
 
+class Opened(Mapping[str, torch.Tensor]):
+    """The packed modules of a checkpoint as ``<module>.weight``, each decoded when it is asked for."""
+
+    def __init__(self, checkpoint_dir: str | Path, decode: Decode) -> None:
+        folder = Path(checkpoint_dir)
+        self._decode, self._folder, self._placed = decode, folder, places(folder)
+        self._quantization = settings(folder, read(folder / "config.json"))
+        self._modules = sorted(name.removesuffix(".qweight") for name in self._placed if name.endswith(".qweight"))
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        module = name.removesuffix(".weight")
+        if module not in self._modules or module == name:
+            raise KeyError(name)
+        local = {}
+        for leaf in LEAVES:
+            if file := self._placed.get(f"{module}.{leaf}"):
+                with safe_open(self._folder / file, framework="pt") as opened:
+                    local[leaf] = opened.get_tensor(f"{module}.{leaf}")
+        return self._decode(settings_of(module, self._quantization), local)
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{module}.weight" for module in self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+
 def read(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise Refused(f"{file.name} is missing")
@@ -85,7 +112,17 @@ def settings_of(module: str, quantization: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tensors(folder: Path) -> Tensors:
-    """The tensors of the shards that the index names, which must be those that the index lists; or of one file."""
+    """Every tensor of the checkpoint."""
+    placed = places(folder)
+    found: Tensors = {}
+    for name in sorted(set(placed.values())):
+        with safe_open(folder / name, framework="pt") as opened:
+            found |= {key: opened.get_tensor(key) for key in opened.keys()}
+    return found
+
+
+def places(folder: Path) -> dict[str, str]:
+    """Tensor to file: of the shards that the index names, which must hold what the index lists; or of one file."""
     present = sorted(file.name for file in folder.glob("*.safetensors"))
     indices = sorted(folder.glob("*.safetensors.index.json"))
     if not indices:
@@ -93,25 +130,26 @@ def tensors(folder: Path) -> Tensors:
             present = ["model.safetensors"]
         if len(present) != 1:
             raise Refused(f"{len(present)} safetensors files and no index")
-        return shard(folder / present[0])
+        return dict.fromkeys(keys(folder / present[0]), present[0])
     placed = read(indices[0])["weight_map"]
-    found: Tensors = {}
+    found = set()
     for name in sorted(set(placed.values())):
         if name not in present:
             raise Refused(f"the index names {name}, which is not in the folder")
-        for key, tensor in shard(folder / name).items():
+        for key in keys(folder / name):
             if placed.get(key) != name:
                 raise Refused(f"the index does not put {key} in {name}")
-            found[key] = tensor
-    if missing := sorted(placed.keys() - found.keys()):
+            found.add(key)
+    if missing := sorted(placed.keys() - found):
         raise Refused(f"{missing[0]} is not where the index puts it")
-    return found
+    return dict(placed)
 
 
-def shard(file: Path) -> Tensors:
+def keys(file: Path) -> list[str]:
+    """Names of the tensors of one file."""
     try:
         with safe_open(file, framework="pt") as opened:
-            return {name: opened.get_tensor(name) for name in opened.keys()}
+            return list(opened.keys())
     except SafetensorError as error:
         raise Refused(f"{file.name}: {error}") from error
 

@@ -56,6 +56,11 @@ def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
     return checkpoint.load(checkpoint_dir, dequantize)
 
 
+def opened(checkpoint_dir: str | Path) -> checkpoint.Opened:
+    """The packed modules of a checkpoint, each decoded to ``<module>.weight`` when it is asked for."""
+    return checkpoint.Opened(checkpoint_dir, dequantize)
+
+
 class _Subject:
     name = "reference"
     framework = "torch"
@@ -66,6 +71,7 @@ class _Subject:
 
     dequantize = staticmethod(dequantize)
     load = staticmethod(load)
+    open = staticmethod(opened)
 
 
 SUBJECT = _Subject()

@@ -114,7 +114,7 @@ def test_the_written_matrix_names_the_mutants_there_are() -> None:
 
 
 def run(*arguments: str, subject: str = "", root: Path = ROOT, extra: Path | None = None) -> Any:
-    command = [sys.executable, "-m", "conformance.cli", "run", "--profile=dev"]
+    command = [sys.executable, "-m", "conformance.cli", "selftest", "--profile=dev"]
     command += [f"--subject={subject}"] if subject else []
     path = f"{root}:{extra}" if extra else str(root)
     environment = {"PATH": "", "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "HOME": str(root)}

@@ -1,0 +1,300 @@
+"""Subjects before the suite: claims, the smoke test, verdicts, exit statuses, reports."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance import judging, records, suite
+from conformance.arrays import Array
+from conformance.claims import Miswired, examine
+from conformance.mutants import MUTANTS, Bug
+from conformance.mutants.build import Parts
+from conformance.questions import flags_of
+from conformance.subjects import CORE, ORACLE, SubjectError, resolve, single_threaded
+
+ROOT = Path(__file__).parents[1]
+QUESTIONS = {question.id: question for question in suite.questions()}
+
+
+@pytest.fixture(scope="module")
+def oracle() -> Any:
+    single_threaded()
+    return resolve(ORACLE)
+
+
+def command(*arguments: str, cwd: Path = ROOT, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    places = f"{ROOT}:{path}" if path else str(ROOT)
+    return subprocess.run(
+        [sys.executable, "-m", "conformance.cli", *arguments],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": places, "HF_HUB_OFFLINE": "1", "HOME": str(cwd)},
+        capture_output=True,
+        text=True,
+    )
+
+
+class Scripted:
+    """The oracle, with one method replaced."""
+
+    framework = "array"
+
+    def __init__(self, oracle: Any, **replaced: Any) -> None:
+        self.name, self.refusals, self._oracle = "scripted", oracle.refusals, oracle
+        self._said: dict[str, Any] = {"formats": ["gptq", "awq"]}
+        for name, value in replaced.items():
+            setattr(self, name, value)
+
+    def info(self) -> dict[str, Any]:
+        return self._said
+
+    def dequantize(self, config: Any, tensors: dict[str, Array], *, dtype: str | None = None) -> Array:
+        from conformance.cases import asked_of
+
+        return asked_of(self._oracle, config, tensors, dtype)
+
+
+def examined(subject: Any) -> Any:
+    return examine(subject, QUESTIONS)
+
+
+def _raising(error: Exception) -> Callable[..., Any]:
+    def method(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return method
+
+
+def test_ids_are_unique_and_the_floors_are_exact() -> None:
+    cases = suite.cases()
+    assert len({case.id for case in cases}) == len(cases)
+    counted: dict[tuple[str, str], int] = {}
+    for case in cases:
+        assert case.id.startswith(case.level + "/")
+        counted[case.level, case.claim] = counted.get((case.level, case.claim), 0) + 1
+    assert counted == suite.FLOORS
+    assert {level for level, _ in counted} == suite.TITLES.keys()
+
+
+def test_where_upstream_s_readers_both_read_a_vector_they_agree() -> None:
+    from conformance.data import vectors
+    from conformance.policies import disputed
+
+    for vector in vectors():
+        if not disputed(vector):
+            assert len({(e.dtype, e.bits.tobytes()) for e in vector.expected.values()}) == 1, vector.id
+
+
+def test_the_grid_is_the_contract_whoever_unpacks_it(oracle: Any) -> None:
+    """Its expectations come from packing; the oracle must come to the same by unpacking."""
+    for question in QUESTIONS.values():
+        if question.level == "synthetic":
+            assert not question.judge(oracle, oracle).complaint, question.id
+
+
+def test_the_grid_has_every_flag_a_loader_may_exclude() -> None:
+    seen = {flag for question in QUESTIONS.values() for flag in question.flags}
+    sizes = {f"group-size-{size}" for size in (-1, 32, 64, 128, "other")}
+    scales = {f"scales-{dtype}" for dtype in ("float16", "bfloat16", "float32")}
+    assert sizes | scales | {"act-order", "arbitrary-groups", "no-g_idx", "sequential", "ragged", "out-dtype"} <= seen
+    assert {"symmetric", "asymmetric", "bias", "legacy-config", "zero-point-0", "policy", "real"} <= seen
+
+
+def test_flags_are_seen_in_the_data() -> None:
+    def flags(id: str) -> frozenset[str]:
+        question = QUESTIONS[id]
+        return flags_of(question.config, question.tensors, question.dtype)
+
+    assert "act-order" in flags("synthetic/gptq-g32-act-order-asym-float16")
+    assert "sequential" in flags("synthetic/gptq-g32-sequential-asym-float16")
+    assert "arbitrary-groups" in flags("synthetic/gptq-g32-arbitrary-asym-float16")
+    assert {"ragged", "group-size-other"} <= flags("synthetic/gptq-ragged-sequential")
+    assert "out-dtype" in flags("synthetic/awq-float16-to-float32")
+
+
+@pytest.mark.parametrize(
+    ("replaced", "says"),
+    [
+        ({"dequantize": _raising(IndexError("out of bounds"))}, "crashes on"),
+        ({"info": lambda: ["gptq"]}, "not a dict"),
+        ({"info": _raising(RuntimeError("no version"))}, "info() fails"),
+        ({"_said": {"formats": ["exl3"]}}, "the suite has cases for"),
+        ({"_said": {"formats": "gptq"}}, "no list of names"),
+        ({"to_affine": _raising(RuntimeError())}, "must name a rule"),
+        ({"load": _raising(OSError("no such file"))}, "load fails"),
+        ({"load": lambda folder: {}}, "weights go by their names"),
+        ({"load": lambda folder: 3}, "neither a mapping"),
+        ({"load": lambda folder: lambda ids: Array.of(np.zeros((1, 2, 2), np.float32))}, "logits"),
+    ],
+)
+def test_a_mis_wired_adapter_is_told(replaced: dict[str, Any], says: str, oracle: Any) -> None:
+    with pytest.raises(Miswired, match=says.replace("(", r"\(").replace(")", r"\)")):
+        examined(Scripted(oracle, **replaced))
+
+
+def test_a_transposed_answer_is_mis_wired_and_a_wrong_one_is_not(oracle: Any) -> None:
+    plain = Scripted(oracle)
+
+    def transposed(config: Any, tensors: Any, *, dtype: Any = None) -> Array:
+        found = plain.dequantize(config, tensors, dtype=dtype)
+        return Array(found.dtype, np.ascontiguousarray(found.bits.T))
+
+    def wrong(config: Any, tensors: Any, *, dtype: Any = None) -> Array:
+        found = plain.dequantize(config, tensors, dtype=dtype)
+        return Array(found.dtype, found.bits + np.array(1, found.bits.dtype))
+
+    with pytest.raises(Miswired, match="in, out"):
+        examined(Scripted(oracle, dequantize=transposed))
+    examined(Scripted(oracle, dequantize=wrong))
+    report = judging.judge(Scripted(oracle, dequantize=wrong), oracle, name="x", only=["vectors/awq-*"])
+    assert report.counts == {"fail": 22}
+    assert judging.status(report) == 1
+    assert report.records[0].ulps == {"1": report.records[0].wrong}
+
+
+def test_what_is_claimed_and_refused_is_a_failure_and_what_is_not_is_refused(oracle: Any) -> None:
+    sound = Scripted(oracle)
+
+    def no_act_order(config: Any, tensors: Any, *, dtype: Any = None) -> Array:
+        if config.get("desc_act"):
+            raise oracle.refusals[0]("no act-order")
+        return sound.dequantize(config, tensors, dtype=dtype)
+
+    only = ["synthetic/gptq-g32-*"]
+    for excludes, verdict, status in (
+        ([], "fail", 1),
+        (["act-order", "arbitrary-groups"], "refused", 0),
+    ):
+        said = {"formats": ["gptq", "awq"], "excludes": excludes}
+        subject = Scripted(oracle, dequantize=no_act_order, _said=said)
+        report = judging.judge(subject, oracle, name="x", only=only)
+        assert report.counts == {"pass": 12, verdict: 12}
+        assert judging.status(report) == status
+
+
+def test_a_crash_is_an_error_even_where_nothing_was_claimed(oracle: Any) -> None:
+    sound = Scripted(oracle)
+
+    def falls_over(config: Any, tensors: Any, *, dtype: Any = None) -> Array:
+        if config.get("quant_method") == "gptq":
+            raise KeyError("qzeros")
+        return sound.dequantize(config, tensors, dtype=dtype)
+
+    subject = Scripted(oracle, dequantize=falls_over, _said={"formats": ["awq"]})
+    report = judging.judge(subject, oracle, name="x", only=["refusals/gptq-*", "synthetic/gptq-g32-*"])
+    assert report.counts.keys() == {"error"}
+
+
+def test_a_refusal_that_is_due_may_be_an_answer_that_nobody_could_mistake(oracle: Any) -> None:
+    sound = Scripted(oracle)
+
+    def reads_v2(config: Any, tensors: Any, *, dtype: Any = None) -> Array:
+        if config.get("checkpoint_format") == "gptq_v2":
+            words = tensors["qzeros"].bits.view(np.uint32)
+            fields = (words[..., None] >> np.arange(0, 32, 4, dtype=np.uint32)) & 15
+            stored = (((fields - 1) & 15) << np.arange(0, 32, 4, dtype=np.uint32)).sum(-1, dtype=np.uint32)
+            plain = {key: value for key, value in config.items() if key != "checkpoint_format"}
+            return sound.dequantize(plain, tensors | {"qzeros": Array.of(stored.view(np.int32))}, dtype=dtype)
+        return sound.dequantize(config, tensors, dtype=dtype)
+
+    def reads_v2_as_v1(config: Any, tensors: Any, *, dtype: Any = None) -> Array:
+        plain = {key: value for key, value in config.items() if key != "checkpoint_format"}
+        return sound.dequantize(plain, tensors, dtype=dtype)
+
+    for method, verdict in ((reads_v2, "pass"), (reads_v2_as_v1, "fail")):
+        subject = Scripted(oracle, dequantize=method)
+        report = judging.judge(subject, oracle, name="x", only=["refusals/gptq-gptq_v2"])
+        assert report.counts == {verdict: 1}
+
+
+def _affine(parts: Parts, rule: str = "nearest") -> dict[str, Array]:
+    from conformance.contract import nearest, words
+
+    s, z = np.repeat(parts.s.T, 1, axis=1), parts.z.T
+    biases = nearest(-z * s, parts.dtype)
+    if rule == "wrong":
+        biases = nearest(-(z + 1) * s, parts.dtype)
+    return {
+        "weight": Array("uint32", words(parts.q).view(np.uint32)),
+        "scales": nearest(s, parts.dtype),
+        "biases": biases,
+    }
+
+
+@pytest.mark.parametrize(("rule", "verdict"), [("nearest", "pass"), ("wrong", "fail"), ("exact", "fail")])
+def test_a_triple_is_held_to_its_codes_its_scales_and_the_rule_it_states(rule: str, verdict: str, oracle: Any) -> None:
+    from conformance.meaning import group_size, parts
+
+    def to_affine(config: Any, tensors: Any) -> dict[str, Any]:
+        found = parts(config, tensors)
+        return _affine(found, rule) | {"group_size": group_size(config, found.q.shape[1]), "bits": 4}
+
+    said = {"formats": ["awq"], "affine": {"formats": ["awq"], "biases": "exact" if rule == "exact" else "nearest"}}
+    subject = Scripted(oracle, to_affine=to_affine, _said=said)
+    report = judging.judge(subject, oracle, name="x", only=["affine/awq-g32-float16", "affine/awq-g128-bfloat16"])
+    assert report.counts == {verdict: 2}
+    assert all("differ from the exact ones" in record.note for record in report.records)
+
+
+@pytest.mark.parametrize("bug", list(Bug))
+def test_a_wrong_subject_of_each_bug_type_exits_1(bug: Bug, oracle: Any) -> None:
+    mutant = next(mutant for mutant in MUTANTS if mutant.bug == bug)
+    subject = resolve(f"mutant:{mutant.id}")
+    patterns = ["checkpoints/*"] if mutant.load else ["synthetic/*", "policies/*", "refusals/*", "vectors/*"]
+    report = judging.judge(subject, oracle, name=mutant.id, only=patterns)
+    assert judging.status(report) == 1, mutant
+
+
+def test_exit_statuses(tmp_path: Path) -> None:
+    (tmp_path / "crashing.py").write_text(
+        "class S:\n    name, framework, refusals = 'crashing', 'numpy', (KeyError,)\n"
+        "    def info(self): return {'formats': ['gptq']}\n"
+        "    def dequantize(self, config, tensors, *, dtype=None): raise IndexError('index 8 is out of bounds')\n"
+        "SUBJECT = S()\n"
+    )
+    report = tmp_path / "report.jsonl"
+    right = command("run", f"--subject={CORE}", f"--report={report}")
+    assert right.returncode == 0, right.stdout + right.stderr
+    assert records.read(report).counts["fail"] == 0
+    wrong = command("run", "--subject=mutant:ZP-03")
+    assert wrong.returncode == 1, wrong.stdout + wrong.stderr
+    crashing = command("run", "--subject=py:crashing:SUBJECT", path=tmp_path)
+    assert crashing.returncode == 2, crashing.stdout + crashing.stderr
+    assert "mis-wired" in crashing.stderr
+    assert command("run", "--subject=mutant:no-such").returncode == 2
+    nothing = command("run", "--only=no/such/case")
+    assert nothing.returncode == 3, nothing.stdout
+
+
+def test_fewer_cases_than_the_floor_exit_3(oracle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = suite.cases()
+    monkeypatch.setattr(judging, "cases", lambda exhaustive: [c for c in every if c.id != "vectors/awq-g32"][:200])
+    report = judging.judge(Scripted(oracle), oracle, name="x")
+    assert "vectors: 48 cases, 49 expected" in report.below_floor
+    assert judging.status(report) == 3
+
+
+def test_a_subject_must_be_one() -> None:
+    for name in ("py:json:loads", "py:no.such:thing", "never-installed", "mutant:XX-99"):
+        with pytest.raises(SubjectError):
+            resolve(name)
+
+
+def test_a_report_is_read_back_and_a_cut_one_is_not(oracle: Any, tmp_path: Path) -> None:
+    report = judging.judge(resolve("mutant:ZP-03"), oracle, name="mutant:ZP-03", only=["policies/*"])
+    file = tmp_path / "report.jsonl"
+    report.write(file)
+    assert records.read(file) == report
+    lines = file.read_text().splitlines()
+    for cut in (lines[:-1], lines[1:], [*lines[:2], lines[-1]], [], ["{}"]):
+        file.write_text("\n".join(cut))
+        with pytest.raises(records.ReportError):
+            records.read(file)
+    assert json.loads(lines[0])["suite"]
