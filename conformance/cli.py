@@ -184,6 +184,29 @@ def verify_command(
     raise typer.Exit(EXIT_FAULT if not found or any(module.complaint for module in found) else 0)
 
 
+@app.command()
+def bench(
+    json: Annotated[Path, typer.Option(metavar="FILE", help="Where pytest-benchmark writes its figures.")],
+    subject: SubjectName = CORE,
+) -> None:
+    """Time a loader on matrices of a real model's size, for ``speed`` to compare."""
+    import pytest
+
+    _subject(subject)
+    arguments = [
+        "--pyargs",
+        f"{__package__}.bench",
+        "-p",
+        f"{__package__}.plugin",
+        "-q",
+        "--no-floor",
+        "-p",
+        "no:cacheprovider",
+    ]
+    arguments += [f"--subject={subject}", f"--benchmark-json={json}", "--benchmark-columns=min,median,rounds"]
+    raise typer.Exit(EXIT_FAULT if pytest.main(arguments) else 0)
+
+
 @app.command("speed")
 def speed_command(
     base: Annotated[Path, typer.Argument(metavar="BASE.json", help="pytest-benchmark's file of the base revision.")],
