@@ -25,7 +25,8 @@ def measured(tree: Path, suite: Path, subject: str, file: Path) -> dict[str, Any
     # The head's benchmarks measure both revisions: what is compared is the decoder, not the question.
     environment = os.environ | {"PYTHONPATH": f"{tree}{os.pathsep}{suite}"}
     command = [sys.executable, "-m", "conformance.cli", "bench", f"--subject={subject}", f"--json={file}"]
-    subprocess.run(command, cwd=suite, env=environment, check=True, stdout=subprocess.DEVNULL)
+    # Where Python starts comes before its path, so it starts in the tree that is measured.
+    subprocess.run(command, cwd=tree, env=environment, check=True, stdout=subprocess.DEVNULL)
     return json.loads(file.read_text())
 
 
@@ -46,12 +47,12 @@ def main() -> int:
     parser.add_argument("--subject", default="py:mlx_quant.subject:SUBJECT")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        base, own = Path(scratch, "base"), Path(scratch, "own")
+        base = Path(scratch, "base")
         subprocess.run(["git", "worktree", "add", "--detach", base, options.revision], cwd=ROOT, check=True)
         try:
             # The decoder alone of each, so that the suite comes from this tree for both.
-            trees = {"base": Path(scratch, "decoder"), "head": own}
-            for tree, source in ((trees["base"], base), (own, ROOT)):
+            trees = {"base": Path(scratch, "base-alone"), "head": Path(scratch, "head-alone")}
+            for tree, source in zip(trees.values(), (base, ROOT), strict=True):
                 tree.mkdir()
                 for package in ("mlx_quant", "reference"):
                     (tree / package).symlink_to(source / package)

@@ -109,8 +109,9 @@ def compare(before: Baseline, report: Report, today: date) -> Findings:
         return found
     found.stale += [f"{id} is in the baseline, and no case of this run" for id in before.cases if id not in now]
     found.unmatched += [f"{id} is not in the baseline" for id in now if id not in before.cases]
-    for id, record in now.items():
-        was = before.cases.get(id, "pass")
+    for id, was in before.cases.items():
+        if (record := now.get(id)) is None:
+            continue
         if RANK[record.verdict] > RANK[was]:
             found.worse.append(f"{id}: was {was}, now {record.verdict}: {record.why}")
         elif RANK[record.verdict] < RANK[was]:

@@ -118,6 +118,15 @@ class Program:
             except Exception as error:  # safetensors' own error is a bare Exception
                 raise CommandCrashed(f"answered ok, but its output cannot be read: {error!r}") from error
 
+    def dequantize(
+        self, quantization_config: dict[str, Any], tensors: dict[str, Array], *, dtype: str | None = None
+    ) -> Array:
+        request = {"do": "dequantize", "config": quantization_config, "dtype": dtype}
+        _, answer = self.ask_for_tensors(request, tensors)
+        if "weight" not in answer:
+            raise CommandCrashed(f"answered ok, but wrote no weight: {', '.join(answer) or 'nothing'}")
+        return answer["weight"]
+
     def load(self, checkpoint_dir: str | Path) -> dict[str, Array]:
         return self.ask_for_tensors({"do": "load", "checkpoint": str(Path(checkpoint_dir).absolute())})[1]
 
@@ -222,6 +231,7 @@ class CommandSubject:
 
     framework = "array"
     refusals = (CommandRefused,)
+    dequantize: Callable[..., Array]
     load: Callable[[str | Path], dict[str, Array]]
     to_affine: Callable[[dict[str, Any], dict[str, Array]], dict[str, Any]]
 
@@ -235,7 +245,10 @@ class CommandSubject:
             self.close()
             raise CommandError(str(error)) from error
         self.name: str = facts["name"]
-        self._info = {key: value for key, value in facts.items() if key not in ("protocol", "name", "loads")}
+        self._info = {key: value for key, value in facts.items() if key not in ("protocol", "name", "decodes", "loads")}
+        # What the program does not do, its subject does not have.
+        if facts.get("decodes", True):
+            self.dequantize = self._program.dequantize
         if facts.get("loads"):
             self.load = self._program.load
         if facts.get("affine"):
@@ -243,15 +256,6 @@ class CommandSubject:
 
     def info(self) -> dict[str, Any]:
         return dict(self._info)
-
-    def dequantize(
-        self, quantization_config: dict[str, Any], tensors: dict[str, Array], *, dtype: str | None = None
-    ) -> Array:
-        request = {"do": "dequantize", "config": quantization_config, "dtype": dtype}
-        _, answer = self._program.ask_for_tensors(request, tensors)
-        if "weight" not in answer:
-            raise CommandCrashed(f"answered ok, but wrote no weight: {', '.join(answer) or 'nothing'}")
-        return answer["weight"]
 
 
 def _fault(facts: dict[str, Any]) -> str:
@@ -263,7 +267,8 @@ def _fault(facts: dict[str, Any]) -> str:
         listed = facts.get(key, [] if key == "excludes" else None)
         if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
             wrong.append(key)
-    wrong += [key for key, kind in (("loads", bool), ("affine", dict)) if not isinstance(facts.get(key), kind | None)]
+    kinds = {"decodes": bool, "loads": bool, "affine": dict}
+    wrong += [key for key, kind in kinds.items() if key in facts and not isinstance(facts[key], kind)]
     return f"not as they should be: {', '.join(wrong)}" if wrong else ""
 
 

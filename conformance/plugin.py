@@ -91,9 +91,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.getoption("collectonly"):
-        return
     ledger = config.stash[_LEDGER]
+    unjudged = config.getoption("--no-floor") and not any(count.checks for count in ledger.counts.values())
+    if config.getoption("collectonly") or unjudged:
+        return
     terminalreporter.section("what was checked")
     for line in ledger.table():
         terminalreporter.write_line(line)

@@ -46,7 +46,7 @@ def answered(subject: Any, request: Mapping[str, Any]) -> dict[str, Any]:
         if request["do"] == "info":
             if request["protocol"] != PROTOCOL:
                 return {"error": f"speaks protocol {PROTOCOL}"}
-            facts = {"loads": hasattr(subject, "load")} | subject.info()
+            facts = {"decodes": hasattr(subject, "dequantize"), "loads": hasattr(subject, "load")} | subject.info()
             return {"ok": facts | {"protocol": PROTOCOL, "name": subject.name}}
         facts, tensors = _DO[request["do"]](subject, request)
         Path(request["output"]).write_bytes(write_safetensors(tensors))

@@ -38,7 +38,9 @@ def largest(ulps: Iterable[Histogram]) -> str:
 
 def show(report: Report, out: Console) -> None:
     """A line a level, then the first cases that fail, then the verdict."""
-    info = ", ".join(f"{key} {value}" for key, value in report.header["info"].items() if not isinstance(value, dict))
+    said = {key: value for key, value in report.header["info"].items() if key != "excludes"}
+    said |= {key: " and ".join(value) for key, value in said.items() if isinstance(value, list)}
+    info = ", ".join(f"{key} {value}" for key, value in said.items() if not isinstance(value, dict))
     out.print(f"{report.subject} ({info}); suite {report.header['suite']}")
     table = Table(box=None, pad_edge=False)
     table.add_column("level")

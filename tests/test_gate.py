@@ -224,3 +224,32 @@ def test_speed_is_compared_on_one_machine_in_one_job(tmp_path: Path, invoke: Any
     (tmp_path / "no.json").write_text("{}")
     with pytest.raises(speed.SpeedError):
         list(speed.pairs(tmp_path / "no.json", base))
+
+
+def test_the_worked_example_passes_its_gate_and_a_regression_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    from conformance import judging
+    from conformance.subjects import resolve
+
+    example = ROOT / "examples/downstream"
+    monkeypatch.syspath_prepend(str(example))
+    subject, oracle = resolve("py:tiny_loader.subject:SUBJECT"), resolve("py:reference.subject:SUBJECT")
+    before = baseline.read(example / "conformance.json")
+    found = baseline.compare(before, judging.judge(subject, oracle, name="tiny-loader"), TODAY)
+    assert not found.faults, found.faults
+    assert not found.better, found.better
+
+    import tiny_loader
+
+    sound = tiny_loader._groups
+    monkeypatch.setattr(
+        tiny_loader,
+        "_groups",
+        lambda config, tensors, rows, groups: sound(
+            config,
+            {name: array for name, array in tensors.items() if name != "g_idx"} if groups > 1 else tensors,
+            rows,
+            groups,
+        ),
+    )
+    found = baseline.compare(before, judging.judge(subject, oracle, name="tiny-loader"), TODAY)
+    assert any("act-order" in line for line in found.worse), found

@@ -1,0 +1,8 @@
+"""Reports for people and machines, each a pure function of what :mod:`..records` reads back."""
+
+from .badges import badge_json, badge_svg
+from .junit_xml import junit
+from .matrix import markdown
+from .page import html
+
+__all__ = ["badge_json", "badge_svg", "html", "junit", "markdown"]
