@@ -13,7 +13,7 @@ class Level:
     """One kind of evidence.
 
     ``floor`` is the number of checks below which a run proves nothing, and ``installed_floor`` the same for an
-    installed suite, which carries two of the real checkpoints.
+    installed suite, which carries four of the real checkpoints.
     """
 
     id: str
@@ -30,11 +30,11 @@ LEVELS = (
     Level("refusals", "refusals", "a typed error, never a guess or a crash, for unreadable input", 77, 77),
     Level("arithmetic", "arithmetic, enumerated", "every 16-bit scale times every q - z, rounded once", 68, 68),
     Level("layouts", "layouts, proven", "every bit is read from its place, for each shape", 538, 538),
-    Level("checkpoints", "checkpoint folders", "the right files, settings and modules, or a refusal", 164, 144),
-    Level("modules", "real checkpoints", "equal bits to the reference on what real quantisers packed", 168, 28),
-    Level("digests", "the same, upstream", "equal SHA-256 to auto-gptq's and autoawq's own decode", 168, 28),
-    Level("generation", "recitation in mlx-lm", "text and perplexity of transformers on the reference", 12, 2),
-    Level("faults", "broken on purpose", "the recitation notices a broken convention", 14, 5),
+    Level("checkpoints", "checkpoint folders", "the right files, settings and modules, or a refusal", 164, 148),
+    Level("modules", "real checkpoints", "equal bits to the reference on what real quantisers packed", 168, 56),
+    Level("digests", "the same, upstream", "equal SHA-256 to auto-gptq's and autoawq's own decode", 168, 56),
+    Level("generation", "recitation in mlx-lm", "text and perplexity of transformers on the reference", 12, 4),
+    Level("faults", "broken on purpose", "the recitation notices a broken convention", 14, 7),
     Level("mutants", "faults of real loaders", "a level that should notice each of them does", 107, 107),
 )
 
