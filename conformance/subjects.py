@@ -127,7 +127,8 @@ class Model:
 def load(subject: Any, folder: Path) -> dict[str, Array] | Model:
     """What a subject's ``load`` makes of a checkpoint folder."""
     found = subject.load(folder)
-    if isinstance(found, Mapping):
+    # A model of mlx.nn is a dict besides.
+    if isinstance(found, Mapping) and not callable(found):
         return {name: from_framework(value, subject.framework) for name, value in found.items()}
     if not callable(found):
         raise TypeError(f"load returns {type(found).__name__}: neither a mapping of weights nor a model to call")

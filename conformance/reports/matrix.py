@@ -1,4 +1,4 @@
-"""The matrix: loader by format by variant, where a variant is something that a user of a checkpoint knows of it."""
+"""The matrix: loader by format by variant, and the lines beneath it that say which claim was tested."""
 
 from __future__ import annotations
 
@@ -11,86 +11,18 @@ from typing import Any
 
 from ..compare import CLASSES, Histogram
 from ..records import Record, Report
+from .variants import COLUMNS, FORMATS, ROWS, WORDS, Column, outcome
 
-FORMATS = {"gptq": "GPTQ", "awq": "AWQ"}
-# What a row tests, and the claims of cases that belong to it.
-ROWS = {"dense": ("dense",), "affine": ("affine",), "model": ("checkpoint", "logits")}
-MEANING = {
-    "dense": "decoded weights, equal bits",
-    "affine": "MLX's packed form: equal codes and scales, biases by the rule the loader names",
-    "model": "whole checkpoints: weights by name, or a model that recites its text",
-}
-WORDS = ("pass", "wrong", "unread", "crash", "refused")
+# An example of a cell, the state it is in, and what it says.
 LEGEND = (
-    "`all 24`: every case passes. `wrong`: other weights, or an answer where only a refusal is right. `unread`: "
-    "refused, though the loader claims to read it. `crash`: an undeclared error. `refused`: by declared errors, and "
-    "never claimed. `-`: not asked."
+    ("all 24", "good", "every case passes"),
+    ("wrong", "bad", "other weights, names or text than are due, an answer where a refusal is due, or its wrong code"),
+    ("unread", "bad", "refused, though the loader claims to read it"),
+    ("crash", "bad", "an undeclared error"),
+    ("9 pass, 3 refused", "partly", "what is not refused passes"),
+    ("refused", "refused", "by declared errors, and never claimed"),
+    ("-", "none", "not asked"),
 )
-
-
-@dataclass(frozen=True)
-class Column:
-    """A variant of one format; ``holds`` says of a record of that format whether it belongs to it."""
-
-    title: str
-    format: str
-    holds: Callable[[Record], bool]
-
-    @property
-    def slug(self) -> str:
-        return re.sub("[^a-z0-9_]+", "-", self.title.lower()).strip("-")
-
-
-def _flagged(*flags: str) -> Callable[[Record], bool]:
-    """Modules with one of these flags. A whole model has many modules, and columns of its own."""
-    return lambda record: record.claim not in ROWS["model"] and any(flag in record.flags for flag in flags)
-
-
-def _of_level(level: str) -> Callable[[Record], bool]:
-    return lambda record: record.level == level
-
-
-def _unsound(record: Record) -> bool:
-    """Scales that are not finite are under arithmetic; nothing else of that level is without a dtype of scales."""
-    arithmetic = record.level == "arithmetic" and not any(flag.startswith("scales-") for flag in record.flags)
-    return record.level == "refusals" or arithmetic
-
-
-_VARIANTS: dict[str, dict[str, Callable[[Record], bool]]] = {
-    "gptq": {
-        "symmetric": _flagged("symmetric"),
-        "asymmetric": _flagged("asymmetric"),
-        "no g_idx": _flagged("no-g_idx"),
-        "g_idx in order": _flagged("sequential"),
-        "act-order": _flagged("act-order"),
-        "arbitrary g_idx": _flagged("arbitrary-groups"),
-        "zero point 0": _flagged("zero-point-0"),
-    },
-    "awq": {
-        "group size 32, 64, 128": _flagged("group-size-32", "group-size-64", "group-size-128"),
-        "legacy config": _flagged("legacy-config"),
-    },
-}
-_EITHER: dict[str, Callable[[Record], bool]] = {
-    "group size -1": _flagged("group-size--1"),
-    "bfloat16 scales": _flagged("scales-bfloat16"),
-    "float32 scales": _flagged("scales-float32"),
-    "real checkpoints": _flagged("real"),
-    "refuses bad input": _unsound,
-    "checkpoint folders": _of_level("checkpoints"),
-    "recitation": _of_level("generation"),
-}
-_ALL: dict[str, Callable[[Record], bool]] = {"all cases": lambda record: True}
-COLUMNS = tuple(
-    Column(title, format, holds) for format in FORMATS for title, holds in (_ALL | _VARIANTS[format] | _EITHER).items()
-)
-
-
-def outcome(record: Record) -> str:
-    """``pass``, ``wrong``, ``unread`` (claimed, but refused), ``crash`` or ``refused``."""
-    if record.verdict == "fail":
-        return "unread" if record.why.startswith("claimed, but ") else "wrong"
-    return "crash" if record.verdict == "error" else record.verdict
 
 
 @dataclass(frozen=True)
@@ -241,7 +173,8 @@ def markdown(reports: list[Report]) -> str:
             claim = row.kind if row.claimed else f"{row.kind}, not claimed"
             lines.append(f"| {_name(row.report)} | {claim} | {' | '.join(cells)} |")
         lines.append("")
-    return "\n".join([*lines, LEGEND, "", *_summary(reports)]) + "\n"
+    legend = "; ".join(f"`{cell}`: {meaning}" for cell, _, meaning in LEGEND)
+    return "\n".join([*lines, f"{legend}.", "", *_summary(reports)]) + "\n"
 
 
 def _summary(reports: list[Report]) -> list[str]:

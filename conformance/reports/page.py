@@ -16,22 +16,9 @@ from ..compare import CLASSES
 from ..questions import Question
 from ..records import Record, Report
 from ..suite import TITLES, cases
-from .matrix import (
-    COLUMNS,
-    FORMATS,
-    MEANING,
-    ROWS,
-    WORDS,
-    Cell,
-    Row,
-    outcome,
-    remarks,
-    rows,
-    slugged,
-    ulp_words,
-    version,
-)
+from .matrix import LEGEND, Cell, Row, remarks, rows, slugged, ulp_words, version
 from .reproduce import command, explain_why
+from .variants import COLUMNS, FORMATS, MEANING, ROWS, WORDS, outcome
 
 # What the letters of a report's cases mean.
 LETTERS = {word: word[0] for word in WORDS}
@@ -42,7 +29,7 @@ def html(reports: list[Report]) -> str:
     """The page; every text in it comes from reports and is escaped."""
     # Autoescape for every template: the names below say nothing of HTML to Jinja's own choice.
     environment = Environment(
-        loader=PackageLoader(__package__, "page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader(__package__, "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.globals.update(hash_of=hash_of, version=version, remarks=remarks)
@@ -50,8 +37,8 @@ def html(reports: list[Report]) -> str:
         suites=sorted({str(report.header["suite"]) for report in reports}),
         reports=slugged(reports),
         tables=[(format, title, rows(reports, format)) for format, title in FORMATS.items()],
-        formats=FORMATS,
         columns={format: [column for column in COLUMNS if column.format == format] for format in FORMATS},
+        legend=LEGEND,
         meaning=MEANING,
         words=WORDS,
         data=data(reports),

@@ -1,0 +1,84 @@
+"""Variants: the columns of the matrix, each something that a user of a checkpoint knows of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..records import Record
+
+FORMATS = {"gptq": "GPTQ", "awq": "AWQ"}
+# What a row tests, and the claims of cases that belong to it.
+ROWS = {"dense": ("dense",), "affine": ("affine",), "model": ("checkpoint", "logits")}
+MEANING = {
+    "dense": "decoded weights, equal bits",
+    "affine": "MLX's packed form: equal codes and scales, biases by the rule the loader names",
+    "model": "whole checkpoints: weights by name, or a model that recites its text",
+}
+WORDS = ("pass", "wrong", "unread", "crash", "refused")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A variant of one format; ``holds`` says of a record of that format whether it belongs to it."""
+
+    title: str
+    format: str
+    holds: Callable[[Record], bool]
+
+    @property
+    def slug(self) -> str:
+        return re.sub("[^a-z0-9_]+", "-", self.title.lower()).strip("-")
+
+
+def _flagged(*flags: str) -> Callable[[Record], bool]:
+    """Modules with one of these flags. A whole model has many modules, and columns of its own."""
+    return lambda record: record.claim not in ROWS["model"] and any(flag in record.flags for flag in flags)
+
+
+def _of_level(level: str) -> Callable[[Record], bool]:
+    return lambda record: record.level == level
+
+
+def _unsound(record: Record) -> bool:
+    """Scales that are not finite are under arithmetic; nothing else of that level is without a dtype of scales."""
+    arithmetic = record.level == "arithmetic" and not any(flag.startswith("scales-") for flag in record.flags)
+    return record.level == "refusals" or arithmetic
+
+
+_VARIANTS: dict[str, dict[str, Callable[[Record], bool]]] = {
+    "gptq": {
+        "symmetric": _flagged("symmetric"),
+        "asymmetric": _flagged("asymmetric"),
+        "no g_idx": _flagged("no-g_idx"),
+        "g_idx in order": _flagged("sequential"),
+        "act-order": _flagged("act-order"),
+        "arbitrary g_idx": _flagged("arbitrary-groups"),
+        "zero point 0": _flagged("zero-point-0"),
+    },
+    "awq": {
+        "group size 32, 64, 128": _flagged("group-size-32", "group-size-64", "group-size-128"),
+        "legacy config": _flagged("legacy-config"),
+    },
+}
+_EITHER: dict[str, Callable[[Record], bool]] = {
+    "group size -1": _flagged("group-size--1"),
+    "bfloat16 scales": _flagged("scales-bfloat16"),
+    "float32 scales": _flagged("scales-float32"),
+    "real checkpoints": _flagged("real"),
+    "refuses bad input": _unsound,
+    "checkpoint folders": _of_level("checkpoints"),
+    "recitation": _of_level("generation"),
+}
+_ALL: dict[str, Callable[[Record], bool]] = {"all cases": lambda record: True}
+COLUMNS = tuple(
+    Column(title, format, holds) for format in FORMATS for title, holds in (_ALL | _VARIANTS[format] | _EITHER).items()
+)
+
+
+def outcome(record: Record) -> str:
+    """``pass``, ``wrong``, ``unread`` (claimed, but refused), ``crash`` or ``refused``."""
+    if record.verdict == "fail":
+        return "unread" if record.why.startswith("claimed, but ") else "wrong"
+    return "crash" if record.verdict == "error" else record.verdict

@@ -1,0 +1,110 @@
+"""AutoGPTQ 0.7.1 on a CPU as a conformance subject.
+
+A module goes the way a checkpoint goes in `AutoGPTQForCausalLM.from_quantized`: `BaseQuantizeConfig.from_pretrained`
+reads the configuration, `make_quant` puts in the QuantLinear that AutoGPTQ selects (`qlinear_cuda` for act-order with
+groups, else `qlinear_cuda_old`; the compiled kernels need a GPU), accelerate's `load_checkpoint_in_model` fills it. The
+weight is what `QuantLinear.forward` hands to `torch.matmul`; a product with an identity would turn -0.0 into 0.0.
+`load` is `from_quantized` itself. AWQ checkpoints are repacked on CUDA only, so AWQ is not claimed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+import transformers
+from accelerate.utils.modeling import load_checkpoint_in_model
+from auto_gptq import AutoGPTQForCausalLM
+from auto_gptq.modeling import BaseQuantizeConfig
+from auto_gptq.modeling._utils import make_quant
+from safetensors.torch import save_file
+
+logging.getLogger("auto_gptq").setLevel(logging.ERROR)
+KERNELS = {"disable_exllama": True, "disable_exllamav2": True, "use_cuda_fp16": False}
+
+
+class Refused(Exception):
+    """AutoGPTQ's own checks said no."""
+
+
+def operand(layer: torch.nn.Module) -> torch.Tensor:
+    """The weight [out, in] that `forward` multiplies by."""
+    x = torch.ones(1, layer.infeatures, dtype=layer.scales.dtype)
+    product = torch.zeros(1, layer.outfeatures, dtype=layer.scales.dtype)
+    with mock.patch.object(torch, "matmul", return_value=product) as matmul:
+        layer(x)
+    return matmul.call_args.args[1].detach().t().contiguous()
+
+
+def read_config(folder: str) -> BaseQuantizeConfig:
+    try:
+        config = BaseQuantizeConfig.from_pretrained(folder)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    if config.is_marlin_format or config.awq_gemm_checkpoint:
+        # from_quantized raises for the first; for the second it repacks, with tensors that it moves to CUDA.
+        raise Refused("Marlin and AWQ checkpoints need a GPU")
+    return config
+
+
+def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Tensor], *, dtype: Any = None) -> Any:
+    """One module; `dtype` is from_quantized's `torch_dtype`, to which it casts the scales."""
+    rows, out_features = tensors["qweight"].shape
+    in_features = len(tensors["g_idx"]) if "g_idx" in tensors else rows * 8
+    dtype = dtype or tensors["scales"].dtype
+    with tempfile.TemporaryDirectory() as folder:
+        # The name under which AutoGPTQ writes it; in a local folder it does not find the one in config.json.
+        Path(folder, "quantize_config.json").write_text(json.dumps(quantization_config))
+        save_file({f"proj.{name}": tensor.contiguous() for name, tensor in tensors.items()}, f"{folder}/m.safetensors")
+        config = read_config(folder)
+        model = torch.nn.ModuleDict({"proj": torch.nn.Linear(in_features, out_features, dtype=dtype)})
+        make_quant(model, {"proj"}, config.bits, config.group_size, desc_act=config.desc_act, **KERNELS)
+        try:
+            load_checkpoint_in_model(model, f"{folder}/m.safetensors", device_map={"": "cpu"}, dtype=dtype)
+        except ValueError as error:
+            if "this looks incorrect" not in str(error):
+                raise
+            raise Refused(str(error)) from error
+    return operand(model["proj"])
+
+
+def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
+    """A whole model, in the dtype that its config names; the bias that every QuantLinear has is left out where zero
+    and unknown to the architecture."""
+    folder = str(checkpoint_dir)
+    config = transformers.AutoConfig.from_pretrained(folder)
+    model = AutoGPTQForCausalLM.from_quantized(folder, device="cpu", torch_dtype=config.torch_dtype, **KERNELS).model
+    with torch.device("meta"):
+        names = transformers.AutoModelForCausalLM.from_config(config).state_dict().keys()
+    stored = model.state_dict()
+    weights = {f"{n}.weight": operand(m) for n, m in model.named_modules() if hasattr(m, "QUANT_TYPE")}
+    leaves = ("qweight", "qzeros", "scales", "g_idx")
+    packed = {name.removesuffix("weight") + leaf for name in weights for leaf in leaves}
+    for name, value in stored.items():
+        if name in names or (name not in packed and bool(value.any())):
+            weights.setdefault(name, value)
+    return weights
+
+
+class _Subject:
+    name = "auto-gptq"
+    framework = "torch"
+    refusals = (Refused,)
+
+    def info(self) -> dict[str, Any]:
+        # qlinear_cuda_old, which sequential files get, reshapes into whole groups. torch_dtype is the model's dtype:
+        # it casts the stored scales and is no request for the weight in another one.
+        excludes = ["ragged", "out-dtype"]
+        return {"version": version("auto-gptq"), "formats": ["gptq"], "excludes": excludes, "backend": "cpu, PyTorch"}
+
+    dequantize = staticmethod(dequantize)
+    load = staticmethod(load)
+
+
+SUBJECT = _Subject()
