@@ -101,7 +101,7 @@ def judge(question: Question, subject: Any, oracle: Any) -> Verdict:
         found = triple_of(subject.to_affine(dict(question.config), inputs), subject.framework)
     except subject.refusals as error:
         return Verdict(f"refused: {error!r}", "refused")
-    except Exception as error:  # the harness must outlive whatever a loader does
+    except (Exception, SystemExit) as error:  # the harness must outlive whatever a loader does
         return Verdict(f"crashed: {error!r}", "crashed")
     true, rule = parts(question.config, question.tensors), subject.info()["affine"]["biases"]
     if found.codes.shape != true.q.shape:

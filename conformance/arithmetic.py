@@ -15,6 +15,7 @@ import numpy as np
 from .arrays import Array
 from .cases import Case, Verdict, compared, declined, together
 from .contract import FORMATS, config, nearest, tensors
+from .questions import with_steps
 from .subjects import decode
 
 SCALE_DTYPES = ("float16", "bfloat16")
@@ -74,8 +75,9 @@ def _judge(format: str, dtype: str, scales: np.ndarray, output: str | None, subj
         block = scales[start : start + BLOCK]
         # AWQ packs eight outputs a word.
         block = np.resize(block, -(-len(block) // 8) * 8)
-        outcome = decode(subject, config(format, GROUP_SIZE), pack(format, dtype, block), output)
-        verdicts.append(compared(outcome, expected(dtype, block, output)))
+        settings, packed = config(format, GROUP_SIZE), pack(format, dtype, block)
+        outcome, due = decode(subject, settings, packed, output), expected(dtype, block, output)
+        verdicts.append(with_steps(compared(outcome, due), outcome, due, settings, packed))
     return together(f"{format}, {dtype} scales, {output or 'their'} dtype", verdicts)
 
 

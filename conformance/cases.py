@@ -24,7 +24,7 @@ class Verdict:
     ``complaint`` is empty when it passed; ``manner`` then is too, and otherwise says how it failed: wrong ``bits`` (or
     names, shapes, dtypes), ``refused`` or ``crashed`` where an answer was due, ``accepted`` where a refusal was, or
     ``heard`` in what the model says. ``ulps`` says how far off wrong weights are, and ``note`` what is worth knowing
-    even of a case that passed.
+    even of a case that passed. ``steps`` is the largest error in quantisation steps, where that is known.
     """
 
     complaint: str = ""
@@ -34,6 +34,7 @@ class Verdict:
     wrong: int = 0
     ulps: Histogram = field(default_factory=dict)
     note: str = ""
+    steps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def asked(
 def together(id: str, verdicts: list[Verdict]) -> Verdict:
     """The first complaint of several verdicts, and their sums."""
     first = next((verdict for verdict in verdicts if verdict.complaint), Verdict())
+    steps = [verdict.steps for verdict in verdicts if verdict.complaint]
     return Verdict(
         f"{id}: {first.complaint}" if first.complaint else "",
         first.manner,
@@ -102,4 +104,5 @@ def together(id: str, verdicts: list[Verdict]) -> Verdict:
         sum(verdict.weights for verdict in verdicts),
         sum(verdict.wrong for verdict in verdicts),
         dict(sum((Counter(verdict.ulps) for verdict in verdicts), Counter())),
+        steps=None if None in steps else max((step for step in steps if step is not None), default=None),
     )

@@ -295,12 +295,12 @@ def _write(
     from . import reports
 
     if junit:
-        junit.write_text(reports.junit(found[0]))
+        junit.write_text(reports.junit(found[0]), encoding="utf-8")
     if markdown:
-        with markdown.open("a") as file:
+        with markdown.open("a", encoding="utf-8") as file:
             file.write(reports.markdown(found))
     if html:
-        html.write_text(reports.html(found))
+        html.write_text(reports.html(found), encoding="utf-8")
     if badge:
         badge.write_text(reports.badge_json(found[0]) if badge.suffix == ".json" else reports.badge_svg(found[0]))
 

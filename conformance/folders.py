@@ -87,7 +87,7 @@ def _verdict(folder: Folder, written: Path, subject: Any, oracle: Any) -> Verdic
         if code != folder.code:
             return Verdict(f"refused with the wrong code, not {folder.code}: {error}", "refused")
         return Verdict()
-    except Exception as error:  # the harness must outlive whatever a loader does
+    except (Exception, SystemExit) as error:  # the harness must outlive whatever a loader does
         return Verdict(f"crashed: {error!r}", "crashed")
     if folder.code is not None and not folder.either:
         return Verdict(f"accepted, but {folder.code}", "accepted")

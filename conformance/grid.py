@@ -19,10 +19,17 @@ from .contract import awq_tensors, gptq_tensors
 from .meaning import Parts
 from .questions import Question, flags_of
 
-OUT, IN = 40, 256
+OUT, IN = 96, 256
 SCALE_DTYPES = ("float16", "bfloat16", "float32")
 MAPS = ("no-g_idx", "sequential", "act-order", "arbitrary")
-SHAPES = {"square": (64, 64), "groups-times-8": (64, 256), "one-word": (8, 32), "wide": (8, 512), "tall": (256, 32)}
+SHAPES = {
+    "square": (64, 64),
+    "groups-times-8": (64, 256),
+    "one-word": (8, 32),
+    "odd-width": (40, 256),
+    "wide": (32, 512),
+    "tall": (256, 32),
+}
 SOURCE = "the contract: RN(s * (q - z)) of the numbers it was packed from"
 
 # Exponent bits, mantissa bits, and the biased exponent of 1.

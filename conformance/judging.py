@@ -16,6 +16,8 @@ from .claims import Claims, examine
 from .records import Record, Report
 from .suite import FLOORS, cases, questions
 
+# JSON has no infinity.
+MOST_STEPS = 1e9
 CONFORMS, FAULT, USAGE, BELOW_FLOOR = 0, 1, 2, 3
 
 
@@ -75,6 +77,7 @@ def _record(case: Case, claims: Claims, subject: Any, oracle: Any) -> Record:
         wrong=verdict.wrong,
         ulps=verdict.ulps,
         note=verdict.note,
+        steps=None if verdict.steps is None else min(round(verdict.steps, 6), MOST_STEPS),
         seconds=round(time.perf_counter() - started, 4),
     )
 

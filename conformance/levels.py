@@ -160,7 +160,7 @@ def _heard(name: str, subject: Any, oracle: Any) -> Verdict:
         weights = dense_weights(subject, oracle, found)
     except subject.refusals as error:
         return Verdict(f"refused: {error!r}", "refused")
-    except Exception as error:  # whatever a loader does, the matrix goes on
+    except (Exception, SystemExit) as error:  # whatever a loader does, the matrix goes on
         return Verdict(f"crashed: {error!r}", "crashed")
     sound = _sound_weights(oracle, name)
     if weights.keys() == sound.keys() and all(_same(weights[key], sound[key]) for key in sound):

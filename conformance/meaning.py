@@ -65,6 +65,19 @@ def parts(config: Config, tensors: Tensors) -> Parts:
     return Parts.of(q, z, scales, g)
 
 
+def steps(got: Array, expected: Array, found: Parts) -> float:
+    """The largest error in quantisation steps ``|s|``: a wrong code or zero point is a whole step off, rounding is not.
+
+    Infinite where one of the two weights is not finite, or a scale of zero gave more than zero.
+    """
+    step = np.abs(found.s)[found.g].T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # -0.0 for 0.0 and infinity for infinity are no distance, whatever the step.
+        error = np.where(got.float64() == expected.float64(), 0.0, np.abs(got.float64() - expected.float64()))
+        largest = float(np.max(np.where(error == 0, 0.0, error / step)))
+    return largest if np.isfinite(largest) else float("inf")
+
+
 def group_size(config: Config, in_features: int) -> int:
     default = 128 if format_of(config) == "awq" else -1
     size: Any = config.get("group_size", config.get("q_group_size", default))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from .arrays import Array
+from .arrays import FLOATS, Array
 from .cases import Verdict, asked_of, compared, declined
-from .meaning import format_of, group_size
+from .meaning import format_of, group_size, parts, steps
 from .subjects import Refused, decode
 
 GROUP_SIZES = (-1, 32, 64, 128)
@@ -56,10 +56,20 @@ class Question:
     def judge(self, subject: Any, oracle: Any) -> Verdict:
         outcome = decode(subject, self.config, self.tensors, self.dtype)
         if not self.code:
-            return compared(outcome, self.answer(oracle))
+            due = self.answer(oracle)
+            return with_steps(compared(outcome, due), outcome, due, self.config, self.tensors)
         if isinstance(outcome, Refused) or not any(not compared(outcome, r).complaint for r in self.readings):
             return declined(outcome, self.code)
         return Verdict()
+
+
+def with_steps(
+    verdict: Verdict, outcome: Any, expected: Array, config: Mapping[str, Any], tensors: Mapping[str, Array]
+) -> Verdict:
+    """A complaint about bits, and how many quantisation steps it is about."""
+    if verdict.manner != "bits" or outcome.shape != expected.shape or outcome.dtype not in FLOATS:
+        return verdict
+    return replace(verdict, steps=steps(outcome, expected, parts(config, tensors)))
 
 
 def flags_of(config: Mapping[str, Any], tensors: Mapping[str, Array], dtype: str | None = None) -> frozenset[str]:
@@ -75,6 +85,8 @@ def flags_of(config: Mapping[str, Any], tensors: Mapping[str, Array], dtype: str
     flags.add(f"group-size-{size}" if size in GROUP_SIZES else "group-size-other")
     if in_features % group_size(config, in_features):
         flags.add("ragged")
+    if in_features % 32 or scales.shape[1] % 32:
+        flags.add("odd-width")
     if dtype not in (None, scales.dtype):
         flags.add("out-dtype")
     if "bias" in tensors:

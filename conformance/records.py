@@ -18,7 +18,11 @@ class ReportError(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """One case. ``verdict`` is one of ``VERDICTS``; ``refused`` means that the loader never claimed to read this."""
+    """One case.
+
+    ``verdict`` is one of ``VERDICTS``; ``refused`` means that the loader never claimed to read this. ``steps`` is the
+    largest error in quantisation steps: below one half, codes and zero points are right and the arithmetic rounds.
+    """
 
     id: str
     level: str
@@ -30,7 +34,13 @@ class Record:
     wrong: int = 0
     ulps: dict[str, int] = field(default_factory=dict)
     note: str = ""
+    steps: float | None = None
     seconds: float = 0.0
+
+    @property
+    def inexact(self) -> bool:
+        """Whether rounding alone explains it."""
+        return self.verdict == "fail" and self.steps is not None and self.steps < 0.5
 
     @property
     def bad(self) -> bool:
@@ -56,14 +66,21 @@ class Report:
     def write(self, file: Path) -> None:
         """Empty fields are left out of a case's line."""
         lines: list[dict[str, Any]] = [{"type": "header", "format": FORMAT, **self.header}]
-        lines += [
-            {"type": "case", **{key: value for key, value in asdict(record).items() if value not in ("", 0, {}, [])}}
-            for record in self.records
-        ]
+        lines += [{"type": "case", **_stored(record)} for record in self.records]
         footer = {"cases": len(self.records), "counts": dict(self.counts), "below_floor": self.below_floor}
         lines.append({"type": "footer", **footer})
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _stored(record: Record) -> dict[str, Any]:
+    empty = asdict(Record("", "", "", [], ""))
+    return {key: value for key, value in asdict(record).items() if value != empty[key]}
+
+
+def _stored(record: Record) -> dict[str, Any]:
+    empty = asdict(Record("", "", "", [], ""))
+    return {key: value for key, value in asdict(record).items() if value != empty[key]}
 
 
 def read(file: Path) -> Report:

@@ -44,7 +44,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Crashed:
-    error: Exception
+    error: BaseException
 
 
 Outcome = Array | Refused | Crashed
@@ -98,7 +98,7 @@ def decode(subject: Any, config: Mapping[str, Any], tensors: Mapping[str, Array]
         return from_framework(value, subject.framework)
     except subject.refusals as error:
         return Refused(error)
-    except Exception as error:  # the harness must outlive whatever a loader does
+    except (Exception, SystemExit) as error:  # the harness must outlive whatever a loader does
         return Crashed(error)
 
 

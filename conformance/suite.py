@@ -35,12 +35,12 @@ TITLES = {
 FLOORS = {
     ("vectors", "dense"): 49,
     ("policies", "dense"): 13,
-    ("synthetic", "dense"): 226,
+    ("synthetic", "dense"): 228,
     ("modules", "dense"): 56,
     ("arithmetic", "dense"): 28,
     ("layouts", "dense"): 96,
     ("refusals", "dense"): 77,
-    ("affine", "affine"): 268,
+    ("affine", "affine"): 270,
     ("checkpoints", "checkpoint"): 74,
     ("generation", "logits"): 4,
 }
@@ -181,6 +181,8 @@ def _layouts() -> Iterator[Case]:
         flags.add(f"group-size-{shape.group_size}" if shape.group_size in (-1, 32, 64, 128) else "group-size-other")
         if shape.format == "gptq":
             flags |= {"no-g_idx" if shape.map == "absent" else shape.map, "zero-point-0"}
+        if shape.in_features % 32 or shape.out % 32:
+            flags.add("odd-width")
         if shape.in_features % 8 or (shape.group_size > 0 and shape.in_features % shape.group_size):
             flags.add("ragged")
         for case in layouts.proofs((shape,)):

@@ -22,7 +22,7 @@ CODES: dict[str, tuple[str, str]] = {
     "unexpected-tensor": ("A module has a tensor that its format does not know.", "CF-07"),
     "unsafe-path": ("The index names a file outside the checkpoint's folder.", ""),
     "unsafe-weights": ("The weights are pickled: reading them would run code.", ""),
-    "unsupported-bias": ("A bias with values belongs to a layer that has none in this architecture.", "SC-05"),
+    "unsupported-bias": ("A bias with values belongs to a layer that has none in this architecture.", ""),
     "unsupported-bits": ("The width is not one that these vectors define; only 4 bits are.", "PK-11"),
     "unsupported-dtype": ("The scales are neither float16, bfloat16 nor float32.", ""),
     "unsupported-layout": ("The packing of that name is another one than these vectors define.", "ZP-02 CF-04"),

@@ -12,8 +12,8 @@ POLICY = {
     "rounding": "rounding",
 }
 _BORROW = (
-    "GPTQModel wrote the zero points by one subtraction of 0x11111111 from each packed word; the whole word is added back "
-    "with its carries."
+    "GPTQModel wrote the zero points by one subtraction of 0x11111111 from each packed word; the whole word is added "
+    "back with its carries."
 )
 
 FLAGS: dict[str, tuple[str, str]] = {
@@ -38,7 +38,7 @@ FLAGS: dict[str, tuple[str, str]] = {
         "GI-14 ZP-17",
     ),
     "out-dtype": (
-        "Another dtype is asked for than that of the scales. The exact product is rounded once, into the one asked for.",
+        "Another dtype is asked for than that of the scales; the exact product is rounded once, into that one.",
         "SC-12b SC-12c #rounding",
     ),
     # The group map.
@@ -51,6 +51,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "empty-group": ("No input belongs to one of the groups.", "GI-06"),
     "static-groups": ("desc_act with static_groups: the map is sequential in spite of the flag.", "GI-09 #g_idx"),
     # Shapes.
+    "odd-width": ("Inputs or outputs are no multiple of 32.", "PK-07"),
     "ragged": ("The inputs are no multiple of the group size.", "GI-16 PK-07"),
     "short-last-group": ("The last group has fewer inputs than the others.", "GI-16"),
     "square": ("qweight and the weight are square, so a missing transpose keeps the shape.", "PK-18"),
@@ -74,7 +75,10 @@ FLAGS: dict[str, tuple[str, str]] = {
     "bf16-scales": ("The scales of an upstream module are bfloat16.", "PK-04b SC-09b SC-12a"),
     "scales-float32": ("The scales are float32, and so is the weight.", "SC-12a"),
     "negative-scales": ("Scales below zero, which also make weights of -0.0.", "SC-08b #rounding"),
-    "negative-zero-weights": ("A negative scale times zero is -0.0, and differs from 0.0 in its bits.", "SC-08b #rounding"),
+    "negative-zero-weights": (
+        "A negative scale times zero is -0.0, and differs from 0.0 in its bits.",
+        "SC-08b #rounding",
+    ),
     "subnormal-scales": ("Scales below the smallest normal number.", "SC-10b SC-10c"),
     "huge-scales": ("Scales near the largest finite number; products may overflow.", "SC-09 SC-10d"),
     "overflows-to-inf": ("Products beyond the range, which become infinite with the right sign.", "SC-10d #finite"),

@@ -23,11 +23,17 @@ FOLDERS: dict[str, tuple[str, str]] = {
     "dtypes-side-by-side": ("Norms and embeddings are of other dtypes than the scales, and keep them.", "SC-06"),
     "real-biases": ("q, k and v have biases, as the architecture says.", "SC-01 SC-03"),
     "a-real-bias-of-zeros": ("A bias that the architecture has is all zeros, and stays.", "SC-04"),
-    "packer-s-zero-biases-llama": ("The packer stored zero biases of layers that have none; they are dropped.", "SC-05"),
+    "packer-s-zero-biases-llama": (
+        "The packer stored zero biases of layers that have none; they are dropped.",
+        "SC-05",
+    ),
     "packer-s-zero-biases-qwen2": ("The same, beside biases that the architecture has.", "SC-04 SC-05"),
     "act-order": ("Every module has a g_idx of its own.", "GI-02 GI-10"),
     "dynamic": ("Rules of GPTQModel give modules settings of their own; the first that matches counts.", "CF-12 MD-06"),
-    "symmetric-under-the-wrong-label": ("Labelled gptq, sym is true, and every stored zero point is 8.", "ZP-01 #label"),
+    "symmetric-under-the-wrong-label": (
+        "Labelled gptq, sym is true, and every stored zero point is 8.",
+        "ZP-01 #label",
+    ),
     "missing-shard": ("The index names a file that is not there.", "SH-04"),
     "index-names-a-tensor-that-is-not-there": ("A file lacks a tensor that the index places in it.", "SH-04"),
     "index-forgets-a-tensor": (

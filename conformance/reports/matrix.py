@@ -16,6 +16,7 @@ from .variants import COLUMNS, FORMATS, ROWS, WORDS, Column, outcome
 # An example of a cell, the state it is in, and what it says.
 LEGEND = (
     ("all 24", "good", "every case passes"),
+    ("inexact", "bad", "weights off by less than half a quantisation step: right codes and zero points, rounded"),
     ("wrong", "bad", "other weights, names or text than are due, an answer where a refusal is due, or its wrong code"),
     ("unread", "bad", "refused, though the loader claims to read it"),
     ("crash", "bad", "an undeclared error"),
@@ -39,7 +40,7 @@ class Cell:
     def state(self) -> str:
         if not self.counts:
             return "none"
-        if self.counts.keys() & {"wrong", "unread", "crash"}:
+        if self.counts.keys() & {"inexact", "wrong", "unread", "crash"}:
             return "bad"
         if "refused" not in self.counts:
             return "good"

@@ -109,11 +109,19 @@ def _details(record: Record, asked: dict[str, Question]) -> dict[str, Any]:
     question = asked.get(record.id)
     found = {
         "why": record.why,
+        "steps": _steps(record),
         "wrong": record.wrong,
         "ulps": record.ulps,
         "apart": explain_why(question, record.why) if question else [],
     }
     return {key: value for key, value in found.items() if value}
+
+
+def _steps(record: Record) -> str:
+    if record.steps is None:
+        return ""
+    rounding = "; rounding explains it" if record.inexact else ""
+    return f"at most {record.steps:.4g} quantisation steps{rounding}"
 
 
 def _questions(report: Report) -> dict[str, Question]:

@@ -16,7 +16,7 @@ MEANING = {
     "affine": "MLX's packed form: equal codes and scales, biases by the rule the loader names",
     "model": "whole checkpoints: weights by name, or a model that recites its text",
 }
-WORDS = ("pass", "wrong", "unread", "crash", "refused")
+WORDS = ("pass", "inexact", "wrong", "unread", "crash", "refused")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,9 @@ COLUMNS = tuple(
 
 
 def outcome(record: Record) -> str:
-    """``pass``, ``wrong``, ``unread`` (claimed, but refused), ``crash`` or ``refused``."""
+    """``pass``, ``inexact``, ``wrong``, ``unread`` (claimed, but refused), ``crash`` or ``refused``."""
+    if record.inexact:
+        return "inexact"
     if record.verdict == "fail":
         return "unread" if record.why.startswith("claimed, but ") else "wrong"
     return "crash" if record.verdict == "error" else record.verdict

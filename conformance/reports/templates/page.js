@@ -67,6 +67,7 @@ function caseOf(report, place, selected) {
     const pairs = [["level", data.titles[level] || level], ["claim", claim]];
     pairs.push(["flags", flags.map((flag) => data.flags[flag]).join(", ")]);
     if (weights) pairs.push(["weights", `${number(wrong)} of ${number(weights)} wrong (${share(wrong, weights)})`]);
+    if (details.steps) pairs.push(["off by", details.steps]);
     if (report.notes[place]) pairs.push(["note", report.notes[place]]);
     body.append(facts(pairs));
     if (details.ulps) body.append(histogram(details.ulps, weights, wrong));

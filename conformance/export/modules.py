@@ -1,0 +1,132 @@
+"""Tests of single modules: a JSON document a level and format, and a file of the tensors beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .. import SUITE_VERSION, arithmetic
+from ..arrays import Array
+from ..contract import FORMATS, config
+from ..questions import Question
+from ..suite import cases, questions
+from .notes import code_note, flag_note
+
+GENERATOR = "mlx-quant-conformance"
+# Levels whose weights are given by their digests alone: real modules, whose bits would double the export.
+DIGESTS_ONLY = ("modules",)
+
+
+@dataclass
+class Group:
+    """The tests of one level and format, in the order of the suite."""
+
+    level: str
+    format: str
+    questions: list[Question] = field(default_factory=list)
+
+    @property
+    def stem(self) -> str:
+        return f"{self.format}_{self.level}"
+
+
+def groups() -> list[Group]:
+    """All of them; the ids are those of the suite's cases."""
+    found: dict[tuple[str, str], Group] = {}
+    for question in (*questions(), *corners()):
+        format = "awq" if "awq" in question.flags else "gptq"
+        group = found.setdefault((question.level, format), Group(question.level, format))
+        group.questions.append(question)
+    return list(found.values())
+
+
+def corners() -> Iterator[Question]:
+    """The cases of the level *arithmetic* that ask for the scales' own dtype: one matrix each."""
+    flags = {case.id: case.flags for case in cases() if case.level == "arithmetic"}
+    for format in FORMATS:
+        for dtype in (*arithmetic.SCALE_DTYPES, "float32"):
+            scales = arithmetic.corners(dtype)
+            # AWQ packs eight outputs a word.
+            scales = np.resize(scales, -(-len(scales) // 8) * 8)
+            id = f"arithmetic/corners-{format}-{dtype}-to-its-own"
+            yield Question(
+                id,
+                "arithmetic",
+                config(format, arithmetic.GROUP_SIZE),
+                arithmetic.pack(format, dtype, scales),
+                flags[id],
+                expected=arithmetic.expected(dtype, scales, None),
+                source="the contract: RN(s * (q - z)) of the numbers it was packed from",
+                comment="Scales from end to end of the range, each with every code and every zero point.",
+            )
+
+
+def tests(group: Group) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The JSON document, and the tensors that its keys name."""
+    tensors: dict[str, Array] = {}
+    found = [_test(question, tensors) for question in group.questions]
+    codes = {question.code for question in group.questions if question.code}
+    document = {
+        "schema": "schema/tests.schema.json",
+        "suite": SUITE_VERSION,
+        "format": group.format,
+        "level": group.level,
+        "tensors": f"{group.stem}.safetensors",
+        "numberOfTests": len(found),
+        "notes": notes(found),
+        "codes": {code: code_note(code).as_json() for code in sorted(codes)},
+        "tests": found,
+    }
+    # The widest elements first, as safetensors itself sorts them: then every tensor is aligned.
+    return document, dict(sorted(tensors.items(), key=lambda item: -item[1].bits.itemsize))
+
+
+def notes(found: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    flags = {flag for test in found for flag in test["flags"]}
+    return {flag: flag_note(flag).as_json() for flag in sorted(flags)}
+
+
+def _test(question: Question, tensors: dict[str, Array]) -> dict[str, Any]:
+    def stored(name: str, array: Array) -> dict[str, Any]:
+        key = f"{question.id}/{name}"
+        tensors[key] = array
+        return {"key": key, "dtype": array.dtype, "shape": list(array.shape)}
+
+    # Sorted: what the tensors were read from may list them in any order.
+    inputs = {name: stored(name, array) for name, array in sorted(question.tensors.items())}
+    test: dict[str, Any] = {
+        "id": question.id,
+        "comment": question.comment,
+        "flags": sorted(question.flags),
+        "config": question.config,
+        "dtype": question.dtype,
+        "inputs": inputs,
+    }
+    if question.code:
+        readings = [
+            stored(f"reading.{number}", array) | {"sha256": array.sha256()}
+            for number, array in enumerate(question.readings)
+        ]
+        meaning = code_note(question.code).text
+        test |= {"result": "refused", "refusal": {"code": question.code, "meaning": meaning, "readings": readings}}
+    else:
+        if (weight := question.expected) is None:
+            raise RuntimeError(f"{question.id} leaves its answer to an oracle, which an export has none of")
+        facts: dict[str, Any] = {"dtype": weight.dtype, "shape": list(weight.shape)}
+        if question.level not in DIGESTS_ONLY:
+            facts = stored("expected.weight", weight)
+        test |= {"result": "valid", "expected": facts | {"sha256": weight.sha256()}}
+    return test | {
+        "source": source(question.source or "the formats and the policies: a sound module with one thing wrong")
+    }
+
+
+def source(statement: str) -> dict[str, str]:
+    """An upstream package with its version where the statement begins with one; else this suite."""
+    upstream = re.match(r"([a-z-]+)-(\d+(?:\.\d+)+)'s ", statement)
+    name, version = upstream.groups() if upstream else (GENERATOR, SUITE_VERSION)
+    return {"name": name, "version": version, "statement": statement}

@@ -1,0 +1,323 @@
+// Reads an export of the conformance suite and passes it: `node read_vectors.mjs DIR`, with Node 20 and nothing else.
+//
+// It shares no code with the suite. It checks every size, digest and count of the manifest, decodes every module with a
+// decoder of its own, loads every checkpoint folder, refuses what must be refused, and exits with 0 only if all of that
+// comes out as the files say. To test another decoder, put it in the place of `decode`.
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+
+class Refused extends Error {
+  constructor(code) { super(code); this.code = code; }
+}
+const refuseIf = (wrong, code) => { if (wrong) throw new Refused(code); };
+const sha256 = (data) => createHash("sha256").update(data).digest("hex");
+const readJson = (file) => JSON.parse(readFileSync(file, "utf8"));
+
+// ---- safetensors: 8 bytes of header length, the header, the data ----------------------------------------------------
+
+const ELEMENTS = {
+  F16: ["float16", Uint16Array], BF16: ["bfloat16", Uint16Array], F32: ["float32", Uint32Array],
+  I32: ["int32", Int32Array], I64: ["int64", BigInt64Array], U8: ["uint8", Uint8Array], U32: ["uint32", Uint32Array],
+};
+
+function readSafetensors(file) {
+  const data = readFileSync(file);
+  refuseIf(data.length < 8, "truncated-file");
+  const start = 8 + Number(data.readBigUInt64LE(0));
+  refuseIf(start > data.length, "truncated-file");
+  const tensors = {};
+  for (const [name, entry] of Object.entries(JSON.parse(data.toString("utf8", 8, start)))) {
+    if (name === "__metadata__") continue;
+    const [from, to] = entry.data_offsets.map((offset) => start + offset);
+    refuseIf(to > data.length, "truncated-file");
+    const [dtype, Elements] = ELEMENTS[entry.dtype];
+    const bytes = new Uint8Array(data.subarray(from, to)); // a copy, so that it is aligned
+    tensors[name] = { dtype, shape: entry.shape, data: new Elements(bytes.buffer) };
+  }
+  return tensors;
+}
+
+const digest = (tensor) => sha256(new Uint8Array(tensor.data.buffer));
+const facts = (tensor) => `${tensor.dtype} [${tensor.shape}]`;
+const isWeight = (tensor, due) => facts(tensor) === facts(due) && digest(tensor) === due.sha256;
+
+// ---- Numbers --------------------------------------------------------------------------------------------------------
+
+const FLOATS = { // bits of the mantissa, exponent of the smallest normal number, the pattern of infinity
+  float16: { mantissa: 10, smallest: -14, infinity: 0x7c00, sign: 0x8000 },
+  bfloat16: { mantissa: 7, smallest: -126, infinity: 0x7f80, sign: 0x8000 },
+  float32: { mantissa: 23, smallest: -126, infinity: 0x7f800000, sign: 0x80000000 },
+};
+const probe = new DataView(new ArrayBuffer(8));
+
+function valueOf(bits, dtype) {
+  const { mantissa, smallest, infinity, sign } = FLOATS[dtype];
+  const magnitude = bits & (sign - 1), exponent = magnitude >>> mantissa;
+  refuseIf(magnitude >= infinity, "non-finite-scales");
+  const fraction = magnitude & (2 ** mantissa - 1);
+  const whole = exponent ? fraction + 2 ** mantissa : fraction;
+  const value = whole * 2 ** (Math.max(exponent, 1) - 1 + smallest - mantissa);
+  return bits >= sign ? -value : value;
+}
+
+// The bits of a double rounded once, to nearest, ties to even. Counted in units in the last place, they simply add up.
+function rounded(value, dtype) {
+  const { mantissa, smallest, infinity, sign } = FLOATS[dtype];
+  probe.setFloat64(0, value);
+  const high = probe.getUint32(0), exponent = Math.max(((high >>> 20) & 0x7ff) - 1023, smallest);
+  const units = Math.abs(value) * 2 ** (mantissa - exponent);
+  let whole = Math.floor(units);
+  if (units - whole > 0.5 || (units - whole === 0.5 && whole % 2)) whole += 1;
+  const bits = Math.min((exponent - smallest) * 2 ** mantissa + whole, infinity);
+  return high >>> 31 ? bits + sign : bits;
+}
+
+// ---- One module -----------------------------------------------------------------------------------------------------
+
+function spelled(config, names) {
+  const found = names.filter((name) => config[name] != null).map((name) => config[name]);
+  refuseIf(new Set(found).size > 1, "config-contradiction");
+  return found[0];
+}
+const methodOf = (config) =>
+  spelled(config, ["quant_method", "method"]) ?? ("w_bit" in config ? "awq" : "desc_act" in config ? "gptq" : "none");
+
+function settingsOf(config) {
+  const method = methodOf(config), awq = method === "awq";
+  refuseIf(method !== "gptq" && !awq, "unsupported-method");
+  const bits = spelled(config, ["bits", "w_bit", "wbits"]) ?? (awq ? 4 : null);
+  const size = spelled(config, ["group_size", "q_group_size", "groupsize"]) ?? (awq ? 128 : -1);
+  refuseIf(!Number.isInteger(bits) || !Number.isInteger(size) || size === 0 || size < -1, "bad-config-value");
+  let label = spelled(config, ["format", "checkpoint_format"]) ?? "gptq";
+  if (config.is_marlin_format) label = "marlin";
+  if (awq) label = config.backend === "llm-awq" ? "llm-awq" : String(config.version ?? "gemm").toLowerCase();
+  const undecided = label === "gptq_v2" && config.sym === true; // a symmetric file outranks its label
+  refuseIf(label !== (awq ? "gemm" : "gptq") && !undecided, "unsupported-layout");
+  refuseIf(bits !== 4, "unsupported-bits");
+  return { awq, size, label, sym: config.sym };
+}
+
+const needShape = (tensor, ...shape) => refuseIf(String(tensor.shape) !== String(shape), "bad-shape");
+function needWords(tensor) {
+  refuseIf(tensor.dtype !== "int32", "bad-dtype");
+  refuseIf(tensor.shape.length !== 2, "bad-shape");
+}
+
+// Stored fields [rows, 8 * words], lowest nibble first.
+const fields = (words, add = 0) => Uint8Array.from({ length: 8 * words.length }, (_, i) =>
+  ((words[i >> 3] + add) >>> (4 * (i & 7))) & 15);
+
+function gptqZeros(config, { label, sym }, qzeros, count) {
+  if (!qzeros) return new Uint8Array(count).fill(8);
+  const stored = fields(qzeros.data);
+  if (sym === true && stored.every((field) => field === (label === "gptq" ? 8 : 7))) return stored.fill(8);
+  refuseIf(label !== "gptq", "unsupported-layout");
+  const quantizer = String(config.meta?.quantizer ?? "");
+  const [major, minor] = (quantizer.match(/\d+/g) ?? []).map(Number);
+  const borrowed = quantizer.includes("gptqmodel") && sym === false && (major > 0 || minor >= 9);
+  // Undoing a borrow needs the carries of the whole word; otherwise a field is one less than its zero point, modulo 16.
+  return borrowed ? fields(qzeros.data, 0x11111111) : stored.map((field) => (field + 1) & 15);
+}
+
+// Natural column j of each eight is nibble COLUMN[j] of an AWQ word.
+const COLUMN = [0, 4, 1, 5, 2, 6, 3, 7];
+
+function decode(config, tensors, dtype) {
+  const settings = settingsOf(config), { awq, sym } = settings;
+  const required = ["qweight", "scales", ...(awq || sym !== true ? ["qzeros"] : [])];
+  refuseIf(required.some((name) => !(name in tensors)), "missing-tensor");
+  const known = ["qweight", "qzeros", "scales", "bias", ...(awq ? [] : ["g_idx"])];
+  refuseIf(Object.keys(tensors).some((name) => !known.includes(name)), "unexpected-tensor");
+  const { qweight, qzeros, scales, g_idx: map } = tensors;
+  for (const words of [qweight, qzeros, ...(map ? [{ ...map, shape: [0, 0] }] : [])]) if (words) needWords(words);
+  const [rows, columns] = qweight.shape, out = awq ? 8 * columns : columns;
+  if (map) refuseIf(map.shape.length !== 1 || Math.ceil(map.shape[0] / 8) !== rows, "bad-shape");
+  const inputs = awq ? rows : map ? map.shape[0] : 8 * rows;
+  const size = settings.size === -1 ? inputs : settings.size, groups = Math.ceil(inputs / size);
+  refuseIf(!(scales.dtype in FLOATS), "unsupported-dtype");
+  refuseIf(awq && inputs % size !== 0, "bad-shape");
+  needShape(scales, groups, out);
+  if (qzeros) needShape(qzeros, groups, Math.ceil(out / 8));
+  const lost = !awq && !map && config.desc_act && !config.static_groups && groups > 1;
+  refuseIf(lost, "missing-tensor");
+  if (map) refuseIf(map.data.some((group) => group < 0 || group >= groups), "group-index-out-of-range");
+  const values = Array.from(scales.data, (bits) => valueOf(bits, scales.dtype));
+  const zeros = awq ? fields(qzeros.data) : gptqZeros(config, settings, qzeros, groups * out);
+  const result = dtype ?? scales.dtype;
+  const data = new (result === "float32" ? Uint32Array : Uint16Array)(out * inputs);
+  for (let o = 0; o < out; o++) {
+    const place = awq ? (o & ~7) + COLUMN[o & 7] : o; // among the fields of a row
+    for (let i = 0; i < inputs; i++) {
+      const group = map ? map.data[i] : Math.floor(i / size);
+      const code = awq
+        ? (qweight.data[i * columns + (place >> 3)] >>> (4 * (place & 7))) & 15
+        : (qweight.data[(i >> 3) * columns + o] >>> (4 * (i & 7))) & 15;
+      data[o * inputs + i] = rounded(values[group * out + o] * (code - zeros[group * out + place]), result);
+    }
+  }
+  return { dtype: result, shape: [out, inputs], data };
+}
+
+// ---- One checkpoint -------------------------------------------------------------------------------------------------
+
+function checkpointSettings(folder, config) {
+  const files = ["quantize_config.json", "quant_config.json"].map((name) => join(folder, name)).filter(existsSync);
+  const found = [config.quantization_config, config.text_config?.quantization_config, ...files.map(readJson)];
+  const given = found.filter((settings) => settings != null);
+  for (const names of [["quant_method"], ["bits", "w_bit"], ["group_size", "q_group_size"], ["sym"], ["desc_act"]]) {
+    const said = given.map((settings) => spelled(settings, names)).filter((value) => value != null);
+    refuseIf(new Set(said).size > 1, "config-contradiction");
+  }
+  return given[0];
+}
+
+function storedTensors(folder) {
+  const index = join(folder, "model.safetensors.index.json"), names = readdirSync(folder);
+  if (!existsSync(index)) {
+    const files = names.filter((name) => name.endsWith(".safetensors"));
+    refuseIf(!files.length && names.some((name) => name.endsWith(".bin")), "unsafe-weights");
+    refuseIf(files.length !== 1, "missing-file");
+    return readSafetensors(join(folder, files[0]));
+  }
+  const placed = readJson(index).weight_map, tensors = {};
+  for (const file of new Set(Object.values(placed))) {
+    refuseIf(basename(file) !== file, "unsafe-path");
+    refuseIf(!names.includes(file), "missing-file");
+    for (const [name, tensor] of Object.entries(readSafetensors(join(folder, file)))) {
+      refuseIf(placed[name] !== file, "stale-index");
+      tensors[name] = tensor;
+    }
+  }
+  refuseIf(Object.keys(placed).some((name) => !(name in tensors)), "stale-index");
+  return tensors;
+}
+
+// Rules of GPTQModel: the first pattern that matches from the start of the name decides.
+function ruled(settings, module) {
+  for (const [rule, own] of Object.entries(settings.dynamic ?? {}))
+    if (new RegExp(`^(?:${rule.replace(/^[-+]:/, "")})`).test(module)) return { ...settings, ...own };
+  return settings;
+}
+
+function load(folder) {
+  const config = readJson(join(folder, "config.json")), settings = checkpointSettings(folder, config);
+  settingsOf(settings);
+  const weights = storedTensors(folder);
+  const packed = Object.keys(weights).filter((name) => name.endsWith(".qweight")).map((name) => name.slice(0, -8));
+  refuseIf(!packed.length, "missing-tensor");
+  const biased = config.model_type === "qwen2" ? /[qkv]_proj$/ : /$^/;
+  for (const module of packed) {
+    const own = {};
+    for (const leaf of ["qweight", "qzeros", "scales", "g_idx"]) {
+      const name = `${module}.${leaf}`;
+      if (name in weights) own[leaf] = weights[name];
+      delete weights[name];
+    }
+    weights[`${module}.weight`] = decode(ruled(settings, module), own, null);
+    const bias = weights[`${module}.bias`];
+    if (!bias || biased.test(module)) continue;
+    refuseIf(bias.data.some((bits) => valueOf(bits, bias.dtype) !== 0), "unsupported-bias");
+    delete weights[`${module}.bias`];
+  }
+  return weights;
+}
+
+// ---- The export -----------------------------------------------------------------------------------------------------
+
+const complaints = [];
+const check = (sound, complaint) => { if (!sound) complaints.push(complaint); };
+const none = () => ({ tests: 0, valid: 0, refused: 0, either: 0 });
+const counts = none(), levels = {}, declined = { all: 0, sameCode: 0 };
+let decoded = 0;
+
+function attempt(work) {
+  try { return work(); } catch (error) { return error; } // what is no refusal is a crash, and never right
+}
+
+function judgeRefusal(id, outcome, due, otherwise) {
+  if (!(outcome instanceof Refused)) return check(otherwise(), `${id}: not refused (${outcome.message ?? "decoded"})`);
+  declined.all += 1;
+  declined.sameCode += outcome.code === due.code;
+}
+
+function judgeModule(test, stored) {
+  const inputs = {};
+  for (const [name, input] of Object.entries(test.inputs)) {
+    inputs[name] = stored[input.key];
+    check(facts(inputs[name]) === facts(input), `${test.id}: ${name} is not ${facts(input)}`);
+  }
+  const outcome = attempt(() => decode(test.config, inputs, test.dtype));
+  const dues = [test.expected, ...(test.refusal?.readings ?? [])].filter((due) => due?.key);
+  for (const due of dues) check(isWeight(stored[due.key], due), `${due.key}: not what its digest says`);
+  const right = (due) => {
+    if (outcome instanceof Error || !isWeight(outcome, due)) return false;
+    return !due.key || outcome.data.every((bits, place) => bits === stored[due.key].data[place]);
+  };
+  if (test.result === "refused") {
+    return judgeRefusal(test.id, outcome, test.refusal, () => test.refusal.readings.some(right));
+  }
+  check(right(test.expected), `${test.id}: ${outcome instanceof Error ? outcome : "other bits"}`);
+  decoded += outcome.data?.length ?? 0;
+}
+
+function judgeCheckpoint(test, root) {
+  const outcome = attempt(() => load(join(root, test.folder)));
+  const right = () => !(outcome instanceof Error)
+    && Object.keys(outcome).every((name) => name in test.weights && isWeight(outcome[name], test.weights[name]))
+    && Object.entries(test.weights).every(([name, due]) => name in outcome || !due.required);
+  if (test.result !== "valid") {
+    return judgeRefusal(test.id, outcome, test.refusal, () => test.result === "either" && right());
+  }
+  check(right(), `${test.id}: ${outcome instanceof Error ? outcome : "other weights"}`);
+}
+
+function main(root) {
+  const manifest = readJson(join(root, "manifest.json")), ids = new Set();
+  const listed = new Set(["manifest.json", ...manifest.files.map((entry) => entry.path)]);
+  for (const entry of readdirSync(root, { recursive: true })) {
+    const path = entry.split("\\").join("/");
+    if (statSync(join(root, entry)).isFile()) check(listed.has(path), `${path}: not in the manifest`);
+  }
+  check(manifest.bytes === manifest.files.reduce((sum, file) => sum + file.bytes, 0), "the manifest's bytes are wrong");
+  for (const file of manifest.files) {
+    const data = readFileSync(join(root, file.path));
+    check(data.length === file.bytes && sha256(data) === file.sha256, `${file.path}: not the file of the manifest`);
+    if (!file.tests) continue;
+    const document = JSON.parse(data.toString("utf8"));
+    check(document.tests.length === file.tests && document.numberOfTests === file.tests, `${file.path}: wrong count`);
+    check(document.suite === manifest.suite, `${file.path}: of another suite`);
+    const stored = document.tensors ? readSafetensors(join(root, document.tensors)) : {};
+    for (const test of document.tests) {
+      check(!ids.has(test.id), `${test.id}: twice`);
+      ids.add(test.id);
+      for (const count of [counts, levels[file.level] ??= none()]) {
+        count.tests += 1;
+        count[test.result] += 1;
+      }
+      for (const flag of test.flags) check(flag in document.notes, `${test.id}: the flag ${flag} has no note`);
+      if (file.level === "checkpoints") judgeCheckpoint(test, root);
+      else judgeModule(test, stored);
+    }
+  }
+  const claimed = { ...manifest, ...manifest.levels };
+  for (const [name, count] of Object.entries({ ...counts, ...levels })) {
+    check(isDeepStrictEqual(claimed[name], count), `the manifest has another count of ${name}`);
+  }
+  check(counts.tests > 0, "no tests");
+  for (const complaint of complaints.slice(0, 20)) console.log(`WRONG  ${complaint}`);
+  const asked = counts.refused + counts.either;
+  const size = `${manifest.files.length} files, ${counts.tests} tests, ${counts.valid} of them to be read`;
+  console.log(`suite ${manifest.suite}: ${size}`);
+  console.log(`${decoded} weights of modules decoded; ${declined.all} of ${asked} refusals refused, `
+    + `${declined.sameCode} with the same code`);
+  console.log(complaints.length ? `${complaints.length} complaints` : "all as the export says");
+  return complaints.length ? 1 : 0;
+}
+
+if (process.argv.length !== 3) {
+  console.error("usage: node read_vectors.mjs DIR");
+  process.exit(2);
+}
+process.exit(main(process.argv[2]));
