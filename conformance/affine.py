@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array, from_framework, to_framework
-from .cases import Verdict
+from .cases import Verdict, declined
 from .compare import difference
 from .contract import nearest
-from .meaning import Parts, parts
+from .meaning import Parts, parts, steps
 from .questions import Question
+from .subjects import Crashed, Refused
 
 RULES = {
     "nearest": "biases are -z * s, rounded once to their own dtype",
@@ -59,6 +60,12 @@ class Triple:
         """One value a weight, as float64 [out, in]."""
         return self._in_order(np.repeat(values.float64(), self.group_size, axis=1))
 
+    @property
+    def values(self) -> np.ndarray:
+        """``scales * q + biases`` in float64, which is exact for 16-bit scales and biases."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.spread(self.scales) * self.codes + self.spread(self.biases)
+
     def _in_order(self, columns: np.ndarray) -> np.ndarray:
         if self.permutation is None:
             return columns
@@ -94,15 +101,26 @@ def triple_of(value: Any, framework: str) -> Triple:
     return found
 
 
-def judge(question: Question, subject: Any, oracle: Any) -> Verdict:
-    """Codes, scales and biases of one module."""
+def repacked(subject: Any, question: Question) -> Triple | Refused | Crashed:
+    """What a subject makes of one module."""
     inputs = {name: to_framework(array, subject.framework) for name, array in question.tensors.items()}
     try:
-        found = triple_of(subject.to_affine(dict(question.config), inputs), subject.framework)
+        return triple_of(subject.to_affine(dict(question.config), inputs), subject.framework)
     except subject.refusals as error:
-        return Verdict(f"refused: {error!r}", "refused")
+        return Refused(error)
     except (Exception, SystemExit) as error:  # the harness must outlive whatever a loader does
-        return Verdict(f"crashed: {error!r}", "crashed")
+        return Crashed(error)
+
+
+def judge(question: Question, subject: Any, oracle: Any) -> Verdict:
+    """Codes, scales and biases of one module, or that it is refused."""
+    found = repacked(subject, question)
+    if question.code:
+        return _declined(question, found)
+    if isinstance(found, Refused):
+        return Verdict(f"refused: {found.error!r}", "refused")
+    if isinstance(found, Crashed):
+        return Verdict(f"crashed: {found.error!r}", "crashed")
     true, rule = parts(question.config, question.tensors), subject.info()["affine"]["biases"]
     if found.codes.shape != true.q.shape:
         return Verdict(f"shape {found.codes.shape}, expected {true.q.shape}", "bits", 1, true.q.size, true.q.size)
@@ -114,7 +132,23 @@ def judge(question: Question, subject: Any, oracle: Any) -> Verdict:
     kinds = ", ".join(f"{int(where.sum())} {name}" for name, where in wrong.items() if where.any())
     first = tuple(int(i) for i in np.argwhere(bad)[0])
     text = f"{int(bad.sum())} of {bad.size} differ ({kinds}); first at {first}; rule: {RULES[rule]}"
-    return Verdict(text, "bits", 1, bad.size, int(bad.sum()), note=note)
+    with np.errstate(all="ignore"):
+        error = np.abs(found.values - true.s[true.g].T * (true.q - true.z[true.g].T)) / np.abs(true.s[true.g].T)
+    worst = float(error[bad].max())
+    worst = worst if np.isfinite(worst) else float("inf")
+    return Verdict(text, "bits", 1, bad.size, int(bad.sum()), note=note, steps=worst)
+
+
+def _declined(question: Question, found: Triple | Refused | Crashed) -> Verdict:
+    """A refusal is due; what a loader that knows more reads there counts too, but for rounding."""
+    if not isinstance(found, Triple):
+        return declined(found, question.code)
+    dense = nearest(found.values, question.tensors["scales"].dtype) if question.readings else None
+    readings = [reading for reading in question.readings if dense is not None and reading.shape == dense.shape]
+    near = parts(question.config | {"checkpoint_format": "gptq"}, question.tensors) if readings else None
+    if any(steps(dense, reading, near) < 0.5 for reading in readings):  # type: ignore[arg-type]
+        return Verdict()
+    return Verdict("repacked", "accepted")
 
 
 def _wrong(found: Triple, true: Parts, rule: str) -> dict[str, np.ndarray]:
@@ -129,8 +163,7 @@ def _wrong(found: Triple, true: Parts, rule: str) -> dict[str, np.ndarray]:
 
 def _distance(found: Triple, expected: Array) -> str:
     """How far ``scales * q + biases`` is from the weights, even when it is rounded only once."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        exact = found.spread(found.scales) * found.codes + found.spread(found.biases)
+    exact = found.values
     if not np.isfinite(exact).all():
         return "scales * q + biases is not finite everywhere"
     # A zero has no sign of its own once it is a sum.

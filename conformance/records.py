@@ -78,11 +78,6 @@ def _stored(record: Record) -> dict[str, Any]:
     return {key: value for key, value in asdict(record).items() if value != empty[key]}
 
 
-def _stored(record: Record) -> dict[str, Any]:
-    empty = asdict(Record("", "", "", [], ""))
-    return {key: value for key, value in asdict(record).items() if value != empty[key]}
-
-
 def read(file: Path) -> Report:
     """ReportError unless header, footer and the cases between them are all there."""
     try:

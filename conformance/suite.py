@@ -40,7 +40,7 @@ FLOORS = {
     ("arithmetic", "dense"): 28,
     ("layouts", "dense"): 96,
     ("refusals", "dense"): 77,
-    ("affine", "affine"): 270,
+    ("affine", "affine"): 409,
     ("checkpoints", "checkpoint"): 74,
     ("generation", "logits"): 4,
 }
@@ -191,9 +191,11 @@ def _layouts() -> Iterator[Case]:
 
 def _affine(asked: Iterable[Question]) -> Iterator[Case]:
     for question in asked:
-        if question.level in ("synthetic", "modules") and question.dtype is None:
-            id = f"affine/{question.id.partition('/')[2]}"
-            yield Case(id, partial(affine.judge, question), "affine", "affine", question.flags, question=question)
+        if question.dtype is None:
+            name = question.id.partition("/")[2]
+            id = f"affine/{'refuses-' if question.code else ''}{name}"
+            judge = partial(affine.judge, question)
+            yield Case(id, judge, "affine", "affine", question.flags, bool(question.code), question)
 
 
 def _checkpoints() -> Iterator[Case]:

@@ -43,8 +43,9 @@ def _of_level(level: str) -> Callable[[Record], bool]:
 
 def _unsound(record: Record) -> bool:
     """Scales that are not finite are under arithmetic; nothing else of that level is without a dtype of scales."""
+    repacked = record.id.startswith("affine/refuses-")
     arithmetic = record.level == "arithmetic" and not any(flag.startswith("scales-") for flag in record.flags)
-    return record.level == "refusals" or arithmetic
+    return record.level == "refusals" or arithmetic or repacked
 
 
 _VARIANTS: dict[str, dict[str, Callable[[Record], bool]]] = {

@@ -2,9 +2,8 @@
 
 It goes the way of GPTQModel's loader for a checkpoint of one linear layer: ``QuantizeConfig`` reads the configuration,
 the layer is loaded in float16 (GPTQModel's dtype on Apple silicon), version 1 zero points become version 2 ones, and
-``pack_source`` of the layer's MLX class repacks it. ``dequantize`` is what GPTQModel's layer on MLX makes of the unit
-vectors: ``mx.dequantize`` would not do, for it rounds the float16 products before it adds these float32 biases, which
-the matrix product does not. None of it needs Apple silicon but for a check of the platform, which is switched off.
+``pack_source`` of the layer's MLX class repacks it. None of it needs Apple silicon but for a check of the platform,
+which is switched off.
 
 Needs ``GPTQMODEL_CPU_WORKERS=2`` on a machine of two cores.
 """
@@ -22,15 +21,12 @@ from typing import Any
 os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
 
 import mlx.core as mx
-import mlx.nn as nn
-import numpy as np
 import torch
 from safetensors.torch import save_file
 
 with redirect_stdout(stderr):  # it greets everybody with a banner
     from gptqmodel.models._const import PLATFORM
     from gptqmodel.nn_modules.qlinear.mlx import AwqMlxQuantLinear, MlxQuantLinear
-    from gptqmodel.nn_modules.qlinear.mlx_gptq import MlxGPTQLinear
     from gptqmodel.quantization import FORMAT, METHOD, QuantizeConfig
     from gptqmodel.quantization.config import resolve_quant_format
     from gptqmodel.utils.model import convert_gptq_v1_to_v2_format, load_checkpoint_in_model_then_tie_weights
@@ -113,16 +109,16 @@ class _Subject:
     refusals = (Declined,)
 
     def info(self) -> dict[str, Any]:
-        # GPTQ is asked but not claimed: on MLX it is taken only where it is symmetric (or GPTQModel's own), without
-        # act-order, of outputs in multiples of 32, and of a configuration that does not mention is_marlin_format.
-        # A group of a whole row is taken only where it is of one of a few sizes; there is no dtype to ask for.
+        # On MLX it takes GPTQ where it is symmetric, without act-order, and of a width in multiples of 32. A group of a
+        # whole row is taken only where it is of one of a few sizes.
+        sizes = ["group-size--1", "group-size-other", "ragged", "odd-width"]
+        excludes = ["act-order", "arbitrary-groups", "asymmetric", *sizes]
         return {
             "version": version("gptqmodel"),
-            "formats": ["awq"],
-            "excludes": ["group-size--1", "group-size-other", "out-dtype"],
+            "formats": ["awq", "gptq"],
             "backend": str(mx.default_device()),
             "mlx": version("mlx"),
-            "affine": {"formats": ["awq"], "excludes": ["group-size--1", "group-size-other"], "biases": "exact"},
+            "affine": {"formats": ["awq", "gptq"], "excludes": excludes, "biases": "exact"},
         }
 
     def to_affine(self, quantization_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
@@ -135,19 +131,6 @@ class _Subject:
             "group_size": parameters["group_size"],
             "bits": parameters["bits"],
         }
-
-    def dequantize(
-        self, quantization_config: dict[str, Any], tensors: dict[str, torch.Tensor], *, dtype: torch.dtype | None = None
-    ) -> torch.Tensor:
-        if dtype not in (None, torch.float16):
-            raise Declined(f"GPTQModel loads for MLX in float16; {dtype} cannot be asked for")
-        found = self.to_affine(quantization_config, tensors)
-        weight, scales, biases = (mx.array(found[name].numpy()) for name in ("weight", "scales", "biases"))
-        out_features, in_features = weight.shape[0], weight.shape[1] * 32 // found["bits"]
-        linear = nn.QuantizedLinear(in_features, out_features, False, found["group_size"], found["bits"])
-        linear.load_weights([("weight", weight), ("scales", scales), ("biases", biases)])
-        # MlxAWQLinear is the same by another name.
-        return torch.from_numpy(np.array(MlxGPTQLinear(linear)(mx.eye(in_features, dtype=mx.float16)).T))
 
 
 SUBJECT = _Subject()

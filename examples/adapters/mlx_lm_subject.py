@@ -87,8 +87,8 @@ class _Subject:
         return {
             "version": version("mlx-lm"),
             "formats": ["awq"],
-            # A group of a whole row is passed on to MLX, which has 32, 64 and 128; there is no dtype to ask for.
-            "excludes": ["group-size--1", "out-dtype"],
+            # A group of a whole row is passed on to MLX, which has 32, 64 and 128.
+            "excludes": ["group-size--1"],
             "backend": str(mx.default_device()),
             "mlx": version("mlx"),
             "affine": {"formats": ["awq"], "excludes": ["group-size--1"], "biases": "nearest"},
@@ -98,18 +98,8 @@ class _Subject:
         layer = _layer(quantization_config, tensors)
         return {name: getattr(layer, name) for name in ("weight", "scales", "biases", "group_size", "bits")}
 
-    def dequantize(
-        self, quantization_config: dict[str, Any], tensors: dict[str, mx.array], *, dtype: mx.Dtype | None = None
-    ) -> mx.array:
-        """What the layer multiplies by, in the dtype of its scales."""
-        layer = _layer(quantization_config, tensors)
-        if dtype is not None and dtype != layer.scales.dtype:
-            raise Declined(f"the layer is in {layer.scales.dtype}; mlx-lm is asked for no other dtype")
-        return mx.dequantize(layer.weight, layer.scales, layer.biases, layer.group_size, layer.bits)
-
     def load(self, checkpoint_dir: str | Path) -> Any:
-        # The method and not the model, which as an mlx.nn.Module is a dict and would be taken for weights by name.
-        return _loading(mlx_lm.load, str(checkpoint_dir))[0].__call__
+        return _loading(mlx_lm.load, str(checkpoint_dir))[0]
 
 
 SUBJECT = _Subject()

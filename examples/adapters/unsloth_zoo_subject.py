@@ -83,7 +83,8 @@ class _Subject:
             "affine": {
                 "formats": ["gptq"],
                 "excludes": ["act-order", "arbitrary-groups", "group-size--1", "group-size-other"],
-                "biases": "nearest",
+                # "lossless: w = s*(q - z) = s*q - s*z", says _gptq_to_mlx_affine; and unsloth tells its users so.
+                "biases": "exact",
             },
         }
 

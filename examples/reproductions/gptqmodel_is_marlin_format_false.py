@@ -1,4 +1,4 @@
-"""GPTQModel refuses every file of auto-gptq 0.6 and 0.7, for these say that they are not in Marlin's format."""
+"""GPTQModel refuses the files of auto-gptq 0.7.1, for these say that they are not in Marlin's format."""
 
 import os
 
