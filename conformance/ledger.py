@@ -25,9 +25,9 @@ class Level:
 
 LEVELS = (
     Level("vectors", "upstream vectors", "equal bits to auto-gptq 0.7.1 and autoawq 0.2.9", 132, 132),
-    Level("policies", "written policies", "one fixed answer where upstream readers disagree", 29, 29),
+    Level("policies", "written policies", "one fixed answer where upstream readers disagree", 39, 39),
     Level("synthetic", "generated packs", "equal bits to the reference on every option and edge", 2000, 2000),
-    Level("refusals", "refusals", "a typed error, never a guess or a crash, for unreadable input", 77, 77),
+    Level("refusals", "refusals", "a typed error, never a guess or a crash, for unreadable input", 92, 92),
     Level("arithmetic", "arithmetic, enumerated", "every 16-bit scale times every q - z, rounded once", 68, 68),
     Level("layouts", "layouts, proven", "every bit is read from its place, for each shape", 538, 538),
     Level("checkpoints", "checkpoint folders", "the right files, settings and modules, or a refusal", 164, 148),

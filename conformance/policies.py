@@ -78,7 +78,29 @@ def metamorphic_pairs() -> Iterator[tuple[str, dict[str, Any], dict[str, Array],
     nearly[-1, -1] = 7
     almost = tensors(words(nearly))
     yield "eights-in-all-fields-but-one", symmetric, almost, base | {"sym": False}, almost
+    nearly[-1, -1] = 9
+    almost = tensors(words(nearly))
+    yield "eights-and-a-nine", symmetric, almost, base | {"sym": False}, almost
+    # Without sym: true nobody knows the zero point, so a stored 8 is a 9.
+    yield "eights-without-sym", base, lying, base | {"sym": False}, lying
     sequential = Array.of(np.arange(rows * 8, dtype=np.int32) // 32)
     yield "g_idx-in-order", symmetric, plain | {"g_idx": sequential}, symmetric, plain
     static = symmetric | {"desc_act": True, "static_groups": True}
     yield "static-groups-without-g_idx", static, plain, symmetric, plain
+    # With one group there is nothing to order, so no map is missing.
+    one = plain | {name: Array(plain[name].dtype, plain[name].bits[:1]) for name in ("qzeros", "scales")}
+    whole = symmetric | {"group_size": -1}
+    yield "one-group-without-g_idx", whole | {"desc_act": True}, one, whole, one
+    # 128 inputs are a group of 96 and one of 32.
+    two = plain | {name: Array(plain[name].dtype, plain[name].bits[:2]) for name in ("qzeros", "scales")}
+    short = symmetric | {"group_size": 96}
+    unequal = Array.of(np.arange(rows * 8, dtype=np.int32) // 96)
+    yield "short-last-group-without-g_idx", short, two, short, two | {"g_idx": unequal}
+    # Real matrices have thousands of inputs; all others of the suite have few.
+    long = {
+        "qweight": Array.of(rng.integers(-(2**31), 2**31, (260, 8), dtype=np.int32)),
+        "qzeros": Array.of(rng.integers(-(2**31), 2**31, (65, 1), dtype=np.int32)),
+        "scales": Array.of((rng.integers(1, 1 << 11, (65, 8)) * 2.0**-14).astype(np.float16)),
+    }
+    sequential = Array.of(np.arange(2080, dtype=np.int32) // 32)
+    yield "g_idx-in-order-of-2080", base | {"sym": False}, long | {"g_idx": sequential}, base | {"sym": False}, long

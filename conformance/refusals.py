@@ -105,6 +105,13 @@ def refusals() -> Iterator[Refusal]:
         yield Refusal(f"{name}-qweight-float", config, tensors | {"qweight": floats}, "bad-dtype")
         integers = Array.of(np.ones((4, 64), np.int32))
         yield Refusal(f"{name}-scales-integer", config, tensors | {"scales": integers}, "unsupported-dtype")
+        for axes, shape in (("one-axis", -1), ("three-axes", (2, -1, tensors["qweight"].shape[1]))):
+            folded = Array("int32", tensors["qweight"].bits.reshape(shape))
+            yield Refusal(f"{name}-qweight-{axes}", config, tensors | {"qweight": folded}, "bad-shape")
+        # All of it fits together; there is only no output. A weight without rows is no guess.
+        empty = {key: Array(array.dtype, array.bits[:, :0]) for key, array in tensors.items() if key != "g_idx"}
+        nothing = Array("float16", np.zeros((0, 128), np.uint16))
+        yield Refusal(f"{name}-no-outputs", config, tensors | empty, "bad-shape", (nothing,))
     for label, value in (("too-large", 4), ("far-too-large", 2**31 - 1), ("negative", -1)):
         broken = gptq | {"g_idx": _with(gptq["g_idx"], (77,), value)}
         yield Refusal(f"gptq-g_idx-{label}", GPTQ, broken, "group-index-out-of-range")
@@ -116,9 +123,41 @@ def refusals() -> Iterator[Refusal]:
     yield Refusal("gptq-g_idx-two-axes", GPTQ, gptq | {"g_idx": folded}, "bad-shape")
     cut = Array("int32", gptq["g_idx"].bits[:-8])
     yield Refusal("gptq-g_idx-short", GPTQ, gptq | {"g_idx": cut}, "bad-shape")
+    # With one group, nothing but the count of inputs is wrong.
+    whole = GPTQ | {"group_size": -1}
+    one = {name: Array(gptq[name].dtype, gptq[name].bits[:1]) for name in ("qzeros", "scales")}
+    long = {"qweight": gptq["qweight"], "g_idx": Array.of(np.zeros(136, np.int32)), **one}
+    yield Refusal("gptq-g_idx-long", whole, long, "bad-shape")
+    scalar = {
+        "qweight": Array("int32", gptq["qweight"].bits[:1]),
+        "g_idx": Array("int32", np.array(0, np.int32)),
+        **one,
+    }
+    yield Refusal("gptq-g_idx-no-axis", whole, scalar, "bad-shape")
+    # Zero points that are all alike excuse the labels gptq and gptq_v2 of a symmetric file, and nothing else.
+    sevens = gptq | {"qzeros": Array.of(np.full((4, 8), 0x77777777, np.int32))}
+    v1 = parts(GPTQ, sevens)
+    v2 = v1.with_(z=v1.z - 1).dense(None)
+    yield Refusal("gptq-gptq_v2-sevens", GPTQ | {"checkpoint_format": "gptq_v2"}, sevens, "unsupported-layout", (v2,))
+    marlin = GPTQ | {"sym": True, "checkpoint_format": "marlin"}
+    yield Refusal("gptq-marlin-symmetric", marlin, sevens, "unsupported-layout", (v2, v1.dense(None)))
+    bitblas = GPTQ | {"sym": True, "checkpoint_format": "bitblas"}
+    yield Refusal("gptq-bitblas-symmetric", bitblas, sevens, "unsupported-layout")
+    for bits in (0, 64):
+        config = GPTQ | {"sym": True, "bits": bits}
+        yield Refusal(f"gptq-symmetric-bits-{bits}", config, sevens, "unsupported-bits")
+    flat = sevens | {"scales": Array("float16", gptq["scales"].bits[0])}
+    yield Refusal("gptq-symmetric-scales-one-axis", GPTQ | {"sym": True}, flat, "bad-shape")
     yield Refusal(
         "gptq-labels-disagree", GPTQ | {"format": "gptq", "checkpoint_format": "marlin"}, gptq, "config-contradiction"
     )
     yield Refusal("awq-named-gptq", AWQ | {"quant_method": "gptq", "desc_act": False}, awq, "bad-shape")
     yield Refusal("gptq-named-awq", GPTQ | {"quant_method": "awq"}, _without(gptq, "g_idx"), "bad-shape")
+    # Four groups of 32 inputs, and one of 8.
+    short = {
+        name: Array(awq[name].dtype, np.resize(awq[name].bits, (5, awq[name].shape[1])))
+        for name in ("qzeros", "scales")
+    }
+    short["qweight"] = Array("int32", np.resize(awq["qweight"].bits, (136, 8)))
+    yield Refusal("awq-short-last-group", AWQ, short, "bad-shape")
     yield Refusal("awq-with-g_idx", AWQ, awq | {"g_idx": gptq["g_idx"]}, "unexpected-tensor")

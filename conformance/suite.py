@@ -34,13 +34,13 @@ TITLES = {
 # Cases a level and a claim. Fewer mean that something of the suite is missing, and fail a run.
 FLOORS = {
     ("vectors", "dense"): 49,
-    ("policies", "dense"): 13,
+    ("policies", "dense"): 18,
     ("synthetic", "dense"): 228,
     ("modules", "dense"): 56,
     ("arithmetic", "dense"): 28,
     ("layouts", "dense"): 96,
-    ("refusals", "dense"): 77,
-    ("affine", "affine"): 409,
+    ("refusals", "dense"): 92,
+    ("affine", "affine"): 429,
     ("checkpoints", "checkpoint"): 74,
     ("generation", "logits"): 4,
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from .common import Refused, Unpacked, check_scales, check_shape, nibble, word
+from .common import Refused, Unpacked, check_scales, check_shape, check_words, nibble, word
 
 # The packer puts column ORDER[i] of each eight into nibble i.
 ORDER = [0, 2, 4, 6, 1, 3, 5, 7]
@@ -30,8 +30,7 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Un
     if "g_idx" in tensors:
         raise Refused("AWQ has no group index")
     for name in ("qweight", "qzeros"):
-        if tensors[name].dtype != torch.int32:
-            raise Refused(f"{name} is not int32")
+        check_words(name, tensors[name])
     qweight, qzeros, scales = tensors["qweight"], tensors["qzeros"], tensors["scales"]
     check_scales(scales)
     in_features, columns = qweight.shape

@@ -63,6 +63,13 @@ def check_shape(name: str, tensor: torch.Tensor, expected: tuple[int, ...]) -> N
         raise Refused(f"{name} has shape {tuple(tensor.shape)}, expected {expected}")
 
 
+def check_words(name: str, tensor: torch.Tensor) -> None:
+    if tensor.dtype != torch.int32:
+        raise Refused(f"{name} is not int32")
+    if tensor.ndim != 2 or tensor.numel() == 0:
+        raise Refused(f"{name} has shape {tuple(tensor.shape)}, expected two axes, none empty")
+
+
 def check_scales(scales: torch.Tensor) -> None:
     if scales.dtype not in (torch.float16, torch.bfloat16, torch.float32):
         raise Refused(f"scales have dtype {scales.dtype}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from .common import Refused, Unpacked, check_scales, check_shape, nibble, word
+from .common import Refused, Unpacked, check_scales, check_shape, check_words, nibble, word
 
 
 def unpack(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Unpacked:
@@ -25,12 +25,14 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Un
         if name not in tensors:
             raise Refused(f"{name} is missing")
     for name in ("qweight", "qzeros"):
-        if name in tensors and tensors[name].dtype != torch.int32:
-            raise Refused(f"{name} is not int32")
+        if name in tensors:
+            check_words(name, tensors[name])
     qweight, scales = tensors["qweight"], tensors["scales"]
     check_scales(scales)
     rows, out = qweight.shape
     g_idx = tensors.get("g_idx")
+    if g_idx is not None and g_idx.ndim != 1:
+        raise Refused(f"g_idx has shape {tuple(g_idx.shape)}, expected one axis")
     in_features = rows * 8 if g_idx is None else len(g_idx)
     if -(-in_features // 8) != rows:
         raise Refused("g_idx and qweight disagree on the input count")

@@ -113,6 +113,23 @@ FLAGS: dict[str, tuple[str, str]] = {
         "One stored field differs from 8, so the label of a symmetric file is not shown to be wrong, and stands.",
         "ZP-14 #label",
     ),
+    "policy-eights-and-a-nine": (
+        "The same with one stored field of 9: the label of the symmetric file stands.",
+        "ZP-14 #label",
+    ),
+    "policy-eights-without-sym": (
+        "Every stored field is 8 and sym is not said: no label is shown to be wrong, and the zero point is 9.",
+        "ZP-01 #label",
+    ),
+    "policy-one-group-without-g_idx": (
+        "desc_act with one group and no g_idx: there is nothing to order.",
+        "GI-07 #g_idx",
+    ),
+    "policy-short-last-group-without-g_idx": (
+        "The last group is short, and no g_idx says so: the groups are consecutive.",
+        "GI-16",
+    ),
+    "policy-g_idx-in-order-of-2080": ("A sequential g_idx of as many inputs as real matrices have.", "GI-09 #g_idx"),
     "policy-g_idx-in-order": ("A sequential g_idx where desc_act is false.", "GI-09 #g_idx"),
     "policy-static-groups-without-g_idx": (
         "desc_act and static_groups without g_idx: the groups are consecutive.",

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..compare import CLASSES, Histogram
 from ..records import Record, Report
-from .variants import COLUMNS, FORMATS, ROWS, WORDS, Column, outcome
+from .variants import COLUMNS, FORMATS, ROWS, WORDS, Column, outcome, unsound
 
 # An example of a cell, the state it is in, and what it says.
 LEGEND = (
@@ -174,8 +174,44 @@ def markdown(reports: list[Report]) -> str:
             claim = row.kind if row.claimed else f"{row.kind}, not claimed"
             lines.append(f"| {_name(row.report)} | {claim} | {' | '.join(cells)} |")
         lines.append("")
-    legend = "; ".join(f"`{cell}`: {meaning}" for cell, _, meaning in LEGEND)
-    return "\n".join([*lines, f"{legend}.", "", *_summary(reports)]) + "\n"
+    return "\n".join([*lines, legend(), "", *_summary(reports)]) + "\n"
+
+
+_BRIEF: dict[str, Callable[[Record], bool]] = {
+    "GPTQ symmetric": lambda r: _module(r, "gptq") and "symmetric" in r.flags,
+    "GPTQ asymmetric": lambda r: _module(r, "gptq") and "asymmetric" in r.flags and "zero-point-0" not in r.flags,
+    "GPTQ act-order": lambda r: _module(r, "gptq") and "act-order" in r.flags,
+    "GPTQ zero point 0": lambda r: _module(r, "gptq") and "zero-point-0" in r.flags,
+    "AWQ": lambda r: _module(r, "awq"),
+    "bad input": unsound,
+    "whole checkpoints": lambda r: r.claim in ROWS["model"],
+}
+
+
+def _module(record: Record, format: str) -> bool:
+    return record.claim not in ROWS["model"] and format in record.flags and not unsound(record)
+
+
+def brief(reports: list[Report]) -> str:
+    """One row a loader, few columns: for a page that is about something else."""
+    titles = list(_BRIEF)
+    lines = [f"| loader | held to | {' | '.join(titles)} |", f"|---|---|{'---|' * len(titles)}"]
+    for report in reports:
+        kinds = [kind for kind in ("dense", "affine") if any(record.claim == kind for record in report.records)]
+        for kind in kinds or ["model"]:
+            own = [r for r in report.records if r.claim == kind or r.claim in ROWS["model"]]
+            cells = [
+                Cell(Column(title, "", holds), Counter(outcome(record) for record in own if holds(record)))
+                for title, holds in _BRIEF.items()
+            ]
+            said = " | ".join(f"**{cell.text}**" if cell.state == "bad" else cell.text for cell in cells)
+            lines.append(f"| {_name(report)} | {kind} | {said} |")
+    return "\n".join(lines) + "\n"
+
+
+def legend() -> str:
+    """What the words in the cells mean, as a sentence."""
+    return "; ".join(f"`{cell}`: {meaning}" for cell, _, meaning in LEGEND) + "."
 
 
 def _summary(reports: list[Report]) -> list[str]:

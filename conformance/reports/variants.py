@@ -41,7 +41,7 @@ def _of_level(level: str) -> Callable[[Record], bool]:
     return lambda record: record.level == level
 
 
-def _unsound(record: Record) -> bool:
+def unsound(record: Record) -> bool:
     """Scales that are not finite are under arithmetic; nothing else of that level is without a dtype of scales."""
     repacked = record.id.startswith("affine/refuses-")
     arithmetic = record.level == "arithmetic" and not any(flag.startswith("scales-") for flag in record.flags)
@@ -68,7 +68,7 @@ _EITHER: dict[str, Callable[[Record], bool]] = {
     "bfloat16 scales": _flagged("scales-bfloat16"),
     "float32 scales": _flagged("scales-float32"),
     "real checkpoints": _flagged("real"),
-    "refuses bad input": _unsound,
+    "refuses bad input": unsound,
     "checkpoint folders": _of_level("checkpoints"),
     "recitation": _of_level("generation"),
 }

@@ -102,7 +102,7 @@ function settingsOf(config) {
 const needShape = (tensor, ...shape) => refuseIf(String(tensor.shape) !== String(shape), "bad-shape");
 function needWords(tensor) {
   refuseIf(tensor.dtype !== "int32", "bad-dtype");
-  refuseIf(tensor.shape.length !== 2, "bad-shape");
+  refuseIf(tensor.shape.length !== 2 || tensor.shape.includes(0), "bad-shape");
 }
 
 // Stored fields [rows, 8 * words], lowest nibble first.
@@ -131,7 +131,7 @@ function decode(config, tensors, dtype) {
   const known = ["qweight", "qzeros", "scales", "bias", ...(awq ? [] : ["g_idx"])];
   refuseIf(Object.keys(tensors).some((name) => !known.includes(name)), "unexpected-tensor");
   const { qweight, qzeros, scales, g_idx: map } = tensors;
-  for (const words of [qweight, qzeros, ...(map ? [{ ...map, shape: [0, 0] }] : [])]) if (words) needWords(words);
+  for (const words of [qweight, qzeros, ...(map ? [{ ...map, shape: [1, 1] }] : [])]) if (words) needWords(words);
   const [rows, columns] = qweight.shape, out = awq ? 8 * columns : columns;
   if (map) refuseIf(map.shape.length !== 1 || Math.ceil(map.shape[0] / 8) !== rows, "bad-shape");
   const inputs = awq ? rows : map ? map.shape[0] : 8 * rows;

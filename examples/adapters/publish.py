@@ -1,0 +1,49 @@
+"""Writes what the committed reports say into docs/results/README.md and the README, after ``tox -e adapter-NAME``.
+
+python examples/adapters/publish.py
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from conformance import records  # noqa: E402
+from conformance.reports import matrix  # noqa: E402
+
+RESULTS = ROOT / "docs/results"
+ORDER = ("mlx-quant", "reference", "c-decoder", "mlx-lm", "unsloth-zoo", "gptqmodel", "auto-gptq", "autoawq")
+BEGIN, END = "<!-- matrix: written by examples/adapters/publish.py -->\n", "<!-- end of matrix -->\n"
+HEAD = """# Loaders, measured
+
+Each row is a report in this folder, made on Linux x86-64 by `tox -e adapter-NAME` with the loader pinned to the version
+named. `mlx-quant-conformance report docs/results/*.jsonl --html loaders.html` makes a page of them on which every cell
+opens its cases. What was found is short enough to repeat without the suite: see
+[examples/reproductions](../../examples/reproductions/README.md).
+
+"""
+
+
+def reports() -> list[records.Report]:
+    """In a fixed order: ours, then MLX's, then the others."""
+    files = {file.stem: file for file in RESULTS.glob("*.jsonl")}
+    names = [name for name in ORDER if name in files] + sorted(files.keys() - set(ORDER))
+    return [records.read(files[name]) for name in names]
+
+
+def pages() -> dict[Path, str]:
+    """File to what should be in it."""
+    found = reports()
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    brief = f"{before}{BEGIN}\n{matrix.brief(found)}\n{matrix.legend()}\n\n{END}{after}"
+    return {RESULTS / "README.md": HEAD + matrix.markdown(found), readme: brief}
+
+
+if __name__ == "__main__":
+    for file, text in pages().items():
+        file.write_text(text)
