@@ -74,7 +74,7 @@ def steps(got: Array, expected: Array, found: Parts) -> float:
     with np.errstate(invalid="ignore", divide="ignore"):
         # -0.0 for 0.0 and infinity for infinity are no distance, whatever the step.
         error = np.where(got.float64() == expected.float64(), 0.0, np.abs(got.float64() - expected.float64()))
-        largest = float(np.max(np.where(error == 0, 0.0, error / step)))
+        largest = float(np.max(np.where(error == 0, 0.0, error / step), initial=0.0))
     return largest if np.isfinite(largest) else float("inf")
 
 

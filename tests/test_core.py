@@ -196,6 +196,15 @@ def test_gptq_outputs_need_not_fill_a_word() -> None:
         assert weight[o, i] == np.float16(float(scales[0, o]) * (code - zero))
 
 
+@pytest.mark.parametrize("shape", [(), (64,), (1, 4, 64)])
+def test_scales_of_other_axes_are_refused_whatever_sym_says(shape: tuple[int, ...]) -> None:
+    config = {"quant_method": "gptq", "bits": 4, "group_size": 32, "sym": True}
+    words = mx.full((16, 64), 0x77777777, dtype=mx.int32)
+    tensors = {"qweight": words, "qzeros": words[:4, :8], "scales": mx.ones(shape, dtype=mx.float16)}
+    with pytest.raises(mlx_quant.MalformedCheckpoint, match="bad-shape"):
+        mlx_quant.dequantize(config, tensors)
+
+
 def test_every_error_code_is_declared() -> None:
     with pytest.raises(ValueError, match="has no code"):
         mlx_quant.UnsupportedFormat("a-slip-of-the-pen", "message")

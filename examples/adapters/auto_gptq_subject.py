@@ -54,10 +54,12 @@ def read_config(folder: str) -> BaseQuantizeConfig:
 
 
 def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Tensor], *, dtype: Any = None) -> Any:
-    """One module; `dtype` is from_quantized's `torch_dtype`, to which it casts the scales."""
+    """One module."""
+    if dtype not in (None, tensors["scales"].dtype):
+        raise Refused("its dtype is the model's, and casts the scales: none can be asked for the weight")
     rows, out_features = tensors["qweight"].shape
     in_features = len(tensors["g_idx"]) if "g_idx" in tensors else rows * 8
-    dtype = dtype or tensors["scales"].dtype
+    dtype = tensors["scales"].dtype
     with tempfile.TemporaryDirectory() as folder:
         # The name under which AutoGPTQ writes it; in a local folder it does not find the one in config.json.
         Path(folder, "quantize_config.json").write_text(json.dumps(quantization_config))
@@ -98,9 +100,9 @@ class _Subject:
     refusals = (Refused,)
 
     def info(self) -> dict[str, Any]:
-        # qlinear_cuda_old, which sequential files get, reshapes into whole groups. torch_dtype is the model's dtype:
+        # qlinear_cuda_old, which sequential files get, reshapes into whole groups; buffers have out // 32 * 4 columns. torch_dtype is the model's dtype:
         # it casts the stored scales and is no request for the weight in another one.
-        excludes = ["ragged", "out-dtype"]
+        excludes = ["ragged", "odd-width", "out-dtype"]
         return {"version": version("auto-gptq"), "formats": ["gptq"], "excludes": excludes, "backend": "cpu, PyTorch"}
 
     dequantize = staticmethod(dequantize)

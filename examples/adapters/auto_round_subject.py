@@ -53,7 +53,9 @@ def operand(layer: torch.nn.Module) -> torch.Tensor:
 def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Tensor], *, dtype: Any = None) -> Any:
     rows, out_features = len(tensors["qweight"]), tensors["scales"].shape[1]
     in_features = rows if quantization_config["quant_method"] == "awq" else rows * 8
-    dtype = dtype or tensors["scales"].dtype
+    if dtype not in (None, tensors["scales"].dtype):
+        raise Refused("its dtype is the model's, and casts the scales: none can be asked for the weight")
+    dtype = tensors["scales"].dtype
     try:
         config = transformers.AutoRoundConfig.from_dict(dict(quantization_config))
         model, _ = convert_hf_model(Tiny(config, in_features, out_features, "bias" in tensors, dtype), "cpu")

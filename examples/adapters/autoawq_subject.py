@@ -28,6 +28,8 @@ class Refused(Exception):
 
 
 def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Tensor], *, dtype: Any = None) -> Any:
+    if dtype not in (None, tensors["scales"].dtype):
+        raise Refused("its dtype is the model's, and casts the scales: none can be asked for the weight")
     config = AwqConfig(**AwqConfig.from_transformers_dict(AwqConfig, quantization_config))
     if config.version != "gemm":
         # AutoAWQ takes WQLinear_GEMV, GEMVFast or Marlin, whose buffers have other shapes and whose code needs a GPU.
@@ -40,7 +42,7 @@ def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Ten
     for name, tensor in tensors.items():
         if name in layer._buffers:
             try:
-                set_module_tensor_to_device(layer, name, "cpu", tensor, dtype=dtype or tensors["scales"].dtype)
+                set_module_tensor_to_device(layer, name, "cpu", tensor, dtype=tensors["scales"].dtype)
             except ValueError as error:
                 raise Refused(str(error)) from error
     weight = dequantize_gemm(layer.qweight, layer.qzeros, layer.scales, layer.w_bit, layer.group_size)

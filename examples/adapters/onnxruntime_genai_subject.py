@@ -24,6 +24,10 @@ from safetensors.torch import save_file
 LAYER = "model.layers.0.mlp.down_proj"
 
 
+class Refused(Exception):
+    """The question is none for this loader."""
+
+
 def read(folder: str | Path, config: dict[str, Any], layers: int) -> Any:
     """The builder's call; its sizes of attention serve to split fused projections only, and none is here."""
     attributes = {"config": config, "use_g_idx": config.get("desc_act", False)}
@@ -52,12 +56,13 @@ def dense(module: QuantizedTensorModule) -> torch.Tensor:
 
 
 def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Tensor], *, dtype: Any = None) -> Any:
+    if dtype not in (None, tensors["scales"].dtype):
+        raise Refused("its dtype is the model's, and casts the scales: none can be asked for the weight")
     with tempfile.TemporaryDirectory() as folder:
         stored = {f"{LAYER}.{name}": tensor.contiguous() for name, tensor in tensors.items()}
         save_file(stored, f"{folder}/model.safetensors")
         model = read(folder, quantization_config, layers=1)
-    weight = dense(model.layers[0].mlp.down_proj)
-    return weight if dtype is None else weight.to(dtype)
+    return dense(model.layers[0].mlp.down_proj)
 
 
 def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
@@ -84,7 +89,7 @@ def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
 class _Subject:
     name = "onnxruntime-genai"
     framework = "torch"
-    refusals = (NotImplementedError,)
+    refusals = (NotImplementedError, Refused)
 
     def info(self) -> dict[str, Any]:
         # The builder's dtype casts the stored scales; it is no request for the weight in another dtype.

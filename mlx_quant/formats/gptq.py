@@ -73,7 +73,10 @@ def mislabelled(scheme: Scheme, tensors: Mapping[str, mx.array]) -> bool:
     if scheme.sym is not True or scheme.bits != 4 or scheme.layout not in _STORED_MIDDLE or "qzeros" not in tensors:
         return False
     other = next(stored for layout, stored in _STORED_MIDDLE.items() if layout != scheme.layout)
-    out_features = tensors["scales"].shape[-1]
+    scales = tensors["scales"]
+    if scales.ndim != 2:
+        return False  # whatever the label, the shapes are refused
+    out_features = scales.shape[1]
     fields = unpack(_checks.words("qzeros", tensors["qzeros"]), scheme.bits)[:, :out_features]
     return bool(mx.all(fields == other).item())
 
