@@ -100,8 +100,8 @@ class _Subject:
     refusals = (Refused,)
 
     def info(self) -> dict[str, Any]:
-        # qlinear_cuda_old, which sequential files get, reshapes into whole groups; buffers have out // 32 * 4 columns. torch_dtype is the model's dtype:
-        # it casts the stored scales and is no request for the weight in another one.
+        # qlinear_cuda_old, which sequential files get, reshapes into whole groups, and buffers have out // 32 * 4
+        # columns. torch_dtype is the model's dtype: it casts the stored scales and is no request for another one.
         excludes = ["ragged", "odd-width", "out-dtype"]
         return {"version": version("auto-gptq"), "formats": ["gptq"], "excludes": excludes, "backend": "cpu, PyTorch"}
 

@@ -31,8 +31,8 @@ def decode(config: dict[str, Any], tensors: dict[str, np.ndarray]) -> np.ndarray
     scales = tensors["scales"]
     if scales.dtype != np.float16 or not np.isfinite(scales).all():
         raise Unsupported("scales that are no finite float16")
-    if tensors["qweight"].dtype != np.int32:
-        raise Unsupported(f"qweight of {tensors['qweight'].dtype}")
+    if any(tensors[name].dtype != np.int32 or tensors[name].ndim != 2 for name in ("qweight", "qzeros")):
+        raise Unsupported("words that are no matrix of int32")
     q = _fields(tensors["qweight"], 0 if method == "gptq" else 1)
     z = _fields(tensors["qzeros"], 1)
     if method == "awq":
@@ -54,6 +54,8 @@ def _fields(words: np.ndarray, axis: int) -> np.ndarray:
 
 def _groups(config: dict[str, Any], tensors: dict[str, np.ndarray], rows: int, groups: int) -> np.ndarray:
     size = rows if config["group_size"] == -1 else config["group_size"]
+    if config["quant_method"] == "awq" and size > 0 and rows % size:
+        raise Unsupported("a short last group")
     if config.get("q_group_size", size) != size or size < 1 or -(-rows // size) != groups:
         raise Unsupported("a group size that the scales contradict")
     if "g_idx" not in tensors:
