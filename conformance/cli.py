@@ -6,40 +6,20 @@ Exit status: 0 conforms, 1 does not, 2 mis-wired adapter or wrong usage, 3 fewer
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from . import SUITE_VERSION, baseline, judging, speed, terminal, verify
+from . import SUITE_VERSION, baseline, cli_tools, judging, terminal, verify
 from .claims import Miswired
+from .cli_base import EXIT_FAULT, EXIT_USAGE, SubjectName, app, progress, stop, subject_called, usage
 from .records import Report, ReportError
-from .subjects import CORE, ORACLE, SubjectError, resolve, single_threaded
+from .subjects import CORE, ORACLE
 
-EXIT_FAULT, EXIT_USAGE = judging.FAULT, judging.USAGE
+__all__ = ["app", "cli_tools", "main"]
 
-app = typer.Typer(
-    name="mlx-quant-conformance",
-    help="Hold a loader of packed checkpoints to the suite.",
-    epilog="Exit status: 0 conforms, 1 does not, 2 mis-wired adapter or wrong usage, 3 fewer cases than the floor.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-SubjectName = Annotated[
-    str,
-    typer.Option(
-        "--subject",
-        metavar="NAME",
-        help="py:package.module:object, cmd:./program, mutant:ID, or the name of an installed subject.",
-    ),
-]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="PATTERN", help="Cases like this; makes it partial.")]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Every case, as JSON lines.")]
 Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="JUnit XML.")]
@@ -88,7 +68,7 @@ def gate(
     badge: Badge = None,
 ) -> None:
     """Fail if a case became worse than the baseline says, or the baseline is out of date."""
-    with _usage(baseline.BaselineError):
+    with usage(baseline.BaselineError):
         before = None if update and not file.exists() else baseline.read(file)
         found = _judged(subject, None, False)
         _write([found], report, junit, markdown, html, badge)
@@ -122,10 +102,10 @@ def report_command(
     from . import records
     from .reports import matrix
 
-    with _usage(ReportError):
+    with usage(ReportError):
         found = [records.read(file) for file in files]
     if (junit or badge) and len(found) > 1:
-        _stop("JUnit and badges are of one report")
+        stop("JUnit and badges are of one report")
     if not (junit or markdown or html or badge):
         typer.echo(matrix.markdown(found))
     _write(found, None, junit, markdown, html, badge)
@@ -141,8 +121,8 @@ def show(
 
     found = next((known for known in cases() if known.id == case), None)
     if found is None:
-        _stop(f"no case {case!r}; ids are in the report of a run")
-    bad = terminal.show_case(found, _subject(subject), _oracle(), terminal.console())
+        stop(f"no case {case!r}; ids are in the report of a run")
+    bad = terminal.show_case(found, subject_called(subject), subject_called(ORACLE), terminal.console())
     raise typer.Exit(EXIT_FAULT if bad else 0)
 
 
@@ -154,7 +134,7 @@ def export(
     from .export import export as write
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        _stop(f"{folder} is there already")
+        stop(f"{folder} is there already")
     manifest = write(folder)
     typer.echo(f"{folder}: {manifest['tests']} tests, {manifest['bytes'] / 1e6:.1f} MB, suite {SUITE_VERSION}")
 
@@ -166,14 +146,14 @@ def verify_command(
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repo.")] = None,
 ) -> None:
     """Decode a checkpoint by the core and by the reference, module by module, and compare the bits."""
-    with _usage(verify.VerifyError):
+    with usage(verify.VerifyError):
         folder = verify.folder_of(checkpoint, revision)
-    reader, oracle, console = _subject(subject), _oracle(), terminal.console()
+    reader, oracle, console = subject_called(subject), subject_called(ORACLE), terminal.console()
     if not hasattr(reader, "open"):
-        _stop(f"{reader.name} has no open()")
+        stop(f"{reader.name} has no open()")
     found: list[verify.Module] = []
     try:
-        with _progress("modules") as (start, advance):
+        with progress("modules") as (start, advance):
             for module in verify.modules(reader, oracle, folder, start):
                 found.append(module)
                 advance()
@@ -184,88 +164,9 @@ def verify_command(
     raise typer.Exit(EXIT_FAULT if not found or any(module.complaint for module in found) else 0)
 
 
-@app.command()
-def bench(
-    json: Annotated[Path, typer.Option(metavar="FILE", help="Where pytest-benchmark writes its figures.")],
-    subject: SubjectName = CORE,
-) -> None:
-    """Time a loader on matrices of a real model's size, for ``speed`` to compare."""
-    import pytest
-
-    _subject(subject)
-    arguments = [
-        "--pyargs",
-        f"{__package__}.bench",
-        "-p",
-        f"{__package__}.plugin",
-        "-q",
-        "--no-floor",
-        "-p",
-        "no:cacheprovider",
-    ]
-    arguments += [f"--subject={subject}", f"--benchmark-json={json}", "--benchmark-columns=min,median,rounds"]
-    raise typer.Exit(EXIT_FAULT if pytest.main(arguments) else 0)
-
-
-@app.command("speed")
-def speed_command(
-    base: Annotated[Path, typer.Argument(metavar="BASE.json", help="pytest-benchmark's file of the base revision.")],
-    head: Annotated[Path, typer.Argument(metavar="HEAD.json", help="The same of the head, from the same job.")],
-    slower: Annotated[float, typer.Option(metavar="PERCENT", help="How much slower the fastest round may be.")] = 10.0,
-) -> None:
-    """Fail if a benchmark became slower between two runs on one machine."""
-    with _usage(speed.SpeedError):
-        found = list(speed.pairs(base, head))
-    for pair in found:
-        verdict = "SLOWER" if pair.slower * 100 > slower else "ok"
-        typer.echo(
-            f"{verdict:6}  {pair.slower:+7.1%}  {pair.base * 1e3:9.2f} -> {pair.head * 1e3:9.2f} ms  {pair.name}"
-        )
-    raise typer.Exit(EXIT_FAULT if any(pair.slower * 100 > slower for pair in found) else 0)
-
-
-@app.command()
-def mutants(
-    oracle: Annotated[str, typer.Option(help="The sound subject that the faults are built into.")] = ORACLE,
-    only: Annotated[list[str] | None, typer.Option(metavar="ID", help="This mutant, without judging the rest.")] = None,
-    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Write mutants.json, .md and .svg.")] = None,
-    check: Annotated[Path | None, typer.Option(metavar="DIR", help="Fail if the matrix in there differs.")] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Only keep the smallest pack that catches each.")] = False,
-    jobs: Annotated[int, typer.Option(help="Processes.")] = 2,
-) -> None:
-    """Let every known fault loose on the suite: it must notice them all."""
-    from . import matrix_cli
-
-    raise typer.Exit(matrix_cli.run(_oracle(oracle), oracle, only, output, check, keep, jobs))
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def selftest(
-    context: typer.Context,
-    subject: SubjectName = CORE,
-    oracle: Annotated[str, typer.Option(hidden=True)] = ORACLE,
-    profile: Annotated[str, typer.Option(help="conformance, dev or nightly.")] = "conformance",
-    no_floor: Annotated[bool, typer.Option("--no-floor", help="For a part of the tests.")] = False,
-) -> None:
-    """The suite's own tests: random packs, every 16-bit scale, and that the suite itself can be trusted.
-
-    Further arguments go to pytest.
-    """
-    import pytest
-
-    from .plugin import EXIT_BELOW_FLOOR
-
-    _subject(subject), _oracle(oracle)
-    arguments = ["--pyargs", __package__, "-p", f"{__package__}.plugin", f"--hypothesis-profile={profile}"]
-    arguments += [f"--subject={subject}", f"--oracle={oracle}", *(["--no-floor"] if no_floor else []), *context.args]
-    status = int(pytest.main(arguments))
-    known = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, EXIT_BELOW_FLOOR)
-    raise typer.Exit(status if status in known else EXIT_USAGE)
-
-
 def _judged(name: str, only: list[str] | None, exhaustive: bool) -> Report:
-    subject, oracle = _subject(name), _oracle()
-    with _progress("cases") as (start, advance):
+    subject, oracle = subject_called(name), subject_called(ORACLE)
+    with progress("cases") as (start, advance):
         try:
             return judging.judge(
                 subject,
@@ -277,7 +178,7 @@ def _judged(name: str, only: list[str] | None, exhaustive: bool) -> Report:
                 start=start,
             )
         except Miswired as error:
-            _stop(f"{name} is mis-wired: {error}")
+            stop(f"{name} is mis-wired: {error}")
 
 
 def _write(
@@ -303,41 +204,6 @@ def _write(
         html.write_text(reports.html(found), encoding="utf-8")
     if badge:
         badge.write_text(reports.badge_json(found[0]) if badge.suffix == ".json" else reports.badge_svg(found[0]))
-
-
-def _subject(name: str) -> Any:
-    with _usage(SubjectError):
-        found = resolve(name)
-    if found.framework == "torch":
-        single_threaded()
-    return found
-
-
-def _oracle(name: str = ORACLE) -> Any:
-    return _subject(name)
-
-
-@contextmanager
-def _usage(*errors: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except errors as error:
-        _stop(str(error))
-
-
-def _stop(message: str) -> NoReturn:
-    typer.echo(f"mlx-quant-conformance: {message}", err=True)
-    raise typer.Exit(EXIT_USAGE)
-
-
-@contextmanager
-def _progress(unit: str) -> Iterator[Any]:
-    """A bar on stderr where that is a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(unit, total=None)
-        yield lambda count: bar.update(task, total=count), lambda: bar.advance(task)
 
 
 def main(arguments: list[str] | None = None) -> int:

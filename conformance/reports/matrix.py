@@ -16,7 +16,11 @@ from .variants import COLUMNS, FORMATS, ROWS, WORDS, Column, outcome, unsound
 # An example of a cell, the state it is in, and what it says.
 LEGEND = (
     ("all 24", "good", "every case passes"),
-    ("inexact", "bad", "weights less than half a quantisation step off: right codes and zero points, but rounded, or another dtype"),
+    (
+        "inexact",
+        "bad",
+        "weights less than half a quantisation step off (right codes, but rounded), or of another dtype",
+    ),
     ("wrong", "bad", "other weights, names or text than are due, an answer where a refusal is due, or its wrong code"),
     ("unread", "bad", "refused, though the loader claims to read it"),
     ("crash", "bad", "an undeclared error"),

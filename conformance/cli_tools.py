@@ -1,0 +1,91 @@
+"""Commands around the suite: its own tests and mutants, and timings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import speed
+from .cli_base import EXIT_FAULT, EXIT_USAGE, SubjectName, app, subject_called, usage
+from .subjects import CORE, ORACLE
+
+
+@app.command()
+def bench(
+    json: Annotated[Path, typer.Option(metavar="FILE", help="Where pytest-benchmark writes its figures.")],
+    subject: SubjectName = CORE,
+) -> None:
+    """Time a loader on matrices of a real model's size, for ``speed`` to compare."""
+    import pytest
+
+    subject_called(subject)
+    arguments = [
+        "--pyargs",
+        f"{__package__}.bench",
+        "-p",
+        f"{__package__}.plugin",
+        "-q",
+        "--no-floor",
+        "-p",
+        "no:cacheprovider",
+    ]
+    arguments += [f"--subject={subject}", f"--benchmark-json={json}", "--benchmark-columns=min,median,rounds"]
+    raise typer.Exit(EXIT_FAULT if pytest.main(arguments) else 0)
+
+
+@app.command("speed")
+def speed_command(
+    base: Annotated[Path, typer.Argument(metavar="BASE.json", help="pytest-benchmark's file of the base revision.")],
+    head: Annotated[Path, typer.Argument(metavar="HEAD.json", help="The same of the head, from the same job.")],
+    slower: Annotated[float, typer.Option(metavar="PERCENT", help="How much slower the fastest round may be.")] = 10.0,
+) -> None:
+    """Fail if a benchmark became slower between two runs on one machine."""
+    with usage(speed.SpeedError):
+        found = list(speed.pairs(base, head))
+    for pair in found:
+        verdict = "SLOWER" if pair.slower * 100 > slower else "ok"
+        typer.echo(
+            f"{verdict:6}  {pair.slower:+7.1%}  {pair.base * 1e3:9.2f} -> {pair.head * 1e3:9.2f} ms  {pair.name}"
+        )
+    raise typer.Exit(EXIT_FAULT if any(pair.slower * 100 > slower for pair in found) else 0)
+
+
+@app.command()
+def mutants(
+    oracle: Annotated[str, typer.Option(help="The sound subject that the faults are built into.")] = ORACLE,
+    only: Annotated[list[str] | None, typer.Option(metavar="ID", help="This mutant, without judging the rest.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Write mutants.json, .md and .svg.")] = None,
+    check: Annotated[Path | None, typer.Option(metavar="DIR", help="Fail if the matrix in there differs.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Only keep the smallest pack that catches each.")] = False,
+    jobs: Annotated[int, typer.Option(help="Processes.")] = 2,
+) -> None:
+    """Let every known fault loose on the suite: it must notice them all."""
+    from . import matrix_cli
+
+    raise typer.Exit(matrix_cli.run(subject_called(oracle), oracle, only, output, check, keep, jobs))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def selftest(
+    context: typer.Context,
+    subject: SubjectName = CORE,
+    oracle: Annotated[str, typer.Option(hidden=True)] = ORACLE,
+    profile: Annotated[str, typer.Option(help="conformance, dev or nightly.")] = "conformance",
+    no_floor: Annotated[bool, typer.Option("--no-floor", help="For a part of the tests.")] = False,
+) -> None:
+    """The suite's own tests: random packs, every 16-bit scale, and that the suite itself can be trusted.
+
+    Further arguments go to pytest.
+    """
+    import pytest
+
+    from .plugin import EXIT_BELOW_FLOOR
+
+    subject_called(subject), subject_called(oracle)
+    arguments = ["--pyargs", __package__, "-p", f"{__package__}.plugin", f"--hypothesis-profile={profile}"]
+    arguments += [f"--subject={subject}", f"--oracle={oracle}", *(["--no-floor"] if no_floor else []), *context.args]
+    status = int(pytest.main(arguments))
+    known = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, EXIT_BELOW_FLOOR)
+    raise typer.Exit(status if status in known else EXIT_USAGE)
