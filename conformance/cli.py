@@ -18,8 +18,6 @@ from .cli_base import EXIT_FAULT, EXIT_USAGE, SubjectName, app, progress, stop, 
 from .records import Report, ReportError
 from .subjects import CORE, ORACLE
 
-__all__ = ["app", "cli_tools", "main"]
-
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="PATTERN", help="Cases like this; makes it partial.")]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Every case, as JSON lines.")]
 Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="JUnit XML.")]
@@ -204,6 +202,12 @@ def _write(
         html.write_text(reports.html(found), encoding="utf-8")
     if badge:
         badge.write_text(reports.badge_json(found[0]) if badge.suffix == ".json" else reports.badge_svg(found[0]))
+
+
+app.command()(cli_tools.bench)
+app.command("speed")(cli_tools.speed_of)
+app.command()(cli_tools.mutants)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(cli_tools.selftest)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from . import speed
-from .cli_base import EXIT_FAULT, EXIT_USAGE, SubjectName, app, subject_called, usage
+from .cli_base import EXIT_FAULT, EXIT_USAGE, SubjectName, subject_called, usage
 from .subjects import CORE, ORACLE
 
 
-@app.command()
 def bench(
     json: Annotated[Path, typer.Option(metavar="FILE", help="Where pytest-benchmark writes its figures.")],
     subject: SubjectName = CORE,
@@ -35,8 +34,7 @@ def bench(
     raise typer.Exit(EXIT_FAULT if pytest.main(arguments) else 0)
 
 
-@app.command("speed")
-def speed_command(
+def speed_of(
     base: Annotated[Path, typer.Argument(metavar="BASE.json", help="pytest-benchmark's file of the base revision.")],
     head: Annotated[Path, typer.Argument(metavar="HEAD.json", help="The same of the head, from the same job.")],
     slower: Annotated[float, typer.Option(metavar="PERCENT", help="How much slower the fastest round may be.")] = 10.0,
@@ -52,7 +50,6 @@ def speed_command(
     raise typer.Exit(EXIT_FAULT if any(pair.slower * 100 > slower for pair in found) else 0)
 
 
-@app.command()
 def mutants(
     oracle: Annotated[str, typer.Option(help="The sound subject that the faults are built into.")] = ORACLE,
     only: Annotated[list[str] | None, typer.Option(metavar="ID", help="This mutant, without judging the rest.")] = None,
@@ -67,7 +64,6 @@ def mutants(
     raise typer.Exit(matrix_cli.run(subject_called(oracle), oracle, only, output, check, keep, jobs))
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def selftest(
     context: typer.Context,
     subject: SubjectName = CORE,
