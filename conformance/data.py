@@ -15,6 +15,8 @@ ROOT = _HERE / "_fixtures" if (_HERE / "_fixtures").is_dir() else _HERE.parent /
 INSTALLED = ROOT.parent == _HERE
 
 VECTOR_FILES = ("auto-gptq-0.7.1", "autoawq-0.2.9")
+# Of a producer that stores zero points in a way of its own: see the written policies.
+PRODUCER_FILES = ("gptqmodel-7.7.0",)
 CHECKPOINTS = (
     "llama-awq-g128",
     "llama-awq-g32",
@@ -48,9 +50,9 @@ class Vector:
 
 
 @cache
-def vectors() -> tuple[Vector, ...]:
+def vectors(files: tuple[str, ...] = VECTOR_FILES) -> tuple[Vector, ...]:
     found = []
-    for stem in VECTOR_FILES:
+    for stem in files:
         index = json.loads((ROOT / "vectors" / f"{stem}.json").read_text())
         tensors = read_safetensors((ROOT / "vectors" / f"{stem}.safetensors").read_bytes())
         for case in index["cases"]:

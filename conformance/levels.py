@@ -13,7 +13,7 @@ from . import examples, policies
 from .arrays import Array
 from .cases import Case, Verdict, asked, asked_of, compared, declined
 from .contract import FORMATS
-from .data import TinyCheckpoint, checkpoint, present_checkpoints, upstream_digests, vectors
+from .data import PRODUCER_FILES, TinyCheckpoint, checkpoint, present_checkpoints, upstream_digests, vectors
 from .recitation import SMOKE_WINDOWS, complaint, dense_weights, run_model, smoke
 from .refusals import Refusal, refusals
 from .strategies import Pack, packs
@@ -35,6 +35,13 @@ def disputes() -> Iterator[Case]:
     """Upstream's vectors whose readers disagree."""
     for vector in filter(policies.disputed, vectors()):
         yield Case(vector.id, asked(vector.config, vector.tensors, policies.expected(vector)))
+
+
+def produced() -> Iterator[Case]:
+    """Vectors of other producers, held to what those read themselves."""
+    for vector in vectors(PRODUCER_FILES):
+        for reader, expected in sorted(vector.expected.items()):
+            yield Case(f"{vector.id}-{reader}", asked(vector.config, vector.tensors, expected))
 
 
 def by_oracle(pack: Pack) -> Callable[[Any, Any], Verdict]:

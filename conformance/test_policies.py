@@ -10,9 +10,10 @@ import pytest
 from .arrays import Array
 from .cases import Case
 from .contract import fields
-from .data import Vector, vectors
+from .data import PRODUCER_FILES, Vector, vectors
 from .ledger import Ledger
-from .levels import disputes, spellings
+from .levels import disputes, produced, spellings
+from .meaning import parts
 from .policies import ALL_ONES, disputed, expected, metamorphic_pairs
 from .subjects import decode
 
@@ -21,6 +22,23 @@ from .subjects import decode
 @pytest.mark.parametrize("case", list(disputes()), ids=lambda case: case.id)
 def test_a_stored_zero_of_all_ones_is_zero(role: str, case: Case, oracle: Any, ledger: Ledger, request: Any) -> None:
     ledger.judged("policies", case.judge(request.getfixturevalue(role), oracle))
+
+
+@pytest.mark.parametrize("role", ["subject", "oracle"])
+@pytest.mark.parametrize("case", list(produced()), ids=lambda case: case.id)
+def test_what_a_producer_packed_is_what_it_reads(
+    role: str, case: Case, oracle: Any, ledger: Ledger, request: Any
+) -> None:
+    ledger.judged("policies", case.judge(request.getfixturevalue(role), oracle))
+
+
+def test_a_producer_s_borrow_is_in_its_files() -> None:
+    """Without the name of the producer the same words mean other weights, so the cases above do tell."""
+    borrowed = [vector for vector in vectors(PRODUCER_FILES) if "borrowed-zeros" in vector.flags]
+    assert len(borrowed) == 3
+    for vector in borrowed:
+        plain = {key: value for key, value in vector.config.items() if key != "meta"}
+        assert parts(plain, vector.tensors).dense(None).bits.tobytes() != vector.expected["torch"].bits.tobytes()
 
 
 @pytest.mark.parametrize("vector", [v for v in vectors() if disputed(v)], ids=lambda v: v.id)
