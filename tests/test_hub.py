@@ -303,3 +303,16 @@ def test_the_command_line_reads_the_endpoint_from_the_environment(hub: Hub, tmp_
     assert (found["source"], found["scheme"]["method"], found["modules"][0]["act_order"]) == (REPO, "gptq", True)
     assert not weights_in(tmp_path / "home")
     assert {entry.span for entry in hub.log if entry.status == 206} == {HEADER_SPAN}
+
+
+def test_verify_fetches_a_repo_and_finds_nothing_wrong(hub: Hub) -> None:
+    from conformance.subjects import CORE, ORACLE, resolve
+    from conformance.verify import VerifyError, folder_of, modules
+
+    hub.add(REPO, files_of(MODELS / "qwen2-awq-g128") | DECOYS)
+    found = list(modules(resolve(CORE), resolve(ORACLE), folder_of(REPO)))
+    assert len(found) == 14
+    assert not any(module.complaint for module in found)
+    assert not any(name.endswith((".bin", ".gguf", ".png")) for name in hub.fetched())
+    with pytest.raises(VerifyError, match="nobody/nothing"):
+        folder_of("nobody/nothing")
