@@ -12,7 +12,7 @@ from typing import Any
 
 from . import affine, arithmetic, examples, folder_cases, folders, layouts, policies
 from .cases import Case
-from .data import checkpoint, upstream_digests, vectors
+from .data import PRODUCER_FILES, checkpoint, upstream_digests, vectors
 from .grid import grid
 from .levels import HEARD, heard
 from .meaning import parts
@@ -34,13 +34,13 @@ TITLES = {
 # Cases a level and a claim. Fewer mean that something of the suite is missing, and fail a run.
 FLOORS = {
     ("vectors", "dense"): 49,
-    ("policies", "dense"): 18,
+    ("policies", "dense"): 22,
     ("synthetic", "dense"): 228,
     ("modules", "dense"): 56,
     ("arithmetic", "dense"): 28,
     ("layouts", "dense"): 96,
     ("refusals", "dense"): 92,
-    ("affine", "affine"): 429,
+    ("affine", "affine"): 433,
     ("checkpoints", "checkpoint"): 74,
     ("generation", "logits"): 4,
 }
@@ -95,6 +95,18 @@ def _policies() -> Iterator[Question]:
             flags_of(vector.config, vector.tensors) | vector.flags | policy | {"zero-point-0"},
             expected=policies.expected(vector),
             source=f"{vector.producer}'s qlinear_cuda_old, or its qlinear_cuda but for the disputed fields",
+            comment=vector.comment,
+        )
+    for vector in vectors(PRODUCER_FILES):
+        borrowed = {"zero-point-0"} if "borrowed-zeros" in vector.flags else set()
+        yield Question(
+            f"policies/{vector.id}",
+            "policies",
+            vector.config,
+            vector.tensors,
+            flags_of(vector.config, vector.tensors) | vector.flags | policy | borrowed,
+            expected=vector.expected["torch"],
+            source=f"{vector.producer}'s own reader",
             comment=vector.comment,
         )
     for id, config, tensors, plain_config, plain in policies.metamorphic_pairs():

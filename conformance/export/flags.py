@@ -93,6 +93,10 @@ FLAGS: dict[str, tuple[str, str]] = {
     "real": ("A module of a model that a real quantiser packed.", "GI-18 SC-08"),
     "kept": ("The smallest generated module on which some mutant was caught; its comment names the mutant.", ""),
     "policy": ("Upstream's readers, labels or producers disagree; the answer is a written policy.", ""),
+    "borrowed-zeros": (
+        "GPTQModel packed it, and a zero point of 0 borrowed from the field above it.",
+        "ZP-09b #borrow",
+    ),
     "policy-gptqmodel-0.9.0-borrow": (_BORROW, "ZP-09b #borrow"),
     "policy-gptqmodel-1.4.2-borrow": (_BORROW, "ZP-09b #borrow"),
     "policy-gptqmodel-7.7.0-borrow": (_BORROW, "ZP-09b #borrow"),
