@@ -6,16 +6,16 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 from . import affine
-from .arrays import FLOATS, Array, to_framework
+from .arrays import FLOATS, Array
 from .cases import Case
 from .contract import FORMATS
 from .data import checkpoint
 from .levels import HEARD
 from .questions import Question
-from .subjects import Model, Refused, decode, load
+from .subjects import Crashed, Model, Refused, decode, load
 
 SMOKE = {"gptq": "synthetic/gptq-g128-sequential-sym-float16", "awq": "synthetic/awq-g128-float16"}
 
@@ -96,15 +96,10 @@ class _Examination:
         return None
 
     def affine(self, question: Question) -> Exception | None:
-        subject = self.subject
-        inputs = {name: to_framework(array, subject.framework) for name, array in question.tensors.items()}
-        try:
-            affine.triple_of(subject.to_affine(dict(question.config), inputs), subject.framework)
-        except subject.refusals as error:
-            return cast(Exception, error)
-        except Exception as error:
-            raise Miswired(f"to_affine fails on {question.id}: {error!r}") from error
-        return None
+        outcome = affine.repacked(self.subject, question)
+        if isinstance(outcome, Crashed):
+            raise Miswired(f"to_affine fails on {question.id}: {outcome.error!r}")
+        return outcome.error if isinstance(outcome, Refused) else None
 
     def loads(self, claim: Claim) -> str:
         """What ``load`` returns: "checkpoint" for weights by name, "logits" for a model that runs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -71,3 +72,9 @@ def histogram(distances: np.ndarray) -> Histogram:
             found[name] = count
         below = limit or below
     return found
+
+
+def largest(histograms: Iterable[Histogram]) -> str:
+    """The largest class of distance in some histograms; empty without any."""
+    seen = {name for histogram in histograms for name in histogram}
+    return next((name for name, _ in reversed(CLASSES) if name in seen), "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,15 +43,12 @@ class Question:
     readings: tuple[Array, ...] = ()
     source: str = ""
     comment: str = ""
-    _answers: list[Array] = field(default_factory=list, repr=False, compare=False)
 
     def answer(self, oracle: Any) -> Array:
         """The weight due."""
         if self.expected is not None:
             return self.expected
-        if not self._answers:
-            self._answers.append(asked_of(oracle, self.config, self.tensors, self.dtype))
-        return self._answers[0]
+        return asked_of(oracle, self.config, self.tensors, self.dtype)
 
     def judge(self, subject: Any, oracle: Any) -> Verdict:
         outcome = decode(subject, self.config, self.tensors, self.dtype)

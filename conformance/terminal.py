@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from .cases import Case
-from .compare import CLASSES, Histogram
+from .compare import largest
 from .records import VERDICTS, Record, Report
 from .suite import TITLES
 from .verify import Module
@@ -28,12 +27,6 @@ def console() -> Console:
 def counts(report: Report) -> str:
     """``870 pass, 2 fail`` of the verdicts there are."""
     return ", ".join(f"{report.counts[verdict]} {verdict}" for verdict in VERDICTS if report.counts[verdict])
-
-
-def largest(ulps: Iterable[Histogram]) -> str:
-    """The largest class of distance in some histograms; empty without any."""
-    seen = {name for histogram in ulps for name in histogram}
-    return next((name for name, _ in reversed(CLASSES) if name in seen), "")
 
 
 def show(report: Report, out: Console) -> None:

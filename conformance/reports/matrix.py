@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..compare import CLASSES, Histogram
+from ..compare import CLASSES, Histogram, largest
 from ..records import Record, Report
 from .variants import COLUMNS, FORMATS, ROWS, WORDS, Column, outcome, unsound
 
@@ -113,8 +113,7 @@ class Row:
     @property
     def distance(self) -> str:
         """The largest class of distance of a wrong weight, in words."""
-        seen = {name for record in self.records for name in record.ulps}
-        name = next((name for name, _ in reversed(CLASSES) if name in seen), "")
+        name = largest(record.ulps for record in self.records)
         return ulp_words(name) if name else "-"
 
 
