@@ -14,9 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .arrays import Array, from_framework, read_safetensors, to_framework, write_safetensors
-from .command import PROTOCOL
-from .subjects import Crashed, Refused, SubjectError, decode, resolve
+from .bits.array import Array
+from .bits.frameworks import from_framework, to_framework
+from .bits.safetensors_file import read_safetensors, write_safetensors
+from .subjects.ask import decode
+from .subjects.program import PROTOCOL
+from .subjects.resolve import resolve
+from .subjects.subject import Crashed, Refused, SubjectError
 
 
 def main(arguments: list[str]) -> int:

@@ -10,14 +10,17 @@ from collections.abc import Iterable, Iterator
 from functools import cache, partial
 from typing import Any
 
-from . import affine, arithmetic, examples, folder_cases, folders, layouts, policies
-from .cases import Case
-from .data import PRODUCER_FILES, checkpoint, upstream_digests, vectors
-from .grid import grid
-from .levels import HEARD, heard
-from .meaning import parts
-from .questions import Question, flags_of
-from .refusals import refusals
+from .cases.case import Case
+from .cases.question import Question, flags_of
+from .corpus import kept as examples
+from .corpus.fixtures import PRODUCER_FILES, checkpoint, upstream_digests, vectors
+from .formats.registry import parts
+from .levels import affine, arithmetic, layouts, policies
+from .levels.folders import every as folder_cases
+from .levels.folders import judge as folders
+from .levels.generation import HEARD, heard
+from .levels.grid import grid
+from .levels.refusals import refusals
 
 TITLES = {
     "vectors": "upstream vectors",

@@ -34,8 +34,9 @@ from cosmic_ray.mutating import MutationVisitor
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from conformance.matrix import QUICK, Cases, first_kill  # noqa: E402
-from conformance.subjects import CORE, ORACLE, resolve, single_threaded  # noqa: E402
+from conformance.kills.matrix import QUICK, Cases, first_kill  # noqa: E402
+from conformance.subjects.ask import single_threaded  # noqa: E402
+from conformance.subjects.resolve import CORE, ORACLE, resolve  # noqa: E402
 
 MUTATED = [*sorted(ROOT.glob("mlx_quant/formats/*.py")), ROOT / "mlx_quant/bits.py", ROOT / "mlx_quant/packed.py"]
 UNIT_TESTS = ("tests/test_core.py", "tests/test_detect.py")

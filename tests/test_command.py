@@ -19,15 +19,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance import levels
-from conformance.arrays import Array
-from conformance.cases import Case
-from conformance.command import CommandCrashed, CommandError, CommandRefused, CommandSubject
-from conformance.compare import difference
-from conformance.data import ROOT as FIXTURES
-from conformance.data import vectors
-from conformance.refusals import refusals
-from conformance.subjects import ORACLE, Crashed, Refused, decode, load_weights, resolve, single_threaded
+from conformance.bits.array import Array
+from conformance.bits.difference import difference
+from conformance.cases.case import Case
+from conformance.corpus.fixtures import ROOT as FIXTURES
+from conformance.corpus.fixtures import vectors
+from conformance.levels import drawn, policies
+from conformance.levels import vectors as upstream_vectors
+from conformance.levels.refusals import refusals, unreadable
+from conformance.subjects.ask import decode, load_weights, single_threaded
+from conformance.subjects.program import CommandCrashed, CommandError, CommandRefused, CommandSubject
+from conformance.subjects.resolve import ORACLE, resolve
+from conformance.subjects.subject import Crashed, Refused
 
 ROOT = Path(__file__).parents[1]
 SOURCE = (ROOT / "examples/command/decoder.c").read_text()
@@ -56,12 +59,12 @@ def oracle() -> Any:
 
 
 QUESTIONS: dict[str, tuple[Callable[[], Any], int]] = {
-    "upstream vectors": (levels.upstream, 60),
-    "disputed vectors": (levels.disputes, 3),
-    "spellings": (levels.spellings, 10),
-    "refusals": (levels.unreadable, 77),
-    "kept packs": (levels.kept, 50),
-    "generated packs": (lambda: levels.generated(100), 200),
+    "upstream vectors": (upstream_vectors.upstream, 60),
+    "disputed vectors": (policies.disputes, 3),
+    "spellings": (policies.spellings, 10),
+    "refusals": (unreadable, 77),
+    "kept packs": (drawn.kept, 50),
+    "generated packs": (lambda: drawn.generated(100), 200),
 }
 
 
@@ -188,7 +191,7 @@ def limited(subject: CommandSubject, seconds: float) -> None:
 
 @pytest.mark.parametrize("behave", ["time.sleep(60)", "os.close(1); time.sleep(60)"])
 def test_silence_has_a_limit(behave: str, obedient: CommandSubject, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conformance.command.SECONDS_TO_STOP", 0.3)
+    monkeypatch.setattr("conformance.subjects.program.SECONDS_TO_STOP", 0.3)
     limited(obedient, 0.4)
     with pytest.raises(CommandCrashed, match=r"was silent for 0\.4 s|died"):
         told(obedient, behave)
@@ -337,7 +340,7 @@ def pid_of(subject: CommandSubject, log: Path) -> int:
 
 @pytest.mark.parametrize("polite", [True, False])
 def test_the_program_ends_with_its_subject(polite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conformance.command.SECONDS_TO_STOP", 0.3)
+    monkeypatch.setattr("conformance.subjects.program.SECONDS_TO_STOP", 0.3)
     subject = CommandSubject(program(OBEDIENT + ("" if polite else "\ntime.sleep(60)")))
     pid, folder = pid_of(subject, tmp_path / "pid"), subject._program._folder
     assert not gone(pid)
@@ -361,7 +364,7 @@ def test_what_the_program_started_ends_too(obedient: CommandSubject, tmp_path: P
 
 SUITE = """
 import sys, time
-from conformance.command import CommandSubject
+from conformance.subjects.program import CommandSubject
 subject = CommandSubject(sys.argv[1])
 print(subject._program._process.pid, subject._program._folder, flush=True)
 {end}

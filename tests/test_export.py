@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from conformance import SUITE_VERSION, suite
-from conformance.arrays import read_safetensors
+from conformance.bits.safetensors_file import read_safetensors
 from conformance.export import PAGE, SCHEMAS, export
 from conformance.export.codes import CODES
 from conformance.export.flags import FLAGS, POLICY

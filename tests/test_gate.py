@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from conformance import baseline, speed
-from conformance.baseline import Baseline, BaselineError, Known
-from conformance.cli import app
-from conformance.records import Record, Report
+from conformance.bench import speed
+from conformance.cli.main import app
+from conformance.run import baseline
+from conformance.run.baseline import Baseline, BaselineError, Known
+from conformance.run.record import Record, Report
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "fixtures/models"
@@ -162,7 +163,7 @@ def test_verify_compares_the_bits_of_a_checkpoint(tmp_path: Path, invoke: Any) -
 
 
 def test_verify_sees_one_wrong_weight(tmp_path: Path, oracle: Any) -> None:
-    from conformance.verify import modules
+    from conformance.run.verify import modules
 
     class OneBit:
         name, framework, refusals = "one-bit", "torch", oracle.refusals
@@ -184,7 +185,7 @@ def test_verify_sees_one_wrong_weight(tmp_path: Path, oracle: Any) -> None:
 
 @pytest.fixture(scope="module")
 def oracle() -> Any:
-    from conformance.subjects import ORACLE, resolve
+    from conformance.subjects.resolve import ORACLE, resolve
 
     return resolve(ORACLE)
 
@@ -227,8 +228,8 @@ def test_speed_is_compared_on_one_machine_in_one_job(tmp_path: Path, invoke: Any
 
 
 def test_the_worked_example_passes_its_gate_and_a_regression_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    from conformance import judging
-    from conformance.subjects import resolve
+    from conformance.run import judge as judging
+    from conformance.subjects.resolve import resolve
 
     example = ROOT / "examples/downstream"
     monkeypatch.syspath_prepend(str(example))

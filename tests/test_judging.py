@@ -12,13 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance import judging, records, suite
-from conformance.arrays import Array
-from conformance.claims import Miswired, examine
+from conformance import suite
+from conformance.bits.array import Array
+from conformance.cases.question import flags_of
 from conformance.mutants import MUTANTS, Bug
-from conformance.mutants.build import Parts
-from conformance.questions import flags_of
-from conformance.subjects import CORE, ORACLE, SubjectError, resolve, single_threaded
+from conformance.mutants.wrap import Parts
+from conformance.run import judge as judging
+from conformance.run import record as records
+from conformance.run.claims import Miswired, examine
+from conformance.subjects.ask import single_threaded
+from conformance.subjects.resolve import CORE, ORACLE, resolve
+from conformance.subjects.subject import SubjectError
 
 ROOT = Path(__file__).parents[1]
 QUESTIONS = {question.id: question for question in suite.questions()}
@@ -56,7 +60,7 @@ class Scripted:
         return self._said
 
     def dequantize(self, config: Any, tensors: dict[str, Array], *, dtype: str | None = None) -> Array:
-        from conformance.cases import asked_of
+        from conformance.cases.verdict import asked_of
 
         return asked_of(self._oracle, config, tensors, dtype)
 
@@ -84,8 +88,8 @@ def test_ids_are_unique_and_the_floors_are_exact() -> None:
 
 
 def test_where_upstream_s_readers_both_read_a_vector_they_agree() -> None:
-    from conformance.data import vectors
-    from conformance.policies import disputed
+    from conformance.corpus.fixtures import vectors
+    from conformance.levels.policies import disputed
 
     for vector in vectors():
         if not disputed(vector):
@@ -215,7 +219,8 @@ def test_a_refusal_that_is_due_may_be_an_answer_that_nobody_could_mistake(oracle
 
 
 def _affine(parts: Parts, rule: str = "nearest") -> dict[str, Array]:
-    from conformance.contract import nearest, words
+    from conformance.bits.fields import words
+    from conformance.bits.rounding import nearest
 
     s, z = np.repeat(parts.s.T, 1, axis=1), parts.z.T
     biases = nearest(-z * s, parts.dtype)
@@ -230,7 +235,7 @@ def _affine(parts: Parts, rule: str = "nearest") -> dict[str, Array]:
 
 @pytest.mark.parametrize(("rule", "verdict"), [("nearest", "pass"), ("wrong", "fail"), ("exact", "fail")])
 def test_a_triple_is_held_to_its_codes_its_scales_and_the_rule_it_states(rule: str, verdict: str, oracle: Any) -> None:
-    from conformance.meaning import group_size, parts
+    from conformance.formats.registry import group_size, parts
 
     def to_affine(config: Any, tensors: Any) -> dict[str, Any]:
         found = parts(config, tensors)

@@ -17,14 +17,18 @@ import pytest
 import mlx_quant
 import mlx_quant.subject
 import reference
-from conformance import contract, folder_cases, layouts, strategies
-from conformance.cases import declined
-from conformance.data import VECTOR_FILES, vectors
-from conformance.ledger import LEVELS, Ledger
-from conformance.levels import drawn, unreadable
-from conformance.matrix import LEVELS as MATRIX_LEVELS
-from conformance.strategies import Pack
-from conformance.subjects import Crashed, Refused, decode
+from conformance.cases.verdict import declined
+from conformance.corpus.fixtures import VECTOR_FILES, vectors
+from conformance.formats import registry as contract
+from conformance.formats.module import Pack
+from conformance.kills.matrix import LEVELS as MATRIX_LEVELS
+from conformance.levels import layouts, strategies
+from conformance.levels.drawn import drawn
+from conformance.levels.folders import build as folder_cases
+from conformance.levels.refusals import unreadable
+from conformance.selftest.ledger import LEVELS, Ledger
+from conformance.subjects.ask import decode
+from conformance.subjects.subject import Crashed, Refused
 
 ROOT = Path(__file__).parents[1]
 FORMATS = ("awq", "gptq")

@@ -15,12 +15,17 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from conformance import judging, records, reports, suite
-from conformance.arrays import Array
-from conformance.meaning import parts
-from conformance.records import Record, Report
-from conformance.reports import matrix, page, reproduce, variants
-from conformance.subjects import ORACLE, Crashed, decode, resolve
+from conformance import reports, suite
+from conformance.bits.array import Array
+from conformance.formats.registry import parts
+from conformance.reports import page, reproduce, variants
+from conformance.reports import table as matrix
+from conformance.run import judge as judging
+from conformance.run import record as records
+from conformance.run.record import Record, Report
+from conformance.subjects.ask import decode
+from conformance.subjects.resolve import ORACLE, resolve
+from conformance.subjects.subject import Crashed
 
 QUESTIONS = {question.id: question for question in suite.questions()}
 HOSTILE = "</script><img src=x onerror=alert(1)> & \x1b[31m | `x` \ud800"

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from conformance import SUITE_VERSION, judging, records, suite
-from conformance.records import Report
-from conformance.subjects import CORE, ORACLE, resolve, single_threaded
+from conformance import SUITE_VERSION, suite
+from conformance.run import judge as judging
+from conformance.run import record as records
+from conformance.run.record import Report
+from conformance.subjects.ask import single_threaded
+from conformance.subjects.resolve import CORE, ORACLE, resolve
 
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted((ROOT / "docs/results").glob("*.jsonl"))

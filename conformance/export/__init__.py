@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import SUITE_VERSION
-from ..arrays import write_safetensors
+from ..bits.safetensors_file import write_safetensors
 from .checkpoints import checkpoints
 from .modules import GENERATOR, groups, tests
 
-SCHEMAS = Path(__file__).parents[1] / "schema"
+SCHEMAS = Path(__file__).with_name("schema")
 PAGE = Path(__file__).with_name("README.md")
 RESULTS = ("valid", "refused", "either")
 

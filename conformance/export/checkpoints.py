@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import SUITE_VERSION
-from ..arrays import Array
-from ..folder_cases import folders
-from ..folders import Folder
-from ..meaning import parts
+from ..bits.array import Array
+from ..corpus.folder import Folder
+from ..formats.registry import parts
+from ..levels.folders.every import folders
 from ..suite import cases
 from .modules import notes, source
 from .notes import code_note, folder_note

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import SUITE_VERSION, arithmetic
-from ..arrays import Array
-from ..contract import FORMATS, config
-from ..questions import Question
+from .. import SUITE_VERSION
+from ..bits.array import Array
+from ..cases.question import Question
+from ..formats.registry import FORMATS, config
+from ..levels import arithmetic
 from ..suite import cases, questions
 from .notes import code_note, flag_note
 

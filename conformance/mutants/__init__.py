@@ -1,5 +1,7 @@
 """Faults of real loaders, each built into a sound subject: what the suite must be able to see."""
 
+from ..subjects.resolve import ORACLE, SCHEMES, resolve
+from ..subjects.subject import SubjectError
 from .loading import LOADING
 from .model import Bug, Mutant, Subject
 from .packing import GROUPS, PACKING
@@ -7,5 +9,15 @@ from .values import VALUES
 from .zeros import ZEROS
 
 MUTANTS: tuple[Mutant, ...] = (*ZEROS, *PACKING, *GROUPS, *VALUES, *LOADING)
+
+
+def _called(id: str) -> Subject:
+    mutant = next((mutant for mutant in MUTANTS if mutant.id == id), None)
+    if mutant is None:
+        raise SubjectError("no such mutant")
+    return Subject(mutant, resolve(ORACLE))
+
+
+SCHEMES["mutant"] = _called
 
 __all__ = ["MUTANTS", "Bug", "Mutant", "Subject"]

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, read_safetensors
-from ..contract import nearest
-from ..folders import Folder
+from ..bits.array import Array
+from ..bits.rounding import nearest
+from ..bits.safetensors_file import read_safetensors
+from ..corpus.folder import Folder
 from .model import Bug, Load, Mutant, Weights, github
 
 LEVEL = ("checkpoints",)

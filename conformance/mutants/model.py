@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..arrays import Array
-from ..meaning import format_of
-from ..subjects import decode, load_weights
+from ..bits.array import Array
+from ..formats.registry import format_of
+from ..subjects.ask import decode, load_weights
 
 Config = dict[str, Any]
 Tensors = Mapping[str, Array]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Array
-from ..contract import fields, interleaved, natural
-from ..faults import nibbles_reversed, no_awq_interleave
-from ..meaning import Parts, format_of, group_size
-from .build import afterwards, misread, spoilt, tolerant, without
+from ..bits.array import Array
+from ..bits.fields import fields
+from ..formats.awq_gemm import interleaved, natural
+from ..formats.parts import Parts
+from ..formats.registry import format_of, group_size
 from .model import Ask, Bug, Config, Mutant, Tensors, github
+from .rewrites import nibbles_reversed, no_awq_interleave
+from .wrap import afterwards, misread, spoilt, tolerant, without
 
 GPTQ, AWQ = ("gptq",), ("awq",)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Array
-from ..contract import nearest
-from ..meaning import Parts, format_of
-from .build import tolerant, valued, without
+from ..bits.array import Array
+from ..bits.rounding import nearest
+from ..formats.parts import Parts
+from ..formats.registry import format_of
 from .model import Ask, Bug, Config, Mutant, Tensors, github
+from .wrap import tolerant, valued, without
 
 GPTQ, AWQ = ("gptq",), ("awq",)
 _FLUSHED_BELOW = {"float16": 2.0**-14, "bfloat16": 2.0**-126, "float32": 2.0**-126}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Array
-from ..contract import fields, words
-from ..meaning import Parts, borrows
-from .build import misread, spoilt, tolerant, without
+from ..bits.array import Array
+from ..bits.fields import fields, words
+from ..formats.gptq import borrows
+from ..formats.parts import Parts
 from .model import Ask, Bug, Config, Mutant, Tensors, github
+from .wrap import misread, spoilt, tolerant, without
 
 GPTQ, AWQ = ("gptq",), ("awq",)
 _GPTQMODEL_PACKED_ARITHMETIC = ("https://github.com/ModelCloud/GPTQModel/blob/main/gptqmodel/utils/model.py",)

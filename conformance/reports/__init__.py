@@ -2,7 +2,7 @@
 
 from .badges import badge_json, badge_svg
 from .junit_xml import junit
-from .matrix import markdown
 from .page import html
+from .table import markdown
 
 __all__ = ["badge_json", "badge_svg", "html", "junit", "markdown"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from html import escape
 
-from .. import judging
-from ..records import Report
+from ..run import judge as judging
+from ..run.record import Report
 
 LABEL = "mlx-quant conformance"
 COLOURS = {"brightgreen": "#2f7d32", "red": "#b3261e", "orange": "#a65a00", "lightgrey": "#5f6368"}

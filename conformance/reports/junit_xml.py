@@ -7,9 +7,9 @@ import re
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from ..records import Record, Report
-from .matrix import total, ulp_words
+from ..run.record import Record, Report
 from .reproduce import command
+from .table import total, ulp_words
 
 # What XML 1.0 cannot hold; a loader's message may.
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

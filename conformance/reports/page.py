@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader
 
 from .. import SUITE_VERSION
-from ..compare import CLASSES
-from ..questions import Question
-from ..records import Record, Report
+from ..bits.difference import CLASSES
+from ..cases.question import Question
+from ..run.record import Record, Report
 from ..suite import TITLES, cases
-from .matrix import LEGEND, Cell, Row, remarks, rows, slugged, ulp_words, version
 from .reproduce import command, explain_why
+from .table import LEGEND, Cell, Row, remarks, rows, slugged, ulp_words, version
 from .variants import COLUMNS, FORMATS, MEANING, ROWS, WORDS, outcome
 
 # What the letters of a report's cases mean.

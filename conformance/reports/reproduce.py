@@ -9,12 +9,14 @@ from itertools import islice
 
 import numpy as np
 
-from ..arrays import Array
-from ..compare import ulps
-from ..contract import NIBBLE_OF_COLUMN, nearest
-from ..meaning import Parts, format_of, parts
-from ..questions import Question
-from ..subjects import Outcome
+from ..bits.array import Array
+from ..bits.difference import ulps
+from ..bits.rounding import nearest
+from ..cases.question import Question
+from ..formats.awq_gemm import NIBBLE_OF_COLUMN
+from ..formats.parts import Parts
+from ..formats.registry import format_of, parts
+from ..subjects.subject import Outcome
 
 _FIRST = re.compile(r"first at \((\d+), (\d+)\)(?:: .*? \(0x([0-9a-f]+)\), expected)?")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..records import Record
+from ..run.record import Record
 
 FORMATS = {"gptq": "GPTQ", "awq": "AWQ"}
 # What a row tests, and the claims of cases that belong to it.

@@ -11,8 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from conformance import records  # noqa: E402
-from conformance.reports import matrix  # noqa: E402
+from conformance.reports import table as matrix  # noqa: E402
+from conformance.run import record as records  # noqa: E402
 
 RESULTS = ROOT / "docs/results"
 ORDER = ("mlx-quant", "reference", "c-decoder", "mlx-lm", "unsloth-zoo", "gptqmodel", "auto-gptq", "autoawq")

@@ -1,0 +1,26 @@
+"""One rounding of exact values, written from the definition."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .array import Array
+
+# dtype: significant bits, exponent of the smallest normal number.
+_PRECISION = {"float16": (11, -14), "bfloat16": (8, -126), "float32": (24, -126)}
+
+
+_LARGEST_EXPONENT = {"float16": 15, "bfloat16": 127, "float32": 127}
+
+
+def nearest(exact: np.ndarray, dtype: str) -> Array:
+    """float64 values rounded once to ``dtype``: to nearest, ties to even, beyond the range to infinity."""
+    precision, smallest = _PRECISION[dtype]
+    exponent = np.maximum(np.frexp(exact)[1] - 1, smallest)
+    # Scaling by a power of two is exact, and rint rounds ties to even: what is left is a whole number of quanta.
+    with np.errstate(over="ignore"):
+        rounded = np.ldexp(np.rint(np.ldexp(exact, precision - 1 - exponent)), exponent - precision + 1)
+    rounded = np.where(np.abs(rounded) >= 2.0 ** (_LARGEST_EXPONENT[dtype] + 1), np.copysign(np.inf, exact), rounded)
+    if dtype == "bfloat16":
+        return Array("bfloat16", (rounded.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16))
+    return Array.of(rounded.astype(dtype))

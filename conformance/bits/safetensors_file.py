@@ -1,0 +1,44 @@
+"""safetensors files, read and written byte for byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+from safetensors import deserialize
+
+from .array import _BITS_OF, Array
+
+_SAFETENSORS = {
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F32": "float32",
+    "I32": "int32",
+    "I64": "int64",
+    "U8": "uint8",
+    "U32": "uint32",
+}
+
+
+def read_safetensors(data: bytes) -> dict[str, Array]:
+    """Every tensor of a safetensors file; KeyError for a dtype the suite has no use for."""
+    tensors = {}
+    for name, entry in deserialize(data):
+        dtype = _SAFETENSORS[entry["dtype"]]
+        tensors[name] = Array(dtype, np.frombuffer(entry["data"], dtype=_BITS_OF[dtype]).reshape(entry["shape"]))
+    return tensors
+
+
+def write_safetensors(tensors: Mapping[str, Array]) -> bytes:
+    """A safetensors file; what safetensors itself writes from differs from release to release."""
+    names = {dtype: name for name, dtype in _SAFETENSORS.items()}
+    header, parts, end = {}, [], 0
+    for name, array in tensors.items():
+        data = np.ascontiguousarray(array.bits, array.bits.dtype.newbyteorder("<")).tobytes()
+        header[name] = {"dtype": names[array.dtype], "shape": array.shape, "data_offsets": (end, end + len(data))}
+        parts.append(data)
+        end += len(data)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([len(text).to_bytes(8, "little"), text, *parts])

@@ -1,0 +1,31 @@
+"""A case: one question put to a subject, and the verdict. The suite's tests and the mutants ask the same questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .question import Question
+from .verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Case:
+    """``judge(subject, oracle)`` gives the verdict; most cases know the answer and leave the oracle alone.
+
+    What follows is for reports: the ``level``, the ``claim`` that is tested ("dense", "affine", "checkpoint" or
+    "logits"), ``flags`` of what is asked, whether a refusal is ``declined`` rightly, and the ``question`` where one
+    module is all there is to it.
+    """
+
+    id: str
+    judge: Callable[[Any, Any], Verdict]
+    level: str = ""
+    claim: str = "dense"
+    flags: frozenset[str] = frozenset()
+    declined: bool = False
+    question: Question | None = None
+
+    def __repr__(self) -> str:
+        return f"Case({self.id})"

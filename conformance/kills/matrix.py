@@ -1,0 +1,138 @@
+"""Every mutant against every level: who notices what, and in which manner."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..cases.case import Case
+from ..levels import arithmetic, drawn, generation, layouts, policies, real_modules, refusals, vectors
+from ..levels.folders import every as folder_cases
+from ..mutants import MUTANTS, Bug, Mutant, Subject
+from ..subjects.ask import single_threaded
+from ..subjects.resolve import resolve
+
+# Packs drawn for a mutant, a format: the property runs many more.
+DRAWN = 120
+# What a mutant meets, the cheap levels first. Where a level is a part of what the suite runs, it is marked below.
+LEVELS: dict[str, Callable[[], Iterable[Case]]] = {
+    "vectors": lambda: vectors.upstream(),
+    "policies": lambda: [*policies.disputes(), *policies.spellings()],
+    "refusals": refusals.unreadable,
+    "arithmetic": lambda: [*arithmetic.samples(), *arithmetic.non_finite(every=64)],
+    "layouts": lambda: layouts.proofs(layouts.few()),
+    "synthetic": lambda: [*drawn.kept(), *drawn.generated(DRAWN)],
+    "modules": real_modules.modules,
+    "digests": real_modules.digests,
+    "generation": generation.heard,
+    "checkpoints": folder_cases.cases,
+}
+# A mutant of whole checkpoints decodes single modules soundly; a mutant of modules has no loader of its own.
+BY_MODULE = tuple(name for name in LEVELS if name != "checkpoints")
+BY_CHECKPOINT = ("generation", "checkpoints")
+QUICK = ("vectors", "policies", "refusals", "arithmetic", "synthetic", "layouts")
+
+
+@dataclass(frozen=True)
+class Kill:
+    """The first case of a level that noticed a mutant."""
+
+    case: str
+    manner: str
+    complaint: str
+
+
+@dataclass
+class Row:
+    """One mutant: level to its kill, or None where the level saw nothing; levels that cannot meet it are absent."""
+
+    mutant: Mutant
+    kills: dict[str, Kill | None] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def killers(self) -> tuple[str, ...]:
+        return tuple(level for level, kill in self.kills.items() if kill)
+
+
+class Cases:
+    """The levels' cases, made once for all mutants."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, list[Case]] = {}
+
+    def of(self, level: str) -> list[Case]:
+        if level not in self._made:
+            self._made[level] = list(LEVELS[level]())
+        return self._made[level]
+
+
+def first_kill(subject: Any, oracle: Any, cases: Iterable[Case]) -> Kill | None:
+    for case in cases:
+        verdict = case.judge(subject, oracle)
+        if verdict.complaint:
+            return Kill(case.id, verdict.manner, verdict.complaint)
+    return None
+
+
+def meet(mutant: Mutant, oracle: Any, cases: Cases) -> Row:
+    """One mutant against every level that can meet it."""
+    started = time.monotonic()
+    subject = Subject(mutant, oracle)
+    met = BY_CHECKPOINT if mutant.load else BY_MODULE
+    row = Row(mutant, {level: first_kill(subject, oracle, cases.of(level)) for level in met})
+    row.seconds = time.monotonic() - started
+    return row
+
+
+def run(oracle: str, mutants: Iterable[Mutant], jobs: int, say: Callable[[str], None]) -> list[Row]:
+    """The whole matrix, in ``jobs`` processes; ``oracle`` is the name of a subject."""
+    chosen, rows = list(mutants), []
+    spawn = multiprocessing.get_context("spawn")  # neither MLX nor torch survives a fork with its threads
+    with ProcessPoolExecutor(jobs, spawn, initializer=_start, initargs=(oracle,)) as pool:
+        for mutant, (kills, seconds) in zip(chosen, pool.map(_meet, [m.id for m in chosen]), strict=True):
+            rows.append(Row(mutant, kills, seconds))
+            say(f"{mutant.id:8} {seconds:5.1f} s  {', '.join(rows[-1].killers) or 'SURVIVES'}")
+    return rows
+
+
+_HERE: dict[str, Any] = {}
+
+
+def _start(oracle: str) -> None:
+    _HERE.update(oracle=resolve(oracle), cases=Cases())
+    if _HERE["oracle"].framework == "torch":
+        single_threaded()
+
+
+def _meet(id: str) -> tuple[dict[str, Kill | None], float]:
+    # Mutants hold functions, which do not travel between processes; their ids do.
+    row = meet(next(mutant for mutant in MUTANTS if mutant.id == id), _HERE["oracle"], _HERE["cases"])
+    return row.kills, row.seconds
+
+
+def missed_by_ear(rows: list[Row]) -> list[Row]:
+    """Mutants that the generation smoke test alone would have let through."""
+    return [row for row in rows if not row.kills["generation"]]
+
+
+def faults(rows: list[Row]) -> list[str]:
+    """Why the matrix does not stand; empty when it does."""
+    found = [f"{row.mutant.id} survives: {row.mutant.mechanism}" for row in rows if not row.killers]
+    for row in rows:
+        unmet = [level for level in row.mutant.killed_by if level not in row.killers]
+        if unmet:
+            found.append(f"{row.mutant.id} should be noticed by {', '.join(unmet)}")
+        manners = {kill.manner for kill in row.kills.values() if kill}
+        # A wrapper that merely falls over proves nothing about a fault that computes.
+        if manners and manners <= {"crashed", "refused"} and not row.mutant.loud:
+            found.append(f"{row.mutant.id} is noticed only by {' and '.join(sorted(manners))}")
+    found += [f"no mutant is of kind {bug}" for bug in Bug if bug not in {row.mutant.bug for row in rows}]
+    for level in LEVELS:
+        if not any(level in row.killers for row in rows):
+            found.append(f"level {level} notices nothing")
+    return found

@@ -1,0 +1,177 @@
+"""Packed affine triples: a loader that keeps the codes is held to codes, scales and the rule its biases state.
+
+MLX computes ``scales * q + biases``. With ``biases = RN(-z * s)`` in 16 bits that is not the weight the format means:
+up to half of the weights of an asymmetric module are off, by an ulp or so. So such a loader is judged by what it can
+keep: equal codes, equal scales, biases by the rule it names. How far its weights are from the exact ones is said too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..bits.array import Array
+from ..bits.difference import difference
+from ..bits.frameworks import from_framework, to_framework
+from ..bits.rounding import nearest
+from ..cases.question import Question
+from ..cases.verdict import Verdict, declined
+from ..formats.parts import Parts, steps
+from ..formats.registry import parts
+from ..subjects.subject import Crashed, Refused
+
+RULES = {
+    "nearest": "biases are -z * s, rounded once to their own dtype",
+    "exact": "biases are exactly -z * s",
+}
+
+
+@dataclass(frozen=True)
+class Triple:
+    """``weight`` uint32 [out, in * bits / 32]; ``scales`` and ``biases`` [out, groups].
+
+    Column ``j`` of the packed matrix is input channel ``permutation[j]``, or ``j`` without one.
+    """
+
+    weight: Array
+    scales: Array
+    biases: Array
+    group_size: int
+    bits: int
+    permutation: np.ndarray | None
+
+    @property
+    def in_features(self) -> int:
+        return self.weight.shape[1] * 32 // self.bits
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """[out, in], in the order of the checkpoint's channels."""
+        stream = np.unpackbits(
+            np.ascontiguousarray(self.weight.bits.view(np.uint32).astype("<u4")).view(np.uint8),
+            axis=1,
+            bitorder="little",
+        )
+        fields = stream.reshape(len(stream), self.in_features, self.bits)
+        return self._in_order((fields.astype(np.int64) << np.arange(self.bits)).sum(axis=2))
+
+    def spread(self, values: Array) -> np.ndarray:
+        """One value a weight, as float64 [out, in]."""
+        return self._in_order(np.repeat(values.float64(), self.group_size, axis=1))
+
+    @property
+    def values(self) -> np.ndarray:
+        """``scales * q + biases`` in float64, which is exact for 16-bit scales and biases."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.spread(self.scales) * self.codes + self.spread(self.biases)
+
+    def _in_order(self, columns: np.ndarray) -> np.ndarray:
+        if self.permutation is None:
+            return columns
+        ordered = np.empty_like(columns)
+        ordered[:, self.permutation] = columns
+        return ordered
+
+
+def triple_of(value: Any, framework: str) -> Triple:
+    """From what a subject returns: an object or a mapping with the names above; ValueError if it does not fit."""
+
+    def part(name: str, default: Any = None) -> Any:
+        return value.get(name, default) if isinstance(value, dict) else getattr(value, name, default)
+
+    permutation = part("permutation")
+    weight, scales, biases = (from_framework(part(name), framework) for name in ("weight", "scales", "biases"))
+    found = Triple(
+        weight,
+        scales,
+        biases,
+        int(part("group_size")),
+        int(part("bits", 4)),
+        None if permutation is None else from_framework(permutation, framework).bits.astype(np.int64),
+    )
+    groups = found.in_features // found.group_size
+    if found.scales.shape != found.biases.shape or found.scales.shape != (found.weight.shape[0], groups):
+        raise ValueError(
+            f"weight {found.weight.shape}, scales {found.scales.shape} and biases {found.biases.shape} do not make "
+            f"{found.bits} bits in groups of {found.group_size}"
+        )
+    if found.permutation is not None and not np.array_equal(np.sort(found.permutation), np.arange(found.in_features)):
+        raise ValueError("the permutation is none of the input channels")
+    return found
+
+
+def repacked(subject: Any, question: Question) -> Triple | Refused | Crashed:
+    """What a subject makes of one module."""
+    inputs = {name: to_framework(array, subject.framework) for name, array in question.tensors.items()}
+    try:
+        return triple_of(subject.to_affine(dict(question.config), inputs), subject.framework)
+    except subject.refusals as error:
+        return Refused(error)
+    except (Exception, SystemExit) as error:  # the harness must outlive whatever a loader does
+        return Crashed(error)
+
+
+def judge(question: Question, subject: Any, oracle: Any) -> Verdict:
+    """Codes, scales and biases of one module, or that it is refused."""
+    found = repacked(subject, question)
+    if question.code:
+        return _declined(question, found)
+    if isinstance(found, Refused):
+        return Verdict(f"refused: {found.error!r}", "refused")
+    if isinstance(found, Crashed):
+        return Verdict(f"crashed: {found.error!r}", "crashed")
+    true, rule = parts(question.config, question.tensors), subject.info()["affine"]["biases"]
+    if found.codes.shape != true.q.shape:
+        return Verdict(f"shape {found.codes.shape}, expected {true.q.shape}", "bits", 1, true.q.size, true.q.size)
+    wrong = _wrong(found, true, rule)
+    bad = np.logical_or.reduce(list(wrong.values()))
+    note = _distance(found, question.answer(oracle))
+    if not bad.any():
+        return Verdict(weights=bad.size, note=note)
+    kinds = ", ".join(f"{int(where.sum())} {name}" for name, where in wrong.items() if where.any())
+    first = tuple(int(i) for i in np.argwhere(bad)[0])
+    text = f"{int(bad.sum())} of {bad.size} differ ({kinds}); first at {first}; rule: {RULES[rule]}"
+    with np.errstate(all="ignore"):
+        error = np.abs(found.values - true.s[true.g].T * (true.q - true.z[true.g].T)) / np.abs(true.s[true.g].T)
+    worst = float(error[bad].max())
+    worst = worst if np.isfinite(worst) else float("inf")
+    return Verdict(text, "bits", 1, bad.size, int(bad.sum()), note=note, steps=worst)
+
+
+def _declined(question: Question, found: Triple | Refused | Crashed) -> Verdict:
+    """A refusal is due; what a loader that knows more reads there counts too, but for rounding."""
+    if not isinstance(found, Triple):
+        return declined(found, question.code)
+    dense = nearest(found.values, question.tensors["scales"].dtype) if question.readings else None
+    readings = [reading for reading in question.readings if dense is not None and reading.shape == dense.shape]
+    near = parts(question.config | {"checkpoint_format": "gptq"}, question.tensors) if readings else None
+    if any(steps(dense, reading, near) < 0.5 for reading in readings):  # type: ignore[arg-type]
+        return Verdict()
+    return Verdict("repacked", "accepted")
+
+
+def _wrong(found: Triple, true: Parts, rule: str) -> dict[str, np.ndarray]:
+    s, z = true.s[true.g].T, true.z[true.g].T
+    due = -z * s if rule == "exact" else nearest(-z * s, found.biases.dtype).float64()
+    return {
+        "codes": found.codes != true.q,
+        "scales": found.spread(found.scales) != s,
+        "biases": found.spread(found.biases) != due,
+    }
+
+
+def _distance(found: Triple, expected: Array) -> str:
+    """How far ``scales * q + biases`` is from the weights, even when it is rounded only once."""
+    exact = found.values
+    if not np.isfinite(exact).all():
+        return "scales * q + biases is not finite everywhere"
+    # A zero has no sign of its own once it is a sum.
+    got = nearest(exact + 0.0, expected.dtype)
+    unsigned = Array(expected.dtype, np.where(expected.float64() == 0, 0, expected.bits).astype(expected.bits.dtype))
+    apart = difference(Array(got.dtype, np.where(exact == 0, 0, got.bits).astype(got.bits.dtype)), unsigned)
+    if not apart:
+        return "as weights: equal"
+    return f"as weights: {apart.wrong} of {apart.total} differ from the exact ones ({apart.wrong / apart.total:.1%})"

@@ -1,0 +1,50 @@
+"""Generated packs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+from hypothesis import HealthCheck, Phase, given, settings
+
+from ..cases.case import Case
+from ..corpus import kept as examples
+from ..formats.module import Pack
+from ..formats.registry import FORMATS
+from .by_oracle import by_oracle
+from .strategies import packs
+
+
+def kept() -> Iterator[Case]:
+    """The smallest generated packs that unmasked a mutant, kept so that no run depends on drawing them again."""
+    for mutant, pack in examples.kept():
+        yield Case(f"kept-{mutant}", by_oracle(pack))
+
+
+@cache
+def drawn(format: str, count: int) -> tuple[Pack, ...]:
+    """The first packs of a derandomised run."""
+    found: list[Pack] = []
+
+    @settings(
+        max_examples=count,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(packs(format))
+    def collect(pack: Pack) -> None:
+        found.append(pack)
+
+    collect()
+    return tuple(found)
+
+
+@cache
+def generated(count: int) -> tuple[Case, ...]:
+    """Drawn packs of every format, the small ones first."""
+    found = [(pack, f"{format}-{number}") for format in FORMATS for number, pack in enumerate(drawn(format, count))]
+    found.sort(key=lambda item: sum(array.bits.size for array in item[0].tensors.values()))
+    return tuple(Case(id, by_oracle(pack)) for pack, id in found)

@@ -1,0 +1,126 @@
+"""The checkpoint folders every loader must read, and those it must refuse.
+
+Each is one layer of a Llama or Qwen2 model with small random weights: sound, with one thing about it that some loader
+got wrong. What is right comes from the files' own formats: the tensors say which modules are packed, the index which
+files belong to the checkpoint, the architecture which biases exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...bits.array import Array
+from ...corpus.folder import Folder, Packed, Shard
+
+GROUP_SIZE = 32
+LAYER = "model.layers.0."
+# Local name to [out, in].
+MODULES = {
+    "self_attn.q_proj": (64, 64),
+    "self_attn.k_proj": (32, 64),
+    "self_attn.v_proj": (32, 64),
+    "self_attn.o_proj": (64, 64),
+    "mlp.gate_proj": (96, 64),
+    "mlp.up_proj": (96, 64),
+    "mlp.down_proj": (64, 96),
+}
+VOCABULARY = 40
+SETTINGS: dict[str, dict[str, Any]] = {
+    "gptq": {"quant_method": "gptq", "bits": 4, "group_size": GROUP_SIZE, "desc_act": False, "sym": False},
+    "awq": {"quant_method": "awq", "bits": 4, "group_size": GROUP_SIZE, "version": "gemm", "zero_point": True},
+}
+SIDECAR = {"gptq": "quantize_config.json", "awq": "quant_config.json"}
+
+
+class Build:
+    """Draws the pieces of one folder."""
+
+    def __init__(self, id: str, format: str, model: str = "llama") -> None:
+        self.rng = np.random.default_rng(sum(id.encode()))
+        self.id, self.format, self.settings = f"{format}-{id}", format, dict(SETTINGS[format])
+        self.config: dict[str, Any] = {
+            "architectures": ["LlamaForCausalLM" if model == "llama" else "Qwen2ForCausalLM"],
+            "model_type": model,
+            "hidden_size": 64,
+            "intermediate_size": 96,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 10000.0,
+            "max_position_embeddings": 64,
+            "vocab_size": VOCABULARY,
+            "tie_word_embeddings": False,
+            "torch_dtype": "float16",
+        }
+        self.packed: dict[str, Packed] = {}
+        self.plain: Shard = {
+            "model.embed_tokens.weight": self.floats(VOCABULARY, 64),
+            "model.norm.weight": self.floats(64),
+            LAYER + "input_layernorm.weight": self.floats(64),
+            LAYER + "post_attention_layernorm.weight": self.floats(64),
+            "lm_head.weight": self.floats(VOCABULARY, 64),
+        }
+        for name, shape in MODULES.items():
+            self.pack(LAYER + name, *shape)
+        if model == "qwen2":
+            for leaf in ("q", "k", "v"):
+                self.plain[f"{LAYER}self_attn.{leaf}_proj.bias"] = self.floats(MODULES[f"self_attn.{leaf}_proj"][0])
+        # Stored, but no weight of the model.
+        self.stored_besides: Shard = {}
+
+    def floats(self, *shape: int, dtype: str = "float16") -> Array:
+        values = self.rng.standard_normal(shape).astype(np.float32)
+        if dtype == "bfloat16":
+            return Array("bfloat16", (values.view(np.uint32) >> 16).astype(np.uint16))
+        return Array.of(values.astype(dtype))
+
+    def pack(self, name: str, out: int, in_features: int, **own: Any) -> None:
+        """A packed module; ``own`` overrides the folder's settings for it."""
+        settings = self.settings | own
+        size = in_features if settings["group_size"] == -1 else settings["group_size"]
+        groups = -(-in_features // size)
+        shapes = {"gptq": (in_features // 8, out), "awq": (in_features, out // 8)}
+        tensors = {
+            "qweight": Array.of(self.rng.integers(-(2**31), 2**31, shapes[self.format], dtype=np.int32)),
+            "qzeros": Array.of(self.rng.integers(-(2**31), 2**31, (groups, out // 8), dtype=np.int32)),
+            "scales": Array.of((self.rng.integers(1, 1 << 11, (groups, out)) * 2.0**-14).astype(np.float16)),
+        }
+        if settings.get("desc_act"):
+            tensors["g_idx"] = Array.of(self.rng.permutation(np.arange(in_features, dtype=np.int32) // size))
+        self.packed[name] = Packed(settings, tensors)
+
+    def unpack(self, name: str) -> None:
+        """Make a packed module a plain one."""
+        del self.packed[name]
+        self.plain[name + ".weight"] = self.floats(*MODULES[name.removeprefix(LAYER)])
+
+    def stored(self) -> Shard:
+        """All tensors as they are on disk."""
+        tensors = {name: packed.stored or packed.tensors for name, packed in self.packed.items()}
+        inside = {f"{name}.{leaf}": array for name, own in tensors.items() for leaf, array in own.items()}
+        return self.plain | inside | self.stored_besides
+
+    def folder(self, **fields: Any) -> Folder:
+        """One file of weights and a config, unless ``fields`` say otherwise."""
+        given: dict[str, Any] = {
+            "json": {"config.json": self.config | {"quantization_config": self.settings}},
+            "shards": {"model.safetensors": self.stored()},
+        }
+        return Folder(self.id, packed=self.packed, plain=self.plain, **(given | fields))
+
+    def sharded(self, first: Callable[[str], bool], **fields: Any) -> Folder:
+        """Two files and an index; ``first`` says what goes into the first."""
+        stored, names = self.stored(), [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+        shards = {
+            names[0]: {name: array for name, array in stored.items() if first(name)},
+            names[1]: {name: array for name, array in stored.items() if not first(name)},
+        }
+        index = {"metadata": {}, "weight_map": {name: file for file, part in shards.items() for name in part}}
+        settings = self.config | {"quantization_config": self.settings}
+        return self.folder(
+            shards=shards, json={"config.json": settings, "model.safetensors.index.json": index}, **fields
+        )

@@ -1,0 +1,56 @@
+"""Models by ear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from ..bits.array import Array
+from ..cases.case import Case
+from ..cases.verdict import Verdict
+from ..corpus.fixtures import TinyCheckpoint, checkpoint, present_checkpoints
+from ..subjects.ask import load, load_weights
+from ..subjects.subject import Model
+from .recitation import SMOKE_WINDOWS, complaint, dense_weights, run_model, smoke
+
+# The checkpoints that mutants are heard on: both architectures and formats, small enough to recite in a second.
+HEARD = ("llama-awq-g32", "qwen2-gptq-g128-act-sym", "llama-gptq-g128-seq-asym", "qwen2-awq-g128")
+
+
+def heard() -> Iterator[Case]:
+    """Whole models by ear, as a smoke test would: the text first, then perplexity over the start of it."""
+    for name in HEARD:
+        if name in present_checkpoints():
+            yield Case(name, partial(_heard, name))
+
+
+def _heard(name: str, subject: Any, oracle: Any) -> Verdict:
+    found = checkpoint(name)
+    try:
+        if hasattr(subject, "load") and isinstance(loaded := load(subject, found.folder), Model):
+            return _by_ear(found, complaint(oracle, name, run_model(loaded), SMOKE_WINDOWS))
+        weights = dense_weights(subject, oracle, found)
+    except subject.refusals as error:
+        return Verdict(f"refused: {error!r}", "refused")
+    except (Exception, SystemExit) as error:  # whatever a loader does, the matrix goes on
+        return Verdict(f"crashed: {error!r}", "crashed")
+    sound = _sound_weights(oracle, name)
+    if weights.keys() == sound.keys() and all(_same(weights[key], sound[key]) for key in sound):
+        return _by_ear(found, "")
+    return _by_ear(found, smoke(oracle, name, weights))
+
+
+def _by_ear(found: TinyCheckpoint, complaint: str) -> Verdict:
+    return Verdict(complaint, "heard" if complaint else "", modules=len(found.modules))
+
+
+@cache
+def _sound_weights(oracle: Any, name: str) -> dict[str, Array]:
+    return load_weights(oracle, checkpoint(name).folder)
+
+
+def _same(one: Array, other: Array) -> bool:
+    return one.dtype == other.dtype and np.array_equal(one.bits, other.bits)

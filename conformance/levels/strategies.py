@@ -1,0 +1,146 @@
+"""Hypothesis strategies for packed modules.
+
+The raw words are drawn, not the weights: every int32 word is a legal pack, so every nibble value reaches every slot of
+``qweight`` and ``qzeros`` and no packer stands between the draw and the decoder.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..bits.array import Array
+from ..formats.module import Pack
+
+GROUP_SIZES = (32, 64, 128, -1)
+SCALE_KINDS = ("ordinary", "subnormal", "negative", "huge", "zero", "any-finite")
+SCALE_DTYPES = ("float16", "bfloat16", "float32")
+GROUP_MAPS = ("absent", "sequential", "act-order", "arbitrary", "one-group")
+BIASES = ("none", "zero", "real")
+
+_EXPONENT_BITS = {"float16": 5, "bfloat16": 8, "float32": 8}
+_WIDTH = {"float16": 16, "bfloat16": 16, "float32": 32}
+
+
+@st.composite
+def words(draw: st.DrawFn, shape: tuple[int, ...]) -> np.ndarray:
+    """int32 words: a short drawn run repeated (it shrinks well) or a seeded stream (it covers well)."""
+    size = int(np.prod(shape))
+    if draw(st.booleans()):
+        seed = draw(st.integers(0, 2**32 - 1))
+        flat = np.random.default_rng(seed).integers(0, 2**32, size, dtype=np.uint32)
+    else:
+        run = draw(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=12))
+        flat = np.resize(np.array(run, dtype=np.uint32), size)
+    return flat.reshape(shape).view(np.int32)
+
+
+@st.composite
+def scales(draw: st.DrawFn, shape: tuple[int, ...], dtype: str, kind: str) -> Array:
+    """Finite scales assembled from sign, exponent and mantissa bits, so that every class of value is reachable."""
+    exponent_bits, width = _EXPONENT_BITS[dtype], _WIDTH[dtype]
+    mantissa_bits = width - 1 - exponent_bits
+    top, middle = (1 << exponent_bits) - 2, (1 << (exponent_bits - 1)) - 1
+    exponents = {
+        "ordinary": (middle - 10, middle + 2),
+        "subnormal": (0, 0),
+        "negative": (middle - 8, middle),
+        "huge": (top - 4, top),
+        "zero": (0, 0),
+        "any-finite": (0, top),
+    }[kind]
+    size = int(np.prod(shape))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    exponent = rng.integers(exponents[0], exponents[1] + 1, size, dtype=np.uint32)
+    mantissa = rng.integers(0, 1 << mantissa_bits, size, dtype=np.uint32)
+    sign = rng.integers(0, 2, size, dtype=np.uint32)
+    if kind == "zero":
+        mantissa[:] = 0
+    if kind in ("ordinary", "subnormal"):
+        sign[:] = 0
+    if kind == "negative":
+        sign[:] = 1
+    bits = (sign << (width - 1)) | (exponent << mantissa_bits) | mantissa
+    return Array(dtype, bits.astype(np.uint16 if width == 16 else np.uint32).reshape(shape))
+
+
+@st.composite
+def shapes(draw: st.DrawFn, group_size: int) -> tuple[int, int, str]:
+    """(out, in, kind): square, wide, tall, or with exactly eight outputs a group."""
+    unit = 32 if group_size == -1 else group_size
+    groups = draw(st.integers(1, max(1, 256 // unit)))
+    in_features = unit * groups
+    kind = draw(st.sampled_from(("square", "groups-times-8", "other")))
+    if kind == "square":
+        out_features = in_features
+    elif kind == "groups-times-8":
+        out_features = 8 * (1 if group_size == -1 else groups)
+    else:
+        out_features = 8 * draw(st.integers(1, 16))
+    return out_features, in_features, kind
+
+
+@st.composite
+def group_indices(draw: st.DrawFn, in_features: int, groups: int, kind: str) -> np.ndarray | None:
+    """``g_idx`` int32 [in], or None where the file has none."""
+    if kind == "absent":
+        return None
+    consecutive = np.arange(in_features, dtype=np.int32) // (in_features // groups)
+    if kind == "sequential":
+        return consecutive
+    if kind == "one-group":
+        return np.full(in_features, draw(st.integers(0, groups - 1)), dtype=np.int32)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    if kind == "act-order":
+        return rng.permutation(consecutive)
+    return rng.integers(0, groups, in_features, dtype=np.int32)
+
+
+@st.composite
+def packs(draw: st.DrawFn, format: str) -> Pack:
+    """A module of ``format`` ("gptq" or "awq") with its config in one of the spellings in use."""
+    group_size = draw(st.sampled_from(GROUP_SIZES))
+    out_features, in_features, shape_kind = draw(shapes(group_size))
+    groups = 1 if group_size == -1 else in_features // group_size
+    scale_kind = draw(st.sampled_from(SCALE_KINDS))
+    scale_dtype = draw(st.sampled_from(SCALE_DTYPES))
+    flags = {f"g{group_size}", shape_kind, f"scales-{scale_kind}", f"scales-{scale_dtype}"}
+    tensors = {"scales": draw(scales((groups, out_features), scale_dtype, scale_kind))}
+    config: dict[str, Any]
+    if format == "gptq":
+        tensors["qweight"] = Array.of(draw(words((in_features // 8, out_features))))
+        map_kind = draw(st.sampled_from(GROUP_MAPS))
+        g_idx = draw(group_indices(in_features, groups, map_kind))
+        if g_idx is not None:
+            tensors["g_idx"] = Array.of(g_idx)
+        sym = draw(st.booleans())
+        qzeros = np.full((groups, out_features // 8), 0x77777777, np.int32) if sym else None
+        desc_act = map_kind in ("act-order", "arbitrary")
+        config = {"quant_method": "gptq", "bits": 4, "group_size": group_size, "sym": sym, "desc_act": desc_act}
+        config |= draw(st.sampled_from(({}, {"checkpoint_format": "gptq"}, {"format": "gptq"})))
+        flags |= {f"g_idx-{map_kind}", "sym" if sym else "asym"}
+    else:
+        tensors["qweight"] = Array.of(draw(words((in_features, out_features // 8))))
+        qzeros = None
+        config = draw(
+            st.sampled_from(
+                (
+                    {"quant_method": "awq", "bits": 4, "group_size": group_size, "version": "gemm", "zero_point": True},
+                    {"quant_method": "awq", "w_bit": 4, "q_group_size": group_size, "version": "GEMM"},
+                    {"w_bit": 4, "q_group_size": group_size, "version": "GEMM", "zero_point": True},
+                )
+            )
+        )
+    if qzeros is None:
+        qzeros = draw(words((groups, out_features // 8)))
+    tensors["qzeros"] = Array.of(qzeros)
+    bias = draw(st.sampled_from(BIASES))
+    if bias != "none":
+        kind = "zero" if bias == "zero" else "ordinary"
+        tensors["bias"] = draw(scales((out_features,), scale_dtype, kind))
+    flags.add(f"bias-{bias}")
+    dtype = draw(st.sampled_from((None, None, *SCALE_DTYPES)))
+    flags.add(f"dtype-{dtype}")
+    return Pack(config, tensors, frozenset(flags), dtype)

@@ -1,0 +1,77 @@
+"""What mutants are made of: a small decoder whose steps can be spoilt one by one, and ways to wrap a sound one.
+
+A mutant that spoils values asks the sound subject first, so that what is refused stays refused: it then differs in its
+one fault and in nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..bits.array import Array
+from ..formats.parts import Parts
+from ..formats.registry import parts
+from .model import Ask, Config, Tensors
+
+Decode = Callable[[Ask, Config, Tensors, str | None], Array]
+
+
+def spoilt(change: Callable[[Parts, Config, Tensors], Parts]) -> Decode:
+    """A decode with one of its parts changed."""
+
+    def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
+        ask(config, tensors, dtype)
+        return change(parts(config, tensors), config, tensors).dense(dtype)
+
+    return decode
+
+
+def valued(value: Callable[[Parts, str], Array]) -> Decode:
+    """A decode with sound parts and an arithmetic of its own."""
+
+    def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
+        ask(config, tensors, dtype)
+        found = parts(config, tensors)
+        return value(found, dtype or found.dtype)
+
+    return decode
+
+
+def afterwards(change: Callable[[Array], Array]) -> Decode:
+    """A sound decode whose result is spoilt."""
+    return lambda ask, config, tensors, dtype: change(ask(config, tensors, dtype))
+
+
+def misread(change: Callable[[Config, Tensors], tuple[Config, Tensors]]) -> Decode:
+    """A decode of something else than what is there."""
+
+    def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
+        ask(config, tensors, dtype)
+        return ask(*change(config, tensors), dtype)
+
+    return decode
+
+
+def tolerant(change: Callable[[Config, Tensors], tuple[Config, Tensors]]) -> Decode:
+    """A decode that takes what should be refused for something it knows; sound otherwise."""
+
+    def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
+        try:
+            return ask(config, tensors, dtype)
+        except Exception as refusal:
+            return _anyway(lambda: ask(*change(config, tensors), dtype), refusal)
+
+    return decode
+
+
+def _anyway(answer: Callable[[], Array], refusal: Exception) -> Array:
+    """An answer where the fault makes one possible; else the sound refusal, since falling over is not the fault."""
+    try:
+        return answer()
+    except Exception:
+        raise refusal from None
+
+
+def without(config: Config, *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in keys}

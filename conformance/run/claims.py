@@ -1,0 +1,144 @@
+"""What a subject says it reads, and the smoke test that tells a mis-wired adapter from a wrong loader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ..bits.array import FLOATS, Array
+from ..cases.case import Case
+from ..cases.question import Question
+from ..corpus.fixtures import checkpoint
+from ..formats.registry import FORMATS
+from ..levels import affine
+from ..levels.generation import HEARD
+from ..subjects.ask import decode, load
+from ..subjects.subject import Crashed, Model, Refused
+
+SMOKE = {"gptq": "synthetic/gptq-g128-sequential-sym-float16", "awq": "synthetic/awq-g128-float16"}
+
+
+class Miswired(Exception):
+    """The adapter does not connect the loader to the suite, so its verdicts would say nothing about the loader."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Formats that are read, but for cases with one of the excluded flags."""
+
+    formats: frozenset[str]
+    excludes: frozenset[str]
+
+    def covers(self, case: Case) -> bool:
+        return bool(self.formats & case.flags) and not self.excludes & case.flags
+
+
+@dataclass(frozen=True)
+class Claims:
+    """``dense``, ``affine``, ``checkpoint`` and ``logits``: None where the subject has nothing of the kind."""
+
+    info: dict[str, Any]
+    by_kind: dict[str, Claim | None]
+
+    def covers(self, case: Case) -> bool:
+        claim = self.by_kind[case.claim]
+        return claim is not None and claim.covers(case)
+
+    def tests(self, case: Case) -> bool:
+        """Whether there is anything to ask."""
+        return self.by_kind[case.claim] is not None
+
+
+class _Examination:
+    def __init__(self, subject: Any, questions: dict[str, Question]) -> None:
+        self.subject, self.questions = subject, questions
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        try:
+            found = self.subject.info()
+            json.dumps(found)
+        except Exception as error:
+            raise Miswired(f"info() fails: {error!r}") from error
+        if not isinstance(found, dict):
+            raise Miswired(f"info() returns {type(found).__name__}, not a dict")
+        return found
+
+    def claim(self, said: dict[str, Any], where: str) -> Claim:
+        for key in ("formats", "excludes"):
+            value = said.get(key, [])
+            if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+                raise Miswired(f"{where}[{key!r}] is no list of names")
+        formats = frozenset(said.get("formats", ()))
+        if not formats & set(FORMATS):
+            raise Miswired(f"{where}['formats'] is {sorted(formats)}; the suite has cases for {', '.join(FORMATS)}")
+        return Claim(formats, frozenset(said.get("excludes", ())))
+
+    def plainest(self, claim: Claim, ask: Callable[[Question], Exception | None]) -> None:
+        """One that refuses all it claims is not connected; a wrong loader may well refuse one format."""
+        refused = [ask(self.questions[SMOKE[format]]) for format in sorted(claim.formats & SMOKE.keys())]
+        if all(refused):
+            raise Miswired(f"it refuses the plainest module of all it claims: {refused[0]!r}")
+
+    def dense(self, question: Question) -> Exception | None:
+        outcome = decode(self.subject, question.config, question.tensors)
+        if isinstance(outcome, Refused):
+            return outcome.error
+        if not isinstance(outcome, Array):
+            raise Miswired(f"dequantize crashes on {question.id}, a plain module: {outcome.error!r}")
+        due = question.answer(None)
+        if outcome.shape == due.shape[::-1]:
+            raise Miswired(f"dequantize returns [in, out] = {list(outcome.shape)} for {question.id}; [out, in] is due")
+        if outcome.shape != due.shape or outcome.dtype not in FLOATS:
+            raise Miswired(f"dequantize returns {outcome} for {question.id}; a float array {list(due.shape)} is due")
+        return None
+
+    def affine(self, question: Question) -> Exception | None:
+        outcome = affine.repacked(self.subject, question)
+        if isinstance(outcome, Crashed):
+            raise Miswired(f"to_affine fails on {question.id}: {outcome.error!r}")
+        return outcome.error if isinstance(outcome, Refused) else None
+
+    def loads(self, claim: Claim) -> str:
+        """What ``load`` returns: "checkpoint" for weights by name, "logits" for a model that runs."""
+        name = next(n for n in HEARD if any(format in n for format in claim.formats))
+        found = checkpoint(name)
+        try:
+            loaded = load(self.subject, found.folder)
+            logits = loaded([1, 2, 3]) if isinstance(loaded, Model) else None
+        except Exception as error:
+            raise Miswired(f"load fails on {name}, a plain checkpoint of a format it claims: {error!r}") from error
+        if logits is None:
+            assert not isinstance(loaded, Model)
+            if missing := sorted(name for name in found.tensors if "norm" in name and name not in loaded):
+                raise Miswired(f"load returns no {missing[0]}; weights go by their names in the checkpoint")
+            return "checkpoint"
+        due = (3, found.config["vocab_size"])
+        if logits.shape != due:
+            raise Miswired(f"the model returns logits {list(logits.shape)} for 3 tokens; {list(due)} are due")
+        return "logits"
+
+
+def examine(subject: Any, questions: dict[str, Question]) -> Claims:
+    """Ask the plainest things; Miswired if even those do not come through."""
+    look = _Examination(subject, questions)
+    claim = look.claim(look.info, "info()")
+    kinds: dict[str, Claim | None] = dict.fromkeys(("dense", "affine", "checkpoint", "logits"))
+    if hasattr(subject, "dequantize"):
+        look.plainest(claim, look.dense)
+        kinds["dense"] = claim
+    if hasattr(subject, "to_affine"):
+        said = look.info.get("affine")
+        if not isinstance(said, dict) or said.get("biases") not in affine.RULES:
+            raise Miswired(f"info()['affine']['biases'] must name a rule: {', '.join(affine.RULES)}")
+        kinds["affine"] = own = look.claim(said, "info()['affine']")
+        look.plainest(own, look.affine)
+    if hasattr(subject, "load"):
+        kind = look.loads(claim)
+        kinds[kind] = claim
+        # Weights can be put into a model of ours and heard; a model cannot be taken apart.
+        kinds["logits"] = claim
+    return Claims(look.info, kinds)

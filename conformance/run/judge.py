@@ -1,0 +1,110 @@
+"""A subject before the suite: one record a case, and what they come to."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+from .. import SUITE_VERSION
+from ..cases.case import Case
+from ..cases.verdict import Verdict
+from ..suite import FLOORS, cases, questions
+from .claims import Claims, examine
+from .record import Record, Report
+
+# JSON has no infinity.
+MOST_STEPS = 1e9
+CONFORMS, FAULT, USAGE, BELOW_FLOOR = 0, 1, 2, 3
+
+
+def judge(
+    subject: Any,
+    oracle: Any,
+    *,
+    name: str,
+    only: Iterable[str] = (),
+    exhaustive: bool = False,
+    say: Callable[[Record], None] = lambda record: None,
+    start: Callable[[int], None] = lambda count: None,
+) -> Report:
+    """Every case there is something to ask of; Miswired if the adapter is not fit to be judged.
+
+    Args:
+        name: what the subject was called on the command line.
+        only: patterns of case ids; with any the run is partial, and no floor holds it.
+        say, start: told each record, and before all the number of cases.
+    """
+    claims = examine(subject, {question.id: question for question in questions()})
+    patterns = list(only)
+    chosen = [case for case in cases(exhaustive) if not patterns or any(fnmatchcase(case.id, p) for p in patterns)]
+    asked = [case for case in chosen if claims.tests(case)]
+    start(len(asked))
+    records = []
+    for case in asked:
+        records.append(_record(case, claims, subject, oracle))
+        say(records[-1])
+    header = {
+        "suite": SUITE_VERSION,
+        "subject": subject.name,
+        "called": name,
+        "info": claims.info,
+        "claims": sorted(kind for kind, claim in claims.by_kind.items() if claim),
+        "oracle": {"name": oracle.name, **oracle.info()},
+        "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "partial": bool(patterns),
+        "exhaustive": exhaustive,
+    }
+    return Report(header, records, below_floor(records, claims) if not patterns else [])
+
+
+def _record(case: Case, claims: Claims, subject: Any, oracle: Any) -> Record:
+    started = time.perf_counter()
+    verdict = case.judge(subject, oracle)
+    word, why = _word(case, verdict, claims.covers(case))
+    return Record(
+        id=case.id,
+        level=case.level,
+        claim=case.claim,
+        flags=sorted(case.flags),
+        verdict=word,
+        why=why,
+        weights=verdict.weights,
+        wrong=verdict.wrong,
+        ulps=verdict.ulps,
+        note=verdict.note,
+        steps=None if verdict.steps is None else min(round(verdict.steps, 6), MOST_STEPS),
+        seconds=round(time.perf_counter() - started, 4),
+    )
+
+
+def _word(case: Case, verdict: Verdict, claimed: bool) -> tuple[str, str]:
+    if not verdict.complaint:
+        return "pass", ""
+    if verdict.manner == "crashed":
+        return "error", verdict.complaint
+    if verdict.manner != "refused" or case.declined:
+        return "fail", verdict.complaint
+    return ("fail", f"claimed, but {verdict.complaint}") if claimed else ("refused", verdict.complaint)
+
+
+def below_floor(records: Iterable[Record], claims: Claims) -> list[str]:
+    """Levels with fewer cases than the suite has for what the subject claims."""
+    counted = Counter((record.level, record.claim) for record in records)
+    return [
+        f"{level}: {counted[level, claim]} cases, {floor} expected"
+        for (level, claim), floor in FLOORS.items()
+        if claims.by_kind[claim] and counted[level, claim] < floor
+    ]
+
+
+def status(report: Report) -> int:
+    """0 conforms, 1 does not, 3 fewer cases than the floor."""
+    if any(record.verdict in ("fail", "error") for record in report.records):
+        return FAULT
+    return BELOW_FLOOR if report.below_floor or not report.records else CONFORMS

@@ -1,0 +1,66 @@
+"""The suite's teeth: every mutant against one level; ``mlx-quant-conformance mutants`` is the whole matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ..bits.array import Array
+from ..corpus import kept as examples
+from ..kills.matrix import LEVELS, Cases, Row, faults, first_kill
+from ..levels.by_oracle import by_oracle
+from ..mutants import MUTANTS, Bug, Mutant, Subject
+from ..mutants.wrap import spoilt
+from .ledger import Ledger
+
+CASES = Cases()
+KEPT = list(examples.kept())
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
+def test_a_level_that_should_notice_it_does(mutant: Mutant, oracle: Any, ledger: Ledger) -> None:
+    level = min(mutant.killed_by, key=tuple(LEVELS).index)
+    kill = first_kill(Subject(mutant, oracle), oracle, CASES.of(level))
+    assert kill, f"{level} does not notice that {mutant.mechanism}"
+    ledger.add("mutants")
+
+
+@pytest.mark.parametrize("level", [level for level in LEVELS if level not in ("generation", "checkpoints")])
+def test_the_decoder_that_mutants_spoil_is_sound(level: str, oracle: Any) -> None:
+    unspoilt = Mutant("none", Bug.BIAS, "no fault", (), (), decode=spoilt(lambda parts, config, tensors: parts))
+    assert first_kill(Subject(unspoilt, oracle), oracle, CASES.of(level)) is None
+
+
+@pytest.mark.parametrize(("id", "pack"), KEPT, ids=[id for id, _ in KEPT])
+def test_what_was_kept_still_catches_its_mutant(id: str, pack: Any, oracle: Any) -> None:
+    mutant = next(mutant for mutant in MUTANTS if mutant.id == id)
+    assert by_oracle(pack)(Subject(mutant, oracle), oracle).complaint
+
+
+def test_the_catalogue_is_complete() -> None:
+    assert len(MUTANTS) >= 60
+    assert len({mutant.id for mutant in MUTANTS}) == len(MUTANTS)
+    assert {mutant.bug for mutant in MUTANTS} == set(Bug)
+    for mutant in MUTANTS:
+        assert mutant.links, mutant.id
+        assert mutant.killed_by, mutant.id
+        assert (mutant.decode is None) != (mutant.load is None), mutant.id
+        assert set(mutant.killed_by) <= LEVELS.keys(), mutant.id
+
+
+def test_a_survivor_and_an_idle_level_are_faults() -> None:
+    found = faults([Row(MUTANTS[0], dict.fromkeys(LEVELS))])
+    assert any("survives" in line for line in found)
+    assert sum("notices nothing" in line for line in found) == len(LEVELS)
+
+
+def test_a_mutant_that_only_falls_over_is_a_fault(oracle: Any) -> None:
+    def falls_over(ask: Any, config: Any, tensors: Any, dtype: str | None) -> Array:
+        raise RuntimeError
+
+    broken = Mutant("none", Bug.BIAS, "falls over", (), (), decode=falls_over)
+    kill = first_kill(Subject(broken, oracle), oracle, CASES.of("vectors"))
+    assert kill
+    assert kill.manner == "crashed"
+    assert any("noticed only by crashed" in line for line in faults([Row(broken, {"vectors": kill})]))

@@ -1,0 +1,66 @@
+"""The written policies: one answer where upstream readers, labels or producers disagree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ..bits.array import Array
+from ..bits.fields import fields
+from ..cases.case import Case
+from ..corpus.fixtures import PRODUCER_FILES, Vector, vectors
+from ..formats.registry import parts
+from ..levels.policies import ALL_ONES, disputed, disputes, expected, metamorphic_pairs, produced, spellings
+from ..subjects.ask import decode
+from .ledger import Ledger
+
+
+@pytest.mark.parametrize("role", ["subject", "oracle"])
+@pytest.mark.parametrize("case", list(disputes()), ids=lambda case: case.id)
+def test_a_stored_zero_of_all_ones_is_zero(role: str, case: Case, oracle: Any, ledger: Ledger, request: Any) -> None:
+    ledger.judged("policies", case.judge(request.getfixturevalue(role), oracle))
+
+
+@pytest.mark.parametrize("role", ["subject", "oracle"])
+@pytest.mark.parametrize("case", list(produced()), ids=lambda case: case.id)
+def test_what_a_producer_packed_is_what_it_reads(
+    role: str, case: Case, oracle: Any, ledger: Ledger, request: Any
+) -> None:
+    ledger.judged("policies", case.judge(request.getfixturevalue(role), oracle))
+
+
+def test_a_producer_s_borrow_is_in_its_files() -> None:
+    """Without the name of the producer the same words mean other weights, so the cases above do tell."""
+    borrowed = [vector for vector in vectors(PRODUCER_FILES) if "borrowed-zeros" in vector.flags]
+    assert len(borrowed) == 3
+    for vector in borrowed:
+        plain = {key: value for key, value in vector.config.items() if key != "meta"}
+        assert parts(plain, vector.tensors).dense(None).bits.tobytes() != vector.expected["torch"].bits.tobytes()
+
+
+@pytest.mark.parametrize("vector", [v for v in vectors() if disputed(v)], ids=lambda v: v.id)
+def test_upstream_readers_disagree_only_where_the_stored_zero_is_all_ones(vector: Vector, ledger: Ledger) -> None:
+    group = vector.tensors["g_idx"].bits
+    stored = fields(vector.tensors["qzeros"].bits, axis=1)[group].T
+    unequal = vector.expected["cuda"].bits != expected(vector).bits
+    assert unequal.any()
+    assert not unequal[stored != ALL_ONES].any()
+    ledger.add("policies")
+
+
+@pytest.mark.parametrize("role", ["subject", "oracle"])
+@pytest.mark.parametrize("case", list(spellings()), ids=lambda case: case.id)
+def test_two_spellings_of_one_module_decode_alike(
+    role: str, case: Case, oracle: Any, ledger: Ledger, request: Any
+) -> None:
+    ledger.judged("policies", case.judge(request.getfixturevalue(role), oracle))
+
+
+@pytest.mark.parametrize("pair", list(metamorphic_pairs()), ids=lambda pair: pair[0])
+def test_what_the_spellings_share_is_no_constant(pair: Any, oracle: Any) -> None:
+    _, _, _, plain_config, plain_tensors = pair
+    plain = decode(oracle, plain_config, plain_tensors)
+    assert isinstance(plain, Array), plain
+    assert np.unique(plain.bits).size > 100

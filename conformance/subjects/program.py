@@ -1,0 +1,283 @@
+"""Subjects in any language: a program that answers newline-delimited JSON, with tensors in safetensors files.
+
+The protocol is docs/protocol.md. The program is told what to decode and where to put it: never which case it is, and
+never what is expected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..bits.array import Array
+from ..bits.safetensors_file import read_safetensors, write_safetensors
+
+PROTOCOL = 1
+TIMEOUT = "MLX_QUANT_COMMAND_TIMEOUT"
+FAILED_STARTS = 3
+# An answer is a few names and numbers; what is longer is no answer but a flood.
+LONGEST_ANSWER = 1 << 20
+SECONDS_TO_STOP = 2.0
+
+
+class CommandError(Exception):
+    """There is no such program, or it does not speak the protocol."""
+
+
+class CommandCrashed(Exception):
+    """The program failed at one question: it died, was silent too long, said so, or gave what is no answer."""
+
+
+class CommandRefused(Exception):
+    """The program says that it does not read this. ``code`` exists only if the program gave one."""
+
+    code: str
+
+    def __init__(self, why: str, code: str | None = None) -> None:
+        super().__init__(f"{why} [{code}]" if code else why)
+        if code is not None:
+            self.code = code
+
+
+class Program:
+    """A program that is running, or will be started again by the next question because it crashed."""
+
+    def __init__(self, command: str) -> None:
+        try:
+            words = shlex.split(command)
+            self._limit = float(os.environ.get(TIMEOUT) or 120)
+        except ValueError as error:
+            raise CommandError(f"{command!r} or {TIMEOUT} makes no sense: {error}") from error
+        found = shutil.which(words[0]) if words else None
+        if found is None:
+            raise CommandError(f"{command!r} names no executable program")
+        if not 0 < self._limit <= threading.TIMEOUT_MAX:
+            raise CommandError(f"{TIMEOUT} must be a number of seconds, not {self._limit}")
+        # Whoever changes the directory later must not change which program is started again.
+        self._words, self._directory = [os.path.abspath(found), *words[1:]], os.getcwd()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._seq = self._failed = 0
+        self._folder = Path(tempfile.mkdtemp(prefix="mlx-quant-command-"))
+
+    def start(self) -> dict[str, Any]:
+        """A new process, and what it says of itself."""
+        self._seq = 0
+        try:
+            with (self._folder / "stderr").open("wb") as errors:
+                # A session of its own, so that whatever the program itself starts can be ended with it.
+                self._process = subprocess.Popen(
+                    self._words,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    cwd=self._directory,
+                    start_new_session=True,
+                )
+            facts = self._exchange({"protocol": PROTOCOL, "do": "info"})
+            if fault := _fault(facts):
+                self._crash(f"does not say what protocol {PROTOCOL} asks: {fault}")
+        except (OSError, CommandCrashed, CommandRefused) as error:
+            if self._process is not None:
+                self._end()
+            raise CommandCrashed(f"cannot be started: {error}") from error
+        return facts
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The ``ok`` of the answer."""
+        if self._process is None:
+            if self._failed == FAILED_STARTS:
+                raise CommandError(f"failed to start {FAILED_STARTS} times in a row, and is not asked any more")
+            self._failed += 1
+            self.start()
+            self._failed = 0
+        return self._exchange(request)
+
+    def ask_for_tensors(
+        self, request: dict[str, Any], tensors: Mapping[str, Array] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Array]]:
+        """The ``ok`` of the answer, and the tensors it wrote."""
+        # A folder for each question: what is left over from the last one must not count as an answer to this one.
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            given, output = Path(folder, "in.safetensors"), Path(folder, "out.safetensors")
+            if tensors is not None:
+                given.write_bytes(write_safetensors(tensors))
+                request = request | {"tensors": str(given)}
+            facts = self.ask(request | {"output": str(output)})
+            try:
+                return facts, read_safetensors(output.read_bytes())
+            except Exception as error:  # safetensors' own error is a bare Exception
+                raise CommandCrashed(f"answered ok, but its output cannot be read: {error!r}") from error
+
+    def dequantize(
+        self, quantization_config: dict[str, Any], tensors: dict[str, Array], *, dtype: str | None = None
+    ) -> Array:
+        request = {"do": "dequantize", "config": quantization_config, "dtype": dtype}
+        _, answer = self.ask_for_tensors(request, tensors)
+        if "weight" not in answer:
+            raise CommandCrashed(f"answered ok, but wrote no weight: {', '.join(answer) or 'nothing'}")
+        return answer["weight"]
+
+    def load(self, checkpoint_dir: str | Path) -> dict[str, Array]:
+        return self.ask_for_tensors({"do": "load", "checkpoint": str(Path(checkpoint_dir).absolute())})[1]
+
+    def to_affine(self, quantization_config: dict[str, Any], tensors: dict[str, Array]) -> dict[str, Any]:
+        facts, answer = self.ask_for_tensors({"do": "to_affine", "config": quantization_config}, tensors)
+        numbers = {name: facts.get(name) for name in ("group_size", "bits")}
+        missing = [name for name in ("weight", "scales", "biases") if name not in answer]
+        missing += [name for name, number in numbers.items() if type(number) is not int]
+        if missing:
+            raise CommandCrashed(f"answered ok without {', '.join(missing)}")
+        return {"permutation": None} | answer | numbers
+
+    def close(self) -> None:
+        """End the program, asking first, and remove its files."""
+        if self._process is not None:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                self._send({"seq": self._seq, "do": "stop"})
+                self._process.communicate(timeout=SECONDS_TO_STOP)
+            self._end()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _send(self, request: dict[str, Any]) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request, allow_nan=False).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+        process, seq = self._process, self._seq
+        assert process is not None
+        assert process.stdout is not None
+        silent = threading.Event()
+
+        def give_up() -> None:
+            silent.set()
+            _kill(process)
+
+        # Ending the process ends the wait, whether it is for the program to read or to write.
+        watchdog = threading.Timer(self._limit, give_up)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            self._send({"seq": seq} | request)
+            line = process.stdout.readline(LONGEST_ANSWER)
+        except OSError:
+            line = b""
+        except BaseException:
+            # Interrupted between question and answer: what it says next would answer nothing.
+            self._end()
+            raise
+        finally:
+            watchdog.cancel()
+        if silent.is_set():
+            self._crash(f"was silent for {self._limit:g} s")
+        if not line:
+            self._crash("died")
+        self._seq += 1
+        return self._understood(line, seq)
+
+    def _understood(self, line: bytes, seq: int) -> dict[str, Any]:
+        try:
+            answer = json.loads(line)
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict) or not line.endswith(b"\n"):
+            self._crash(f"said what is no JSON object on a line: {_shown(line)}")
+        if type(answer.get("seq")) is not int or answer["seq"] != seq:
+            self._crash(f"did not answer question {seq}: {_shown(line)}")
+        match {key: answer[key] for key in ("ok", "refused", "error", "code") if answer.get(key) is not None}:
+            case {"ok": dict(facts), **rest} if not rest:
+                return facts
+            case {"refused": str(why), "code": str(code), **rest} if not rest:
+                raise CommandRefused(why, code)
+            case {"refused": str(why), **rest} if not rest:
+                raise CommandRefused(why)
+            case {"error": str(why), **rest} if not rest:
+                raise CommandCrashed(f"says that it failed: {why}")
+        self._crash(f"said what is no answer: {_shown(line)}")
+
+    def _crash(self, what: str) -> NoReturn:
+        status = self._end(SECONDS_TO_STOP if what == "died" else 0)
+        what += "" if status in (0, -signal.SIGKILL) else f" (status {status})"
+        tail = (self._folder / "stderr").read_bytes()[-2000:].decode(errors="replace").strip()
+        raise CommandCrashed(f"{self._words[0]} {what}" + (f"; its stderr ends with:\n{tail}" if tail else ""))
+
+    def _end(self, patience: float = 0) -> int:
+        process, self._process = self._process, None
+        assert process is not None
+        # One that has closed its output is about to end, and its own status says more than that of being killed.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+        _kill(process)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        return process.wait()
+
+
+class CommandSubject:
+    """``command``, split as a shell would, as a subject; the program is resolved from the current directory."""
+
+    framework = "array"
+    refusals = (CommandRefused,)
+    dequantize: Callable[..., Array]
+    load: Callable[[str | Path], dict[str, Array]]
+    to_affine: Callable[[dict[str, Any], dict[str, Array]], dict[str, Any]]
+
+    def __init__(self, command: str) -> None:
+        self._program = Program(command)
+        # It refers to the program alone, so that it runs when the subject is let go, and at the latest at exit.
+        self.close = weakref.finalize(self, self._program.close)
+        try:
+            facts = self._program.start()
+        except CommandCrashed as error:
+            self.close()
+            raise CommandError(str(error)) from error
+        self.name: str = facts["name"]
+        self._info = {key: value for key, value in facts.items() if key not in ("protocol", "name", "decodes", "loads")}
+        # What the program does not do, its subject does not have.
+        if facts.get("decodes", True):
+            self.dequantize = self._program.dequantize
+        if facts.get("loads"):
+            self.load = self._program.load
+        if facts.get("affine"):
+            self.to_affine = self._program.to_affine
+
+    def info(self) -> dict[str, Any]:
+        return dict(self._info)
+
+
+def _fault(facts: dict[str, Any]) -> str:
+    """What is wrong with an answer to ``info``, if anything."""
+    if facts.get("protocol") != PROTOCOL:
+        return f"protocol is {facts.get('protocol')!r}"
+    wrong = [key for key in ("name", "version") if not isinstance(facts.get(key), str)]
+    for key in ("formats", "excludes"):
+        listed = facts.get(key, [] if key == "excludes" else None)
+        if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+            wrong.append(key)
+    kinds = {"decodes": bool, "loads": bool, "affine": dict}
+    wrong += [key for key, kind in kinds.items() if key in facts and not isinstance(facts[key], kind)]
+    return f"not as they should be: {', '.join(wrong)}" if wrong else ""
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _shown(line: bytes) -> str:
+    text = line[:200].decode(errors="replace").rstrip("\n")
+    return repr(text) + ("..." if len(line) > 200 else "")
