@@ -7,59 +7,47 @@ checkpoint of the repository. What is asked here is fixed, so that a verdict of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache, partial
-from typing import Any
 
+import numpy as np
+
+from .bits.array import Array
 from .cases.case import Case
-from .cases.question import Question, flags_of
-from .corpus import kept as examples
-from .corpus.fixtures import PRODUCER_FILES, checkpoint, upstream_digests, vectors
-from .formats.registry import parts
+from .cases.question import Question, Source, flags_of
+from .corpus import kept
+from .corpus.fixtures import Vector, checkpoint, heard_checkpoints, produced_vectors, upstream_digests, vectors
+from .formats.registry import known, parts
 from .levels import affine, arithmetic, layouts, policies
-from .levels.folders import every as folder_cases
-from .levels.folders import judge as folders
-from .levels.generation import HEARD, heard
+from .levels.folders import every, judge
+from .levels.generation import heard
 from .levels.grid import grid
 from .levels.refusals import refusals
-
-TITLES = {
-    "vectors": "upstream vectors",
-    "policies": "written policies",
-    "synthetic": "every option",
-    "modules": "real checkpoints",
-    "arithmetic": "arithmetic",
-    "layouts": "layouts, proven",
-    "refusals": "refusals",
-    "affine": "affine triples",
-    "checkpoints": "checkpoint folders",
-    "generation": "recitation",
-}
-# Cases a level and a claim. Fewer mean that something of the suite is missing, and fail a run.
-FLOORS = {
-    ("vectors", "dense"): 49,
-    ("policies", "dense"): 22,
-    ("synthetic", "dense"): 228,
-    ("modules", "dense"): 56,
-    ("arithmetic", "dense"): 28,
-    ("layouts", "dense"): 96,
-    ("refusals", "dense"): 92,
-    ("affine", "affine"): 433,
-    ("checkpoints", "checkpoint"): 74,
-    ("generation", "logits"): 4,
-}
 
 
 @cache
 def cases(exhaustive: bool = False) -> tuple[Case, ...]:
     """Every case of every level; ``exhaustive`` adds the enumeration of all 16-bit scales."""
     asked = questions()
-    found = [Case(q.id, q.judge, q.level, "dense", q.flags, bool(q.code), q) for q in asked if q.level != "refusals"]
-    found += _arithmetic(exhaustive)
-    found += _layouts()
-    found += [Case(q.id, q.judge, q.level, "dense", q.flags, True, q) for q in asked if q.level == "refusals"]
+    found = [_case(question) for question in asked if question.level != "refusals"]
+    found += _prefixed("arithmetic", (*arithmetic.samples(), *(arithmetic.enumeration() if exhaustive else ())))
+    found += _prefixed("arithmetic", arithmetic.non_finite())
+    found += _prefixed("layouts", layouts.proofs(layouts.few()))
+    found += [_case(question) for question in asked if question.level == "refusals"]
     found += _affine(asked)
     found += _checkpoints()
     return tuple(found)
+
+
+def _case(question: Question) -> Case:
+    declined = bool(question.code)
+    return Case(
+        question.id, question.judge, question.format, question.level, "dense", question.flags, declined, question
+    )
+
+
+def _prefixed(level: str, found: Iterable[Case]) -> Iterator[Case]:
+    return (replace(case, id=f"{level}/{case.id}", level=level) for case in found)
 
 
 @cache
@@ -70,83 +58,71 @@ def questions() -> tuple[Question, ...]:
 
 def _vectors() -> Iterator[Question]:
     for vector in vectors():
-        if policies.disputed(vector):
-            continue
-        flags = flags_of(vector.config, vector.tensors) | vector.flags
-        # Where both of upstream's readers take a module they agree on it (asserted by the project's own tests).
-        expected = next(iter(vector.expected.values()))
-        yield Question(
-            f"vectors/{vector.id}",
-            "vectors",
-            vector.config,
-            vector.tensors,
-            flags,
-            expected=expected,
-            source=f"{vector.producer}'s own reader",
-            comment=vector.comment,
-        )
+        if not policies.disputed(vector):
+            # Where both of upstream's readers take a module they agree on it (asserted by the project's own tests).
+            expected = next(iter(vector.expected.values()))
+            yield _vector("vectors", vector, frozenset(), expected, Source.reader(vector.producer))
+
+
+def _vector(level: str, vector: Vector, flags: frozenset[str], expected: Array, source: Source) -> Question:
+    return Question(
+        f"{level}/{vector.id}",
+        level,
+        vector.format.SLUG,
+        vector.config,
+        vector.tensors,
+        flags_of(vector.config, vector.tensors) | vector.flags | flags,
+        expected=expected,
+        source=source,
+        comment=vector.comment,
+    )
 
 
 def _policies() -> Iterator[Question]:
     policy = frozenset({"policy"})
     for vector in filter(policies.disputed, vectors()):
+        source = Source.reader(vector.producer, "qlinear_cuda_old, or its qlinear_cuda but for the disputed fields")
+        yield _vector("policies", vector, policy | {"zero-point-0"}, policies.expected(vector), source)
+    for vector in produced_vectors():
+        zero = policy | {"zero-point-0"} if "borrowed-zeros" in vector.flags else policy
+        expected = next(iter(vector.expected.values()))
+        yield _vector("policies", vector, zero, expected, Source.reader(vector.producer))
+    for slug, pair in policies.pairs():
         yield Question(
-            f"policies/{vector.id}",
+            f"policies/{pair.id}",
             "policies",
-            vector.config,
-            vector.tensors,
-            flags_of(vector.config, vector.tensors) | vector.flags | policy | {"zero-point-0"},
-            expected=policies.expected(vector),
-            source=f"{vector.producer}'s qlinear_cuda_old, or its qlinear_cuda but for the disputed fields",
-            comment=vector.comment,
-        )
-    for vector in vectors(PRODUCER_FILES):
-        borrowed = {"zero-point-0"} if "borrowed-zeros" in vector.flags else set()
-        yield Question(
-            f"policies/{vector.id}",
-            "policies",
-            vector.config,
-            vector.tensors,
-            flags_of(vector.config, vector.tensors) | vector.flags | policy | borrowed,
-            expected=vector.expected["torch"],
-            source=f"{vector.producer}'s own reader",
-            comment=vector.comment,
-        )
-    for id, config, tensors, plain_config, plain in policies.metamorphic_pairs():
-        yield Question(
-            f"policies/{id}",
-            "policies",
-            config,
-            tensors,
-            flags_of(config, tensors) | policy | {f"policy-{id}"},
-            expected=parts(plain_config, plain).dense(None),
-            source="the contract, for the same module in its plain spelling",
+            slug,
+            pair.config,
+            pair.tensors,
+            flags_of(pair.config, pair.tensors) | policy | {f"policy-{pair.id}"},
+            expected=parts(pair.plain_config, pair.plain).dense(None),
+            source=Source("the contract, for the same module in its plain spelling"),
         )
 
 
 def _kept() -> Iterator[Question]:
-    for mutant, pack in examples.kept():
-        flags = flags_of(pack.config, pack.tensors, pack.dtype) | {"kept"}
-        if (parts(pack.config, pack.tensors).z == 0).any() and "gptq" in flags:
-            flags |= {"zero-point-0"}
+    for mutant, pack in kept.kept():
+        format, found = known(pack.config), parts(pack.config, pack.tensors)
+        zero = (found.z == 0).any() and int(format.stored(np.array(0), found.bits)) != 0
         yield Question(
             f"synthetic/kept-{mutant}",
             "synthetic",
+            format.SLUG,
             pack.config,
             pack.tensors,
-            flags,
+            flags_of(pack.config, pack.tensors, pack.dtype) | {"kept"} | ({"zero-point-0"} if zero else set()),
             pack.dtype,
-            parts(pack.config, pack.tensors).dense(pack.dtype),
-            source="the contract: RN(s * (q - z))",
+            found.dense(pack.dtype),
+            source=Source("the contract: RN(s * (q - z))"),
             comment=f"The smallest generated module on which mutant {mutant} was caught.",
         )
 
 
 def _modules() -> Iterator[Question]:
-    for name in HEARD:
+    for name in heard_checkpoints():
         found = checkpoint(name)
         for module, tensors in found.modules.items():
-            config = found.quantization_config
+            config = found.config_of(module)
             expected = parts(config, tensors).dense(None)
             facts = {"shape": list(expected.shape), "dtype": expected.dtype, "sha256": expected.sha256()}
             if facts != upstream_digests()[name][module]:
@@ -154,54 +130,27 @@ def _modules() -> Iterator[Question]:
             yield Question(
                 f"modules/{name}/{module}",
                 "modules",
+                found.format.SLUG,
                 config,
                 tensors,
                 flags_of(config, tensors) | {"real"},
                 expected=expected,
-                source="the contract, equal in SHA-256 to upstream's own decode",
+                source=Source("the contract, equal in SHA-256 to upstream's own decode"),
             )
 
 
 def _refusals() -> Iterator[Question]:
-    for refusal in refusals():
-        format = "awq" if "awq" in refusal.id else "gptq"
+    for slug, refusal in refusals():
         yield Question(
             f"refusals/{refusal.id}",
             "refusals",
+            slug,
             refusal.config,
             refusal.tensors,
-            frozenset({format}),
+            frozenset({slug}),
             code=refusal.code,
             readings=refusal.readings,
         )
-
-
-def _arithmetic(exhaustive: bool) -> Iterator[Case]:
-    for case in (*arithmetic.samples(), *(arithmetic.enumeration() if exhaustive else ())):
-        format, scales, output = case.id.removeprefix("corners-").replace("-to", "").split("-", 2)
-        flags = {format, "asymmetric", "group-size-32", f"scales-{scales}"}
-        if format == "gptq":
-            flags |= {"no-g_idx", "zero-point-0"}
-        if output not in ("its-own", scales):
-            flags.add("out-dtype")
-        yield Case(f"arithmetic/{case.id}", case.judge, "arithmetic", flags=frozenset(flags))
-    for case in arithmetic.non_finite():
-        format = case.id.partition("-")[0]
-        yield Case(f"arithmetic/{case.id}", case.judge, "arithmetic", flags=frozenset({format}), declined=True)
-
-
-def _layouts() -> Iterator[Case]:
-    for shape in layouts.few():
-        flags = {shape.format, "scales-float16", "asymmetric"}
-        flags.add(f"group-size-{shape.group_size}" if shape.group_size in (-1, 32, 64, 128) else "group-size-other")
-        if shape.format == "gptq":
-            flags |= {"no-g_idx" if shape.map == "absent" else shape.map, "zero-point-0"}
-        if shape.in_features % 32 or shape.out % 32:
-            flags.add("odd-width")
-        if shape.in_features % 8 or (shape.group_size > 0 and shape.in_features % shape.group_size):
-            flags.add("ragged")
-        for case in layouts.proofs((shape,)):
-            yield Case(f"layouts/{case.id}", case.judge, "layouts", flags=frozenset(flags))
 
 
 def _affine(asked: Iterable[Question]) -> Iterator[Case]:
@@ -209,26 +158,23 @@ def _affine(asked: Iterable[Question]) -> Iterator[Case]:
         if question.dtype is None:
             name = question.id.partition("/")[2]
             id = f"affine/{'refuses-' if question.code else ''}{name}"
-            judge = partial(affine.judge, question)
-            yield Case(id, judge, "affine", "affine", question.flags, bool(question.code), question)
+            asked_affine, declined = partial(affine.judge, question), bool(question.code)
+            yield Case(id, asked_affine, question.format, "affine", "affine", question.flags, declined, question)
 
 
 def _checkpoints() -> Iterator[Case]:
-    for folder in folder_cases.folders(HEARD):
-        format = "awq" if "awq" in folder.id else "gptq"
+    for folder in every.folders(heard_checkpoints()):
+        own = {folder.format, *folder.flags} | ({"real"} if folder.id.startswith("real-") else set())
         yield Case(
             f"checkpoints/{folder.id}",
-            partial(folders.judge, folder),
+            partial(judge.judge, folder),
+            folder.format,
             "checkpoints",
             "checkpoint",
-            frozenset({format}) | ({"real"} if folder.id.startswith("real-") else set()),
+            frozenset(own),
             folder.code is not None and not folder.either,
         )
     for case in heard():
-        flags = flags_of(*_first_module(case.id)) | {"real"}
-        yield Case(f"generation/{case.id}", case.judge, "generation", "logits", flags)
-
-
-def _first_module(name: str) -> tuple[Any, Any]:
-    found = checkpoint(name)
-    return found.quantization_config, next(iter(found.modules.values()))
+        name, tensors = next(iter(checkpoint(case.id).modules.items()))
+        flags = flags_of(checkpoint(case.id).config_of(name), tensors) | {"real"}
+        yield replace(case, id=f"generation/{case.id}", level="generation", claim="logits", flags=flags)

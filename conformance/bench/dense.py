@@ -12,30 +12,25 @@ import pytest
 
 from ..bits.array import Array
 from ..bits.frameworks import to_framework
-from ..formats.registry import config
-from ..levels.grid import Draw
+from ..formats.protocol import Format
+from ..formats.registry import FORMATS
 
 SHAPES = ((4096, 4096), (14336, 4096))  # [out, in]
-KINDS = ("gptq", "gptq-act-order", "awq")
 GROUP_SIZE = 128
+KINDS: dict[str, tuple[Format, dict[str, Any]]] = {
+    format.SLUG: (format, format.config(format.WIDTHS[0], GROUP_SIZE)) for format in FORMATS.values()
+}
+KINDS |= {
+    f"{slug}-act-order": (format, settings | {"desc_act": True})
+    for slug, (format, settings) in KINDS.items()
+    if "desc_act" in settings
+}
 
 
 def module(kind: str, out: int, in_features: int) -> tuple[dict[str, Any], dict[str, Array]]:
     """Random words: what they decode to is of no concern here."""
-    draw, groups, format = Draw(kind), in_features // GROUP_SIZE, kind.partition("-")[0]
-
-    def words(*shape: int) -> Array:
-        return Array.of(draw.below(2**32, *shape).astype(np.uint32).view(np.int32))
-
-    tensors = {
-        "qweight": words(in_features // 8, out) if format == "gptq" else words(in_features, out // 8),
-        "qzeros": words(groups, out // 8),
-        "scales": draw.scales("float16", "ordinary", groups, out),
-    }
-    if kind == "gptq-act-order":
-        consecutive = np.arange(in_features, dtype=np.int32) // GROUP_SIZE
-        tensors["g_idx"] = Array.of(draw.shuffled(consecutive))
-    return config(format, GROUP_SIZE) | ({"desc_act": True} if "g_idx" in tensors else {}), tensors
+    format, settings = KINDS[kind]
+    return settings, format.drawn(np.random.default_rng(0), settings, out, in_features)
 
 
 @pytest.mark.parametrize("kind", KINDS)

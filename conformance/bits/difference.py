@@ -16,12 +16,17 @@ CLASSES = (("1", 1), ("2", 2), ("3-4", 4), ("5-16", 16), ("17-256", 256), ("257-
 
 @dataclass(frozen=True)
 class Difference:
-    """How two arrays differ; ``wrong`` is 0 when they are the same bits. ``ulps`` says by how much floats do."""
+    """How two arrays differ; ``wrong`` is 0 when they are the same bits. ``ulps`` says by how much floats do.
+
+    ``first`` is the place of the first wrong element, and ``got`` the bits that were found there.
+    """
 
     wrong: int
     total: int
     text: str
     ulps: Histogram = field(default_factory=dict)
+    first: tuple[int, ...] | None = None
+    got: int | None = None
 
     def __bool__(self) -> bool:
         return bool(self.text)
@@ -45,10 +50,10 @@ def difference(got: Array, expected: Array) -> Difference:
         f"expected {float(expected.float64()[first])!r} (0x{int(expected.bits[first]):0{width}x})"
     )
     if expected.dtype not in FLOATS:
-        return Difference(wrong, expected.bits.size, text)
+        return Difference(wrong, expected.bits.size, text, {}, first, int(got.bits[first]))
     distances = ulps(got, expected)
     text += f"; largest distance {int(distances.max())} ulp"
-    return Difference(wrong, expected.bits.size, text, histogram(distances))
+    return Difference(wrong, expected.bits.size, text, histogram(distances), first, int(got.bits[first]))
 
 
 def ulps(got: Array, expected: Array) -> np.ndarray:

@@ -14,13 +14,14 @@ from .verdict import Verdict
 class Case:
     """``judge(subject, oracle)`` gives the verdict; most cases know the answer and leave the oracle alone.
 
-    What follows is for reports: the ``level``, the ``claim`` that is tested ("dense", "affine", "checkpoint" or
-    "logits"), ``flags`` of what is asked, whether a refusal is ``declined`` rightly, and the ``question`` where one
-    module is all there is to it.
+    What follows is for claims and reports: the slug of the ``format``, the ``level``, the ``claim`` that is tested
+    ("dense", "affine", "checkpoint" or "logits"), ``flags`` of what is asked, whether a refusal is ``declined``
+    rightly, and the ``question`` where one module is all there is to it.
     """
 
     id: str
     judge: Callable[[Any, Any], Verdict]
+    format: str = ""
     level: str = ""
     claim: str = "dense"
     flags: frozenset[str] = frozenset()

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from ..bits.array import FLOATS, Array
 from ..formats.parts import steps
-from ..formats.registry import format_of, group_size, parts
+from ..formats.registry import known, parts
 from ..subjects.ask import decode
 from ..subjects.subject import Refused
 from .verdict import Verdict, asked_of, compared, declined
@@ -20,22 +18,39 @@ LEGACY_KEYS = ("w_bit", "wbits", "q_group_size")
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where an expectation comes from: a ``statement``, and the upstream package that says it, if one does."""
+
+    statement: str
+    package: str = ""
+    version: str = ""
+
+    @classmethod
+    def reader(cls, producer: str, what: str = "own reader") -> Source:
+        """Of vectors, which are called after a package and its version."""
+        package, _, version = producer.rpartition("-")
+        return cls(f"{producer}'s {what}", package, version)
+
+
+@dataclass(frozen=True)
 class Question:
     """One module.
 
     Attributes:
         id: stable slug, ``level/name``; never renumbered and never reused.
         level: the level it belongs to.
+        format: slug of its format; of that which it is held against where it is none of the suite's.
         config, tensors, dtype: what a subject is given.
         flags: what is particular about it; those of :func:`flags_of`, and more.
         expected: the bits [out, in] due; None where the oracle is asked, or where a refusal is due.
         code: where a refusal is due, the stable code our own errors carry.
         readings: where a refusal is due, weights that a loader which knows more may give instead.
-        source: what the expectation comes from.
+        source: who says so.
     """
 
     id: str
     level: str
+    format: str
     config: dict[str, Any]
     tensors: dict[str, Array]
     flags: frozenset[str]
@@ -43,7 +58,7 @@ class Question:
     expected: Array | None = None
     code: str = ""
     readings: tuple[Array, ...] = ()
-    source: str = ""
+    source: Source | None = None
     comment: str = ""
 
     def answer(self, oracle: Any) -> Array:
@@ -73,19 +88,10 @@ def with_steps(
 
 def flags_of(config: Mapping[str, Any], tensors: Mapping[str, Array], dtype: str | None = None) -> frozenset[str]:
     """What anybody can see of a sound module."""
-    format, scales = format_of(config) or "other", tensors["scales"]
-    flags = {format, f"scales-{scales.dtype}"}
-    rows = tensors["qweight"].shape[0]
-    in_features = rows
-    if format == "gptq":
-        in_features = tensors["g_idx"].shape[0] if "g_idx" in tensors else rows * 8
-        flags |= {"symmetric" if config.get("sym", True) else "asymmetric", _map(config, tensors, in_features)}
+    format, scales = known(config), tensors["scales"]
+    flags = {format.SLUG, f"scales-{scales.dtype}"} | format.flags(config, tensors)
     size = config.get("group_size", config.get("q_group_size", -1))
     flags.add(f"group-size-{size}" if size in GROUP_SIZES else "group-size-other")
-    if in_features % group_size(config, in_features):
-        flags.add("ragged")
-    if in_features % 32 or scales.shape[1] % 32:
-        flags.add("odd-width")
     if dtype not in (None, scales.dtype):
         flags.add("out-dtype")
     if "bias" in tensors:
@@ -93,13 +99,3 @@ def flags_of(config: Mapping[str, Any], tensors: Mapping[str, Array], dtype: str
     if any(key in config for key in LEGACY_KEYS) or "quant_method" not in config:
         flags.add("legacy-config")
     return frozenset(flags)
-
-
-def _map(config: Mapping[str, Any], tensors: Mapping[str, Array], in_features: int) -> str:
-    if "g_idx" not in tensors:
-        return "no-g_idx"
-    g_idx = tensors["g_idx"].bits
-    consecutive = np.arange(in_features) // group_size(config, in_features)
-    if np.array_equal(g_idx, consecutive):
-        return "sequential"
-    return "act-order" if np.array_equal(np.sort(g_idx), consecutive) else "arbitrary-groups"

@@ -22,7 +22,8 @@ class Verdict:
     ``complaint`` is empty when it passed; ``manner`` then is too, and otherwise says how it failed: wrong ``bits`` (or
     names, shapes, dtypes), ``refused`` or ``crashed`` where an answer was due, ``accepted`` where a refusal was, or
     ``heard`` in what the model says. ``ulps`` says how far off wrong weights are, and ``note`` what is worth knowing
-    even of a case that passed. ``steps`` is the largest error in quantisation steps, where that is known.
+    even of a case that passed. ``steps`` is the largest error in quantisation steps, where that is known. ``first`` is
+    the place of the first wrong weight, and ``got`` its bits.
     """
 
     complaint: str = ""
@@ -33,6 +34,8 @@ class Verdict:
     ulps: Histogram = field(default_factory=dict)
     note: str = ""
     steps: float | None = None
+    first: tuple[int, ...] | None = None
+    got: int | None = None
 
 
 def compared(outcome: Outcome, expected: Array) -> Verdict:
@@ -41,7 +44,15 @@ def compared(outcome: Outcome, expected: Array) -> Verdict:
         manner: Manner = "refused" if isinstance(outcome, Refused) else "crashed"
         return Verdict(f"{manner}: {outcome.error!r}", manner)
     found = difference(outcome, expected)
-    return Verdict(found.text, "bits" if found else "", weights=found.total, wrong=found.wrong, ulps=found.ulps)
+    return Verdict(
+        found.text,
+        "bits" if found else "",
+        weights=found.total,
+        wrong=found.wrong,
+        ulps=found.ulps,
+        first=found.first,
+        got=found.got,
+    )
 
 
 def declined(outcome: Outcome, code: str) -> Verdict:

@@ -9,9 +9,9 @@ from rich.table import Table
 
 from ..bits.difference import largest
 from ..cases.case import Case
+from ..levels.catalogue import TITLES
 from ..run.record import VERDICTS, Record, Report
 from ..run.verify import Module
-from ..suite import TITLES
 
 SHOWN = 12
 # Where no terminal sets the width, a line may be as wide as what it says.

@@ -1,8 +1,9 @@
-"""Where the suite's files are, and how they are read."""
+"""Where the suite's files are, and how they are read: ``fixtures/<format id>/{vectors,models}``."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,28 +11,14 @@ from typing import Any
 
 from ..bits.array import Array
 from ..bits.safetensors_file import read_safetensors
+from ..formats.protocol import Format
+from ..formats.registry import FORMATS
 
 _HERE = Path(__file__).parents[1]
 ROOT = _HERE / "_fixtures" if (_HERE / "_fixtures").is_dir() else _HERE.parent / "fixtures"
 INSTALLED = ROOT.parent == _HERE
-
-VECTOR_FILES = ("auto-gptq-0.7.1", "autoawq-0.2.9")
-# Of a producer that stores zero points in a way of its own: see the written policies.
-PRODUCER_FILES = ("gptqmodel-7.7.0",)
-CHECKPOINTS = (
-    "llama-awq-g128",
-    "llama-awq-g32",
-    "llama-gptq-g128-act-asym",
-    "llama-gptq-g128-seq-asym",
-    "llama-gptq-g32-act-sym",
-    "llama-gptq-gall-act-asym",
-    "qwen2-awq-g128",
-    "qwen2-awq-g32",
-    "qwen2-gptq-g128-act-sym",
-    "qwen2-gptq-g32-act-asym",
-    "qwen2-gptq-g32-seq-asym",
-    "qwen2-gptq-gall-seq-sym",
-)
+# Checkpoint to its format.
+CHECKPOINTS = {name: format for format in FORMATS.values() for name in format.FILES.checkpoints}
 
 
 @dataclass(frozen=True)
@@ -39,6 +26,7 @@ class Vector:
     """One upstream-packed module: inputs, and the dense weight each upstream reader made of them."""
 
     id: str
+    format: Format
     producer: str
     config: dict[str, Any]
     flags: frozenset[str]
@@ -51,38 +39,45 @@ class Vector:
 
 
 @cache
-def vectors(files: tuple[str, ...] = VECTOR_FILES) -> tuple[Vector, ...]:
-    found = []
-    for stem in files:
-        index = json.loads((ROOT / "vectors" / f"{stem}.json").read_text())
-        tensors = read_safetensors((ROOT / "vectors" / f"{stem}.safetensors").read_bytes())
-        for case in index["cases"]:
-            prefix = case["id"] + "/"
-            own = {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
-            found.append(
-                Vector(
-                    id=case["id"],
-                    producer=stem,
-                    config=case["config"],
-                    flags=frozenset(case["flags"]),
-                    comment=case["comment"],
-                    tensors={name: array for name, array in own.items() if not name.startswith("expected.")},
-                    expected={
-                        name.removeprefix("expected."): array
-                        for name, array in own.items()
-                        if name.startswith("expected.")
-                    },
-                )
-            )
-    return tuple(found)
+def vectors() -> tuple[Vector, ...]:
+    """Those that are held to upstream's own readers."""
+    return tuple(v for format in FORMATS.values() for stem in format.FILES.vectors for v in _vectors(format, stem))
+
+
+@cache
+def produced_vectors() -> tuple[Vector, ...]:
+    """Those of producers that store zero points in a way of their own: see the written policies."""
+    return tuple(v for format in FORMATS.values() for stem in format.FILES.produced for v in _vectors(format, stem))
+
+
+def _vectors(format: Format, stem: str) -> Iterator[Vector]:
+    folder = ROOT / format.ID / "vectors"
+    index = json.loads((folder / f"{stem}.json").read_text())
+    tensors = read_safetensors((folder / f"{stem}.safetensors").read_bytes())
+    for case in index["cases"]:
+        prefix = case["id"] + "/"
+        own = {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
+        readers = {name.removeprefix("expected."): array for name, array in own.items() if name.startswith("expected.")}
+        yield Vector(
+            id=case["id"],
+            format=format,
+            producer=index.get("producer", stem),
+            config=case["config"],
+            flags=frozenset(case["flags"]),
+            comment=case["comment"],
+            tensors={name: array for name, array in own.items() if not name.startswith("expected.")},
+            expected=readers,
+        )
 
 
 @cache
 def upstream_digests() -> dict[str, dict[str, dict[str, Any]]]:
     """Checkpoint to module to the shape, dtype and SHA-256 of the dense weight [out, in] as upstream decodes it."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for stem in VECTOR_FILES:
-        found |= json.loads((ROOT / "vectors" / f"checkpoint-digests-{stem}.json").read_text())["checkpoints"]
+    for format in FORMATS.values():
+        for stem in format.FILES.digests:
+            file = ROOT / format.ID / "vectors" / f"checkpoint-digests-{stem}.json"
+            found |= json.loads(file.read_text())["checkpoints"]
     return found
 
 
@@ -91,17 +86,15 @@ class TinyCheckpoint:
     """A real packed model of the fixtures, its tensors as stored."""
 
     folder: Path
+    format: Format
     config: dict[str, Any]
     tensors: dict[str, Array]
 
     @property
-    def quantization_config(self) -> dict[str, Any]:
-        return self.config["quantization_config"]
-
-    @property
     def modules(self) -> dict[str, dict[str, Array]]:
         """Packed modules: name to local tensors."""
-        names = [name.removesuffix(".qweight") for name in self.tensors if name.endswith(".qweight")]
+        mark = f".{self.format.MARK}"
+        names = [name.removesuffix(mark) for name in self.tensors if name.endswith(mark)]
         return {
             name: {
                 leaf.removeprefix(name + "."): array
@@ -111,21 +104,35 @@ class TinyCheckpoint:
             for name in sorted(names)
         }
 
+    def config_of(self, module: str) -> dict[str, Any]:
+        """The ``quantization_config`` of one module."""
+        return self.format.config_of(self.config["quantization_config"], module)
+
 
 def present_checkpoints() -> tuple[str, ...]:
-    return tuple(name for name in CHECKPOINTS if (ROOT / "models" / name).is_dir())
+    return tuple(sorted(name for name, format in CHECKPOINTS.items() if _folder(format, name).is_dir()))
+
+
+def heard_checkpoints() -> tuple[str, ...]:
+    """The real models that every subject is asked: small enough to recite in a second, and in the wheel as well."""
+    return tuple(name for format in FORMATS.values() for name in format.FILES.heard)
 
 
 @cache
 def checkpoint(name: str) -> TinyCheckpoint:
-    folder = ROOT / "models" / name
+    format = CHECKPOINTS[name]
+    folder = _folder(format, name)
     tensors: dict[str, Array] = {}
     for file in sorted(folder.glob("*.safetensors")):
         tensors |= read_safetensors(file.read_bytes())
-    return TinyCheckpoint(folder, json.loads((folder / "config.json").read_text()), tensors)
+    return TinyCheckpoint(folder, format, json.loads((folder / "config.json").read_text()), tensors)
+
+
+def _folder(format: Format, name: str) -> Path:
+    return ROOT / format.ID / "models" / name
 
 
 def recital() -> tuple[str, list[int]]:
     """The text every tiny model knows by heart, and its token ids."""
-    models = ROOT / "models"
-    return (models / "recital.txt").read_text(), json.loads((models / "recital_ids.json").read_text())
+    base = ROOT / "base"
+    return (base / "recital.txt").read_text(), json.loads((base / "recital_ids.json").read_text())

@@ -7,14 +7,15 @@ from typing import Any
 
 from .. import SUITE_VERSION
 from ..bits.array import Array
-from ..corpus.folder import Folder
+from ..cases.question import Source
+from ..formats.folder import Folder
 from ..formats.registry import parts
 from ..levels.folders.every import folders
 from ..suite import cases
 from .modules import notes, source
 from .notes import code_note, folder_note
 
-_SOURCE = "the formats of the files and the architecture; packed modules by the contract"
+_SOURCE = Source("the formats of the files and the architecture; packed modules by the contract")
 
 
 def checkpoints(parent: Path) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def _test(folder: Folder, flags: list[str]) -> dict[str, Any]:
     note = folder_note(folder.id)
     test: dict[str, Any] = {
         "id": f"checkpoints/{folder.id}",
-        "format": folder.id.partition("-")[0],
+        "format": folder.format,
         "comment": note.text,
         "flags": flags,
         "bugTypes": note.bug_types,

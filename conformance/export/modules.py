@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from .. import SUITE_VERSION
-from ..bits.array import Array
-from ..cases.question import Question
-from ..formats.registry import FORMATS, config
+from ..bits.array import FLOATS, Array
+from ..cases.question import Question, Source
 from ..levels import arithmetic
-from ..suite import cases, questions
+from ..levels.grid import SOURCE
+from ..suite import questions
 from .notes import code_note, flag_note
 
 GENERATOR = "mlx-quant-conformance"
@@ -39,29 +36,25 @@ def groups() -> list[Group]:
     """All of them; the ids are those of the suite's cases."""
     found: dict[tuple[str, str], Group] = {}
     for question in (*questions(), *corners()):
-        format = "awq" if "awq" in question.flags else "gptq"
-        group = found.setdefault((question.level, format), Group(question.level, format))
+        group = found.setdefault((question.level, question.format), Group(question.level, question.format))
         group.questions.append(question)
     return list(found.values())
 
 
 def corners() -> Iterator[Question]:
     """The cases of the level *arithmetic* that ask for the scales' own dtype: one matrix each."""
-    flags = {case.id: case.flags for case in cases() if case.level == "arithmetic"}
-    for format in FORMATS:
-        for dtype in (*arithmetic.SCALE_DTYPES, "float32"):
-            scales = arithmetic.corners(dtype)
-            # AWQ packs eight outputs a word.
-            scales = np.resize(scales, -(-len(scales) // 8) * 8)
-            id = f"arithmetic/corners-{format}-{dtype}-to-its-own"
+    for domain in arithmetic.domains():
+        for dtype in FLOATS:
+            scales = arithmetic.aligned(arithmetic.corners(dtype))
             yield Question(
-                id,
+                f"arithmetic/corners-{domain.label}-{dtype}-to-its-own",
                 "arithmetic",
-                config(format, arithmetic.GROUP_SIZE),
-                arithmetic.pack(format, dtype, scales),
-                flags[id],
-                expected=arithmetic.expected(dtype, scales, None),
-                source="the contract: RN(s * (q - z)) of the numbers it was packed from",
+                domain.format.SLUG,
+                domain.config(),
+                domain.pack(dtype, scales),
+                domain.flags(dtype, None),
+                expected=domain.expected(dtype, scales, None),
+                source=SOURCE,
                 comment="Scales from end to end of the range, each with every code and every zero point.",
             )
 
@@ -121,13 +114,11 @@ def _test(question: Question, tensors: dict[str, Array]) -> dict[str, Any]:
         if question.level not in DIGESTS_ONLY:
             facts = stored("expected.weight", weight)
         test |= {"result": "valid", "expected": facts | {"sha256": weight.sha256()}}
-    return test | {
-        "source": source(question.source or "the formats and the policies: a sound module with one thing wrong")
-    }
+    return test | {"source": source(question.source)}
 
 
-def source(statement: str) -> dict[str, str]:
-    """An upstream package with its version where the statement begins with one; else this suite."""
-    upstream = re.match(r"([a-z-]+)-(\d+(?:\.\d+)+)'s ", statement)
-    name, version = upstream.groups() if upstream else (GENERATOR, SUITE_VERSION)
-    return {"name": name, "version": version, "statement": statement}
+def source(found: Source | None) -> dict[str, str]:
+    """The upstream package that says so, with its version, or this suite."""
+    found = found or Source("the formats and the policies: a sound module with one thing wrong")
+    name, version = (found.package, found.version) if found.package else (GENERATOR, SUITE_VERSION)
+    return {"name": name, "version": version, "statement": found.statement}

@@ -1,11 +1,14 @@
-"""A packed module as plain data."""
+"""Packed modules as plain data, in the roles in which a format hands them to the suite."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..bits.array import Array
+from .parts import Parts
 
 
 @dataclass(frozen=True)
@@ -20,3 +23,101 @@ class Pack:
     def __repr__(self) -> str:
         shapes = {name: list(array.shape) for name, array in self.tensors.items()}
         return f"Pack({self.config}, {shapes}, {sorted(self.flags)}, dtype={self.dtype})"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One module of the grid, packed from the numbers in ``parts``; ``output`` is the dtype asked for."""
+
+    name: str
+    config: dict[str, Any]
+    tensors: dict[str, Array]
+    parts: Parts
+    output: str | None = None
+    flags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """Two ways to store one module, which must decode alike; ``plain`` is the one without a peculiarity."""
+
+    id: str
+    config: dict[str, Any]
+    tensors: dict[str, Array]
+    plain_config: dict[str, Any]
+    plain: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A sound module with one thing wrong.
+
+    ``code`` is the stable code our own errors carry; a foreign subject need only use its declared types. ``readings``
+    are the weights of loaders that know more than we decode, or are more lenient without guessing.
+    """
+
+    id: str
+    config: dict[str, Any]
+    tensors: dict[str, Array]
+    code: str
+    readings: tuple[Array, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One matrix [out, in] in groups, with the way its groups are assigned; what layouts are proven on."""
+
+    label: str
+    out: int
+    in_features: int
+    group_size: int
+    map: str = "absent"
+    bits: int = 4
+
+    @property
+    def id(self) -> str:
+        return f"{self.label}-{self.out}x{self.in_features}-g{self.group_size}-{self.map}"
+
+    @property
+    def groups(self) -> int:
+        return 1 if self.group_size == -1 else -(-self.in_features // self.group_size)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the groups are where their position puts them."""
+        return self.map not in ("act-order", "arbitrary")
+
+    def group_index(self) -> np.ndarray:
+        """The group of every input channel."""
+        size = self.in_features if self.group_size == -1 else self.group_size
+        consecutive = np.arange(self.in_features) // size
+        rng = np.random.default_rng(self.out * 1000 + self.in_features)
+        if self.map == "act-order":
+            return rng.permutation(consecutive)
+        return rng.integers(0, self.groups, self.in_features) if self.map == "arbitrary" else consecutive
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one field of a weight lies: ``text`` names tensor, word and field, ``value`` is the field as stored."""
+
+    text: str
+    value: int
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a format has under ``fixtures/<id>``.
+
+    Attributes:
+        vectors: stems of files of modules that upstream packed, held to upstream's own readers.
+        produced: the same of producers with a way of their own, held to what those read themselves.
+        checkpoints: real packed models.
+        heard: those of them that every subject is asked, small enough to recite in a second.
+    """
+
+    vectors: tuple[str, ...] = ()
+    produced: tuple[str, ...] = ()
+    checkpoints: tuple[str, ...] = ()
+    heard: tuple[str, ...] = ()
+    digests: tuple[str, ...] = field(default=())

@@ -21,17 +21,19 @@ Tensors = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Parts:
-    """Codes ``q`` [out, in], zero points ``z`` and scales ``s`` [groups, out], the group ``g`` of each channel."""
+    """Codes ``q`` [out, in] of ``bits`` bits, zero points ``z`` and scales ``s`` [groups, out], the group ``g`` of each
+    channel."""
 
     q: np.ndarray
     z: np.ndarray
     s: np.ndarray
     g: np.ndarray
     dtype: str
+    bits: int = 4
 
     @classmethod
-    def of(cls, q: np.ndarray, z: np.ndarray, scales: Array, g: np.ndarray) -> Parts:
-        return cls(q, z, scales.float64(), g, scales.dtype)
+    def of(cls, q: np.ndarray, z: np.ndarray, scales: Array, g: np.ndarray, bits: int = 4) -> Parts:
+        return cls(q, z, scales.float64(), g, scales.dtype, bits)
 
     def with_(self, **changes: Any) -> Parts:
         return replace(self, **changes)

@@ -1,61 +1,40 @@
-"""The exactness contract in integers and NumPy float64: what a decoder must give, written from the formats' own words.
-
-It shares nothing with any subject. A product ``s * (q - z)`` of a scale (at most 24 significant bits) and a difference
-(at most 5) is exact in float64, so rounding it once is all there is to the arithmetic.
-"""
+"""The formats of the suite by id: one package each. What is none of them is None or an error, never another format."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
-import numpy as np
-
-from ..bits.array import Array
-from ..bits.fields import fields
-from .awq_gemm import awq_tensors, natural
-from .gptq import gptq_tensors, gptq_zeros
+from . import awq_gemm, gptq
 from .parts import Config, Parts, Tensors
+from .protocol import Format
 
-FORMATS = ("awq", "gptq")
-
-
-def config(format: str, group_size: int) -> dict[str, object]:
-    """The plainest ``quantization_config`` of an asymmetric module."""
-    if format == "gptq":
-        return {"quant_method": "gptq", "bits": 4, "group_size": group_size, "sym": False, "desc_act": False}
-    return {"quant_method": "awq", "bits": 4, "group_size": group_size, "version": "gemm", "zero_point": True}
+FORMATS: dict[str, Format] = {format.ID: format for format in (awq_gemm, gptq)}
+BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}
 
 
-def tensors(format: str, codes: np.ndarray, zeros: np.ndarray, scales: Array) -> dict[str, Array]:
-    """A module with consecutive groups, in either format."""
-    return gptq_tensors(codes, zeros, scales, None) if format == "gptq" else awq_tensors(codes, zeros, scales)
+def label(format: Format, bits: int) -> str:
+    """What ids call a format at one width: its usual width goes without saying."""
+    return format.SLUG if bits == format.WIDTHS[0] else f"{format.SLUG}-{bits}bit"
 
 
-def format_of(config: Config) -> str | None:
-    """The format a config names or implies; None for any that is not decoded here."""
-    method = config.get("quant_method") or config.get("method")
-    if method is None:
-        method = "awq" if "w_bit" in config else "gptq" if "desc_act" in config else None
-    return method if method in ("awq", "gptq") else None
+def format_of(config: Config) -> Format | None:
+    """The format a config names or implies; None for any that the suite has not."""
+    return next((format for format in FORMATS.values() if format.names(config)), None)
+
+
+def known(config: Config) -> Format:
+    """The same, where it must be one. ValueError otherwise."""
+    if (format := format_of(config)) is None:
+        raise ValueError(f"no format of the suite: {dict(config)}")
+    return format
 
 
 def parts(config: Config, tensors: Tensors) -> Parts:
     """A sound module taken apart."""
-    scales = tensors["scales"]
-    if format_of(config) == "awq":
-        q = natural(fields(tensors["qweight"].bits, axis=1)).T.astype(np.int64)
-        z = natural(fields(tensors["qzeros"].bits, axis=1)).astype(np.int64)
-        g = np.arange(q.shape[1]) // group_size(config, q.shape[1])
-    else:
-        q = fields(tensors["qweight"].bits, axis=0).T.astype(np.int64)
-        q = q[:, : len(tensors["g_idx"].bits)] if "g_idx" in tensors else q
-        z = gptq_zeros(config, tensors)
-        g = np.arange(q.shape[1]) // group_size(config, q.shape[1])
-        g = tensors["g_idx"].bits.astype(np.int64) if "g_idx" in tensors else g
-    return Parts.of(q, z, scales, g)
+    return known(config).parts(config, tensors)
 
 
-def group_size(config: Config, in_features: int) -> int:
-    default = 128 if format_of(config) == "awq" else -1
-    size: Any = config.get("group_size", config.get("q_group_size", default))
-    return in_features if size == -1 else int(size)
+def named(slugs: Iterable[str]) -> list[Format]:
+    """The formats of these published names, in the order of the suite; others are left out."""
+    wanted = set(slugs)
+    return [format for format in FORMATS.values() if format.SLUG in wanted]

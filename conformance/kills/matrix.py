@@ -10,29 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..cases.case import Case
-from ..levels import arithmetic, drawn, generation, layouts, policies, real_modules, refusals, vectors
-from ..levels.folders import every as folder_cases
+from ..levels.catalogue import MET
 from ..mutants import MUTANTS, Bug, Mutant, Subject
 from ..subjects.ask import single_threaded
 from ..subjects.resolve import resolve
 
-# Packs drawn for a mutant, a format: the property runs many more.
-DRAWN = 120
-# What a mutant meets, the cheap levels first. Where a level is a part of what the suite runs, it is marked below.
-LEVELS: dict[str, Callable[[], Iterable[Case]]] = {
-    "vectors": lambda: vectors.upstream(),
-    "policies": lambda: [*policies.disputes(), *policies.spellings()],
-    "refusals": refusals.unreadable,
-    "arithmetic": lambda: [*arithmetic.samples(), *arithmetic.non_finite(every=64)],
-    "layouts": lambda: layouts.proofs(layouts.few()),
-    "synthetic": lambda: [*drawn.kept(), *drawn.generated(DRAWN)],
-    "modules": real_modules.modules,
-    "digests": real_modules.digests,
-    "generation": generation.heard,
-    "checkpoints": folder_cases.cases,
-}
 # A mutant of whole checkpoints decodes single modules soundly; a mutant of modules has no loader of its own.
-BY_MODULE = tuple(name for name in LEVELS if name != "checkpoints")
+BY_MODULE = tuple(name for name in MET if name != "checkpoints")
 BY_CHECKPOINT = ("generation", "checkpoints")
 QUICK = ("vectors", "policies", "refusals", "arithmetic", "synthetic", "layouts")
 
@@ -67,7 +51,7 @@ class Cases:
 
     def of(self, level: str) -> list[Case]:
         if level not in self._made:
-            self._made[level] = list(LEVELS[level]())
+            self._made[level] = list(MET[level]())
         return self._made[level]
 
 
@@ -132,7 +116,7 @@ def faults(rows: list[Row]) -> list[str]:
         if manners and manners <= {"crashed", "refused"} and not row.mutant.loud:
             found.append(f"{row.mutant.id} is noticed only by {' and '.join(sorted(manners))}")
     found += [f"no mutant is of kind {bug}" for bug in Bug if bug not in {row.mutant.bug for row in rows}]
-    for level in LEVELS:
+    for level in MET:
         if not any(level in row.killers for row in rows):
             found.append(f"level {level} notices nothing")
     return found

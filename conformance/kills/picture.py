@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import SUITE_VERSION
-from .matrix import LEVELS, Row, missed_by_ear
+from ..levels.catalogue import MET
+from .matrix import Row, missed_by_ear
 
 HEAD = """# The kill matrix
 
@@ -28,7 +29,7 @@ def data(rows: list[Row]) -> dict[str, Any]:
     """What is worth keeping, in a form that does not change from run to run."""
     return {
         "suite": SUITE_VERSION,
-        "levels": list(LEVELS),
+        "levels": list(MET),
         "mutants": [
             {
                 "id": row.mutant.id,
@@ -52,13 +53,13 @@ def table(rows: list[Row]) -> str:
     alone = [row for row in rows if len(row.killers) == 1]
     lines = [HEAD.format(count=len(rows), missed=len(missed_by_ear(rows)), alone=len(alone))]
     lines += ["| level | meets | notices | alone |", "|---|---|---|---|"]
-    for level in LEVELS:
+    for level in MET:
         met = [row for row in rows if level in row.kills]
         noticed = sum(level in row.killers for row in met)
         lines.append(f"| {level} | {len(met)} | {noticed} | {sum(row.killers == (level,) for row in rows)} |")
-    lines += ["", f"| id | fault | kind | {' | '.join(LEVELS)} |", f"|---|---|---|{'---|' * len(LEVELS)}"]
+    lines += ["", f"| id | fault | kind | {' | '.join(MET)} |", f"|---|---|---|{'---|' * len(MET)}"]
     for row in rows:
-        marks = " | ".join("" if level not in row.kills else "x" if row.kills[level] else "." for level in LEVELS)
+        marks = " | ".join("" if level not in row.kills else "x" if row.kills[level] else "." for level in MET)
         where = " ".join(f"[{number}]({link})" for number, link in enumerate(row.mutant.links, 1))
         lines.append(f"| {row.mutant.id} | {_cell(row.mutant.mechanism)} {where} | {row.mutant.bug} | {marks} |")
     lines += ["", "## Missed by the generation smoke test alone", ""]
@@ -77,7 +78,7 @@ NOTICED, SILENT, INK = "#1f6f5c", "#e9e4d8", "#222222"
 def picture(rows: list[Row]) -> str:
     """An SVG: one line a mutant, one column a level, in blocks side by side."""
     height = -(-len(rows) // BLOCKS)
-    block = LEFT + CELL * len(LEVELS) + 24
+    block = LEFT + CELL * len(MET) + 24
     width, bottom = block * BLOCKS + 8, TOP + CELL * height + 40
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {bottom}" font-family="sans-serif" '
@@ -87,14 +88,14 @@ def picture(rows: list[Row]) -> str:
     ]
     for number in range(BLOCKS):
         left = 8 + number * block
-        for column, level in enumerate(LEVELS):
+        for column, level in enumerate(MET):
             x = left + LEFT + CELL * column + 9
             parts.append(f'<text transform="translate({x},{TOP - 6}) rotate(-60)" fill="{INK}">{level}</text>')
         for line, row in enumerate(rows[number * height : (number + 1) * height]):
             y = TOP + CELL * line
             tip = f"<title>{escape(row.mutant.id)}: {escape(row.mutant.mechanism)}</title>"
             parts.append(f'<text x="{left}" y="{y + 10}" fill="{INK}">{escape(row.mutant.id)}{tip}</text>')
-            for column, level in enumerate(LEVELS):
+            for column, level in enumerate(MET):
                 if level in row.kills:
                     x, colour = left + LEFT + CELL * column, NOTICED if row.kills[level] else SILENT
                     size = CELL - 2
@@ -122,6 +123,6 @@ def drift(rows: list[Row], folder: Path) -> list[str]:
     found = [f"{id} is not in the written matrix" for id in now.keys() - before.keys()]
     found += [f"{id} is in the written matrix only" for id in before.keys() - now.keys()]
     for id in now.keys() & before.keys():
-        changed = [level for level in LEVELS if now[id].get(level) != before[id].get(level)]
+        changed = [level for level in MET if now[id].get(level) != before[id].get(level)]
         found += [f"{id}: {', '.join(changed)} changed"] if changed else []
     return sorted(found)

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, find, settings
 from hypothesis.errors import NoSuchExample
 
 from ..formats.module import Pack
+from ..formats.registry import named
 from ..levels.by_oracle import by_oracle
-from ..levels.strategies import packs
 from ..mutants import MUTANTS, Mutant, Subject
 
 _SETTINGS = settings(
@@ -20,15 +20,15 @@ _SETTINGS = settings(
 
 
 def smallest(mutant: Mutant, oracle: Any) -> Pack | None:
-    """Shrunk as far as Hypothesis gets, in the first format of the mutant's in which one is found; None without."""
+    """Shrunk as far as Hypothesis gets, by the first strategy of the mutant's formats that finds one; None without."""
     subject = Subject(mutant, oracle)
 
     def catches(pack: Pack) -> bool:
         return bool(by_oracle(pack)(subject, oracle).complaint)
 
-    for format in mutant.formats:
+    for strategy in [s for format in named(mutant.formats) for s in format.strategies().values()]:
         try:
-            return find(packs(format), catches, settings=_SETTINGS, random=Random(0))
+            return find(strategy, catches, settings=_SETTINGS, random=Random(0))
         except NoSuchExample:
             continue
     return None

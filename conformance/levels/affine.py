@@ -138,7 +138,7 @@ def judge(question: Question, subject: Any, oracle: Any) -> Verdict:
         error = np.abs(found.values - true.s[true.g].T * (true.q - true.z[true.g].T)) / np.abs(true.s[true.g].T)
     worst = float(error[bad].max())
     worst = worst if np.isfinite(worst) else float("inf")
-    return Verdict(text, "bits", 1, bad.size, int(bad.sum()), note=note, steps=worst)
+    return Verdict(text, "bits", 1, bad.size, int(bad.sum()), note=note, steps=worst, first=first)
 
 
 def _declined(question: Question, found: Triple | Refused | Crashed) -> Verdict:
@@ -147,7 +147,7 @@ def _declined(question: Question, found: Triple | Refused | Crashed) -> Verdict:
         return declined(found, question.code)
     dense = nearest(found.values, question.tensors["scales"].dtype) if question.readings else None
     readings = [reading for reading in question.readings if dense is not None and reading.shape == dense.shape]
-    near = parts(question.config | {"checkpoint_format": "gptq"}, question.tensors) if readings else None
+    near = parts(question.config, question.tensors) if readings else None
     if any(steps(dense, reading, near) < 0.5 for reading in readings):  # type: ignore[arg-type]
         return Verdict()
     return Verdict("repacked", "accepted")

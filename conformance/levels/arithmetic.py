@@ -1,13 +1,16 @@
-"""Arithmetic by enumeration: every finite float16 and bfloat16 scale times every ``q - z`` of 4 bits.
+"""Arithmetic by enumeration: every finite float16 and bfloat16 scale times every ``q - z``, at every width.
 
 A weight depends on three scalars only, so the whole domain fits in a few matrices. One matrix holds many scales (one an
-output), all 16 zero points (one a group) and all 16 codes (in every group), that is all 256 pairs with every scale.
+output), the zero points (one a group) and all codes (in every group): at 4 bits all 256 pairs with every scale, at 8
+bits all 511 differences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,23 +18,81 @@ import numpy as np
 from ..bits.array import Array
 from ..bits.rounding import nearest
 from ..cases.case import Case
-from ..cases.question import with_steps
+from ..cases.question import flags_of, with_steps
 from ..cases.verdict import Verdict, compared, declined, together
-from ..formats.registry import FORMATS, config, tensors
+from ..formats.protocol import Format
+from ..formats.registry import FORMATS, label
 from ..subjects.ask import decode
+from ..subjects.subject import Subject
 
 SCALE_DTYPES = ("float16", "bfloat16")
 OUTPUT_DTYPES = (None, "float32", "float16", "bfloat16")
 GROUP_SIZE = 32
-PAIRS = 16 * 16
 # Outputs a matrix: 2**13 rows of 512 weights keep every temporary of a decoder and of this module small.
 BLOCK = 1 << 13
 
 _EXPONENT = {"float16": 0x7C00, "bfloat16": 0x7F80}
-# Every code twice a group, the second time backwards, so that each meets two places of a word.
-_CODES = np.tile(np.concatenate([np.arange(16), np.arange(15, -1, -1)]), 16)
-_ZEROS = np.arange(16)
-_DIFFERENCES = _CODES - np.repeat(_ZEROS, GROUP_SIZE)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Codes and zero points of one width, laid out so that every difference of the two occurs with every scale."""
+
+    format: Format
+    bits: int
+
+    @property
+    def label(self) -> str:
+        return label(self.format, self.bits)
+
+    @cached_property
+    def zeros(self) -> np.ndarray:
+        """One a group: all of them, or of 8 bits both ends, with which the codes make all differences."""
+        top = (1 << self.bits) - 1
+        return np.arange(top + 1) if self.bits < 8 else np.array([0, top])
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """Every code in every group, the second time backwards, so that each meets two places of a word."""
+        up = np.arange(1 << self.bits)
+        once = np.concatenate([up, up[::-1]])
+        return once if self.bits == 8 else np.tile(np.resize(once, max(GROUP_SIZE, len(once))), len(self.zeros))
+
+    @property
+    def group_size(self) -> int:
+        return len(self.codes) // len(self.zeros)
+
+    @cached_property
+    def differences(self) -> np.ndarray:
+        return self.codes - np.repeat(self.zeros, self.group_size)
+
+    def config(self) -> dict[str, Any]:
+        return self.format.config(self.bits, self.group_size)
+
+    def pack(self, dtype: str, scales: np.ndarray) -> dict[str, Array]:
+        """A module [len(scales), in] in which each scale meets every difference."""
+        out = len(scales)
+        codes = np.broadcast_to(self.codes, (out, self.codes.size))
+        zeros = np.broadcast_to(self.zeros[:, None], (len(self.zeros), out))
+        rows = np.broadcast_to(scales, (len(self.zeros), out))
+        return self.format.pack(codes, zeros, Array(dtype, np.ascontiguousarray(rows)), bits=self.bits)
+
+    def expected(self, dtype: str, scales: np.ndarray, output: str | None) -> Array:
+        """The contract's weights for :meth:`pack`: a product a scale and difference, rounded once, then laid out."""
+        top = (1 << self.bits) - 1
+        values = Array(dtype, scales).float64()[:, None] * np.arange(-top, top + 1, dtype=np.float64)
+        table = nearest(values, output or dtype)
+        return Array(table.dtype, table.bits[:, self.differences + top])
+
+    def flags(self, dtype: str, output: str | None) -> frozenset[str]:
+        one = self.pack(dtype, np.full(32, 0x3C00, np.uint32 if dtype == "float32" else np.uint16))
+        flags = flags_of(self.config(), one, output)
+        wraps = int(self.format.stored(np.array(0), self.bits)) != 0
+        return flags | {"zero-point-0"} if wraps else flags
+
+
+def domains() -> tuple[Domain, ...]:
+    return tuple(Domain(format, bits) for format in FORMATS.values() for bits in format.WIDTHS)
 
 
 @cache
@@ -55,66 +116,59 @@ def corners(dtype: str) -> np.ndarray:
     return found.astype(np.uint16 if width == 16 else np.uint32)
 
 
-def pack(format: str, dtype: str, scales: np.ndarray) -> dict[str, Array]:
-    """A module [len(scales), 512] in which each scale meets every pair of code and zero point."""
-    out = len(scales)
-    codes = np.broadcast_to(_CODES, (out, _CODES.size))
-    zeros = np.broadcast_to(_ZEROS[:, None], (16, out))
-    rows = np.broadcast_to(scales, (16, out))
-    return tensors(format, codes, zeros, Array(dtype, np.ascontiguousarray(rows)))
+def aligned(scales: np.ndarray) -> np.ndarray:
+    """Some of them once more, so that outputs fill whole words of any width."""
+    return np.resize(scales, -(-len(scales) // 32) * 32)
 
 
-def expected(dtype: str, scales: np.ndarray, output: str | None) -> Array:
-    """The contract's weights for :func:`pack`: 31 products a scale, rounded once, then laid out."""
-    values = Array(dtype, scales).float64()[:, None] * np.arange(-15, 16, dtype=np.float64)
-    table = nearest(values, output or dtype)
-    return Array(table.dtype, table.bits[:, _DIFFERENCES + 15])
-
-
-def _judge(format: str, dtype: str, scales: np.ndarray, output: str | None, subject: Any, _: Any) -> Verdict:
+def _judge(domain: Domain, dtype: str, scales: np.ndarray, output: str | None, subject: Subject, _: Subject) -> Verdict:
     verdicts = []
-    for start in range(0, len(scales), BLOCK):
-        block = scales[start : start + BLOCK]
-        # AWQ packs eight outputs a word.
-        block = np.resize(block, -(-len(block) // 8) * 8)
-        settings, packed = config(format, GROUP_SIZE), pack(format, dtype, block)
-        outcome, due = decode(subject, settings, packed, output), expected(dtype, block, output)
+    step = BLOCK * 512 // domain.codes.size // 32 * 32
+    for start in range(0, len(scales), step):
+        block = aligned(scales[start : start + step])
+        settings, packed = domain.config(), domain.pack(dtype, block)
+        outcome, due = decode(subject, settings, packed, output), domain.expected(dtype, block, output)
         verdicts.append(with_steps(compared(outcome, due), outcome, due, settings, packed))
-    return together(f"{format}, {dtype} scales, {output or 'their'} dtype", verdicts)
+    return together(f"{domain.label}, {dtype} scales, {output or 'their'} dtype", verdicts)
 
 
 def enumeration() -> Iterator[Case]:
-    """Every finite pattern, in both formats and every dtype of the result."""
-    for format in FORMATS:
-        for dtype in SCALE_DTYPES:
-            for output in OUTPUT_DTYPES:
-                case = partial(_judge, format, dtype, patterns(dtype)[0], output)
-                yield Case(f"{format}-{dtype}-to-{output or 'its-own'}", case)
+    """Every finite pattern, in every format, at every width and in every dtype of the result."""
+    for domain in domains():
+        for dtype, output in product(SCALE_DTYPES, OUTPUT_DTYPES):
+            judge = partial(_judge, domain, dtype, patterns(dtype)[0], output)
+            yield _case(f"{domain.label}-{dtype}-to-{output or 'its-own'}", judge, domain, domain.flags(dtype, output))
 
 
 def samples() -> Iterator[Case]:
     """The corners of the same, small enough for a hundred mutants, and corners of float32, whose 2**32 are too many."""
-    for format in FORMATS:
-        for dtype in (*SCALE_DTYPES, "float32"):
-            for output in OUTPUT_DTYPES:
-                case = partial(_judge, format, dtype, corners(dtype), output)
-                yield Case(f"corners-{format}-{dtype}-to-{output or 'its-own'}", case)
+    for domain in domains():
+        for dtype, output in product((*SCALE_DTYPES, "float32"), OUTPUT_DTYPES):
+            judge = partial(_judge, domain, dtype, corners(dtype), output)
+            id = f"corners-{domain.label}-{dtype}-to-{output or 'its-own'}"
+            yield _case(id, judge, domain, domain.flags(dtype, output))
 
 
-def _judge_refused(format: str, dtype: str, bits: np.ndarray, subject: Any, _: Any) -> Verdict:
+def _judge_refused(domain: Domain, dtype: str, bits: np.ndarray, subject: Subject, _: Subject) -> Verdict:
     verdicts = []
-    small = pack(format, dtype, np.full(8, 0x3C00 if dtype == "float16" else 0x3F80, np.uint16))
+    small = domain.pack(dtype, np.full(32, 0x3C00 if dtype == "float16" else 0x3F80, np.uint16))
+    groups = len(domain.zeros)
     for number, pattern in enumerate(bits):
         scales = small["scales"].bits.copy()
-        scales[number % 16, number % 8] = pattern
+        scales[number % groups, number % 32] = pattern
         given = small | {"scales": Array(dtype, scales)}
-        verdicts.append(declined(decode(subject, config(format, GROUP_SIZE), given), "non-finite-scales"))
-    return together(f"{format}, {dtype}", verdicts)
+        verdicts.append(declined(decode(subject, domain.config(), given), "non-finite-scales"))
+    return together(f"{domain.label}, {dtype}", verdicts)
 
 
 def non_finite(every: int = 1) -> Iterator[Case]:
-    """Every infinity and every NaN (or one of ``every``), alone among ones, must be refused."""
-    for format in FORMATS:
+    """Every infinity and every NaN (or one of ``every``), alone among ones, must be refused at the usual width."""
+    for format in FORMATS.values():
+        domain = Domain(format, format.WIDTHS[0])
         for dtype in SCALE_DTYPES:
-            chosen = patterns(dtype)[1][::every]
-            yield Case(f"{format}-{dtype}-not-finite", partial(_judge_refused, format, dtype, chosen))
+            judge = partial(_judge_refused, domain, dtype, patterns(dtype)[1][::every])
+            yield _case(f"{domain.label}-{dtype}-not-finite", judge, domain, frozenset({format.SLUG}), declined=True)
+
+
+def _case(id: str, judge: Any, domain: Domain, flags: frozenset[str], declined: bool = False) -> Case:
+    return Case(id, judge, domain.format.SLUG, "arithmetic", flags=flags, declined=declined)

@@ -10,20 +10,21 @@ from hypothesis import HealthCheck, Phase, given, settings
 from ..cases.case import Case
 from ..corpus import kept as examples
 from ..formats.module import Pack
-from ..formats.registry import FORMATS
+from ..formats.registry import FORMATS, known
 from .by_oracle import by_oracle
-from .strategies import packs
+
+STRATEGIES = {label: strategy for format in FORMATS.values() for label, strategy in format.strategies().items()}
 
 
 def kept() -> Iterator[Case]:
     """The smallest generated packs that unmasked a mutant, kept so that no run depends on drawing them again."""
     for mutant, pack in examples.kept():
-        yield Case(f"kept-{mutant}", by_oracle(pack))
+        yield Case(f"kept-{mutant}", by_oracle(pack), known(pack.config).SLUG)
 
 
 @cache
-def drawn(format: str, count: int) -> tuple[Pack, ...]:
-    """The first packs of a derandomised run."""
+def drawn(label: str, count: int) -> tuple[Pack, ...]:
+    """The first packs of a derandomised run of one strategy."""
     found: list[Pack] = []
 
     @settings(
@@ -34,7 +35,7 @@ def drawn(format: str, count: int) -> tuple[Pack, ...]:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(packs(format))
+    @given(STRATEGIES[label])
     def collect(pack: Pack) -> None:
         found.append(pack)
 
@@ -44,7 +45,7 @@ def drawn(format: str, count: int) -> tuple[Pack, ...]:
 
 @cache
 def generated(count: int) -> tuple[Case, ...]:
-    """Drawn packs of every format, the small ones first."""
-    found = [(pack, f"{format}-{number}") for format in FORMATS for number, pack in enumerate(drawn(format, count))]
+    """Drawn packs of every strategy, the small ones first."""
+    found = [(pack, f"{label}-{number}") for label in STRATEGIES for number, pack in enumerate(drawn(label, count))]
     found.sort(key=lambda item: sum(array.bits.size for array in item[0].tensors.values()))
-    return tuple(Case(id, by_oracle(pack)) for pack, id in found)
+    return tuple(Case(id, by_oracle(pack), known(pack.config).SLUG) for pack, id in found)

@@ -11,20 +11,17 @@ import numpy as np
 from ..bits.array import Array
 from ..cases.case import Case
 from ..cases.verdict import Verdict
-from ..corpus.fixtures import TinyCheckpoint, checkpoint, present_checkpoints
+from ..corpus.fixtures import TinyCheckpoint, checkpoint, heard_checkpoints, present_checkpoints
 from ..subjects.ask import load, load_weights
 from ..subjects.subject import Model
 from .recitation import SMOKE_WINDOWS, complaint, dense_weights, run_model, smoke
 
-# The checkpoints that mutants are heard on: both architectures and formats, small enough to recite in a second.
-HEARD = ("llama-awq-g32", "qwen2-gptq-g128-act-sym", "llama-gptq-g128-seq-asym", "qwen2-awq-g128")
-
 
 def heard() -> Iterator[Case]:
     """Whole models by ear, as a smoke test would: the text first, then perplexity over the start of it."""
-    for name in HEARD:
+    for name in heard_checkpoints():
         if name in present_checkpoints():
-            yield Case(name, partial(_heard, name))
+            yield Case(name, partial(_heard, name), checkpoint(name).format.SLUG, "generation", "logits")
 
 
 def _heard(name: str, subject: Any, oracle: Any) -> Verdict:

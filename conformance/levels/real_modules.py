@@ -21,8 +21,8 @@ def modules() -> Iterator[Case]:
     for name in present_checkpoints():
         found = checkpoint(name)
         for module, tensors in found.modules.items():
-            pack = Pack(found.quantization_config, tensors, frozenset(), None)
-            yield Case(f"{name}-{module}", by_oracle(pack))
+            pack = Pack(found.config_of(module), tensors, frozenset(), None)
+            yield Case(f"{name}-{module}", by_oracle(pack), found.format.SLUG)
 
 
 def digests() -> Iterator[Case]:
@@ -30,7 +30,8 @@ def digests() -> Iterator[Case]:
     for name in present_checkpoints():
         found = checkpoint(name)
         for module, tensors in found.modules.items():
-            yield Case(f"{name}-{module}", partial(_digest, found.quantization_config, tensors, name, module))
+            judge = partial(_digest, found.config_of(module), tensors, name, module)
+            yield Case(f"{name}-{module}", judge, found.format.SLUG)
 
 
 def _digest(config: Any, tensors: dict[str, Array], name: str, module: str, subject: Any, _: Any) -> Verdict:

@@ -49,7 +49,7 @@ def dense_weights(subject: Any, oracle: Any, found: TinyCheckpoint, fault: Fault
     weights = {name: array for name, array in found.tensors.items() if name in expected}
     for name, tensors in found.modules.items():
         rewritten = fault.rewrite(tensors) if fault and fault.rewrite else tensors
-        value = decode(subject, found.quantization_config, rewritten)
+        value = decode(subject, found.config_of(name), rewritten)
         if not isinstance(value, Array):
             raise value.error
         weights[f"{name}.weight"] = value

@@ -1,4 +1,4 @@
-"""The levels of the suite as cases, so that its tests and the mutants' matrix put the same questions."""
+"""Modules that upstream packed, held to what upstream reads from them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from ..cases.case import Case
 from ..cases.verdict import asked
 from ..corpus.fixtures import vectors
-from . import policies
+from .policies import disputed
 
 
 def upstream() -> Iterator[Case]:
     """Vectors packed and read by the upstream packages, one case a reader."""
     for vector in vectors():
-        if not policies.disputed(vector):
+        if not disputed(vector):
             for reader, expected in sorted(vector.expected.items()):
-                yield Case(f"{vector.id}-{reader}", asked(vector.config, vector.tensors, expected))
+                yield Case(f"{vector.id}-{reader}", asked(vector.config, vector.tensors, expected), vector.format.SLUG)

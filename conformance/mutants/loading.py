@@ -14,7 +14,7 @@ import numpy as np
 from ..bits.array import Array
 from ..bits.rounding import nearest
 from ..bits.safetensors_file import read_safetensors
-from ..corpus.folder import Folder
+from ..formats.folder import Folder
 from .model import Bug, Load, Mutant, Weights, github
 
 LEVEL = ("checkpoints",)
@@ -25,6 +25,7 @@ def files(folder: Path) -> Folder:
     """What is on disk."""
     return Folder(
         "read",
+        "",
         json={file.name: json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))},
         shards={file.name: read_safetensors(file.read_bytes()) for file in sorted(folder.glob("*.safetensors"))},
         name=folder.name,

@@ -59,7 +59,9 @@ class Mutant:
             line says what the fault is here.
         links: where it happened.
         killed_by: levels that must notice it.
-        formats: formats that it touches; elsewhere the mutant is sound.
+        formats: slugs of the formats that it touches; elsewhere the mutant is sound.
+        bits: the widths of a code at which it errs; at every other one it is sound. Faults that are told in nibbles
+            or in masks of 4 bits have no meaning elsewhere.
         decode: the faulty decode of one module, given the sound one.
         load: the faulty load of a checkpoint, given the sound one.
         loud: the fault itself is a crash or a refusal, so that noticing it as such counts.
@@ -71,6 +73,7 @@ class Mutant:
     links: tuple[str, ...]
     killed_by: tuple[str, ...]
     formats: tuple[str, ...] = ("awq", "gptq")
+    bits: tuple[int, ...] = (4,)
     decode: Callable[[Ask, Config, Tensors, str | None], Array] | None = None
     load: Callable[[Load, Path], Weights] | None = None
     loud: bool = False
@@ -90,9 +93,18 @@ class Subject:
         return {"formats": ["awq", "gptq"], "mechanism": self._mutant.mechanism}
 
     def dequantize(self, config: Config, tensors: Tensors, *, dtype: str | None = None) -> Array:
-        if self._mutant.decode is None or format_of(config) not in (*self._mutant.formats, None):
+        if self._mutant.decode is None or not self._errs(config):
             return self.ask(config, tensors, dtype)
         return self._mutant.decode(self.ask, config, tensors, dtype)
+
+    def _errs(self, config: Config) -> bool:
+        """Whether the fault has anything to do with a module; with what is no format of the suite it has."""
+        if (format := format_of(config)) is None:
+            return True
+        bits = next(
+            (config[key] for key in ("bits", "w_bit", "wbits") if config.get(key) is not None), format.WIDTHS[0]
+        )
+        return format.SLUG in self._mutant.formats and (bits in self._mutant.bits or bits not in format.WIDTHS)
 
     def ask(self, config: Config, tensors: Tensors, dtype: str | None) -> Array:
         """The sound subject's answer; its refusal is raised."""

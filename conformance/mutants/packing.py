@@ -6,9 +6,9 @@ import numpy as np
 
 from ..bits.array import Array
 from ..bits.fields import fields
-from ..formats.awq_gemm import interleaved, natural
+from ..formats.awq_gemm.packing import interleaved, natural
 from ..formats.parts import Parts
-from ..formats.registry import format_of, group_size
+from ..formats.registry import known
 from .model import Ask, Bug, Config, Mutant, Tensors, github
 from .rewrites import nibbles_reversed, no_awq_interleave
 from .wrap import afterwards, misread, spoilt, tolerant, without
@@ -31,8 +31,8 @@ def _in_awq_order(found: Parts, config: Config, tensors: Tensors) -> Parts:
 def _sign_extended(found: Parts, config: Config, tensors: Tensors) -> Parts:
     """The topmost field of a negative word comes out of an arithmetic shift."""
     q = found.q.copy()
-    top = 7 if format_of(config) == "gptq" else natural(np.arange(8)[None])[0].tolist().index(7)
-    if format_of(config) == "gptq":
+    top = 7 if known(config).SLUG == "gptq" else natural(np.arange(8)[None])[0].tolist().index(7)
+    if known(config).SLUG == "gptq":
         q[:, top::8] = np.where(q[:, top::8] > 7, q[:, top::8] - 16, q[:, top::8])
     else:
         q[top::8] = np.where(q[top::8] > 7, q[top::8] - 16, q[top::8])
@@ -54,7 +54,7 @@ def _last_word_forgotten(found: Parts, config: Config, tensors: Tensors) -> Part
 def _carry_between_lanes(found: Parts, config: Config, tensors: Tensors) -> Parts:
     """8 is added to all eight codes of a word in one addition, and taken off each."""
     moved = (tensors["qweight"].bits.view(np.uint32) + np.uint32(0x88888888)).view(np.int32)
-    if format_of(config) == "gptq":
+    if known(config).SLUG == "gptq":
         q = fields(moved, axis=0).T[:, : found.q.shape[1]]
     else:
         q = natural(fields(moved, axis=1)).T
@@ -258,12 +258,12 @@ def _second_shard_in_order(found: Parts, config: Config, tensors: Tensors) -> Pa
     if "g_idx" not in tensors:
         return found
     n = found.q.shape[1]
-    position = np.minimum(np.arange(n) // group_size(config, n), len(found.s) - 1)
+    position = np.minimum(np.arange(n) // known(config).group_size(config, n), len(found.s) - 1)
     return found.with_(g=np.where(np.arange(n) >= n // 2, position, found.g))
 
 
 def _short_group_joined(found: Parts, config: Config, tensors: Tensors) -> Parts:
-    whole = max(1, found.q.shape[1] // group_size(config, found.q.shape[1]))
+    whole = max(1, found.q.shape[1] // known(config).group_size(config, found.q.shape[1]))
     return found.with_(g=np.minimum(found.g, whole - 1))
 
 
@@ -294,7 +294,7 @@ GROUPS = (
         github("AutoGPTQ/AutoGPTQ#201", "AutoGPTQ/AutoGPTQ#202"),
         ("vectors", "layouts", "synthetic", "modules", "digests", "generation"),
         GPTQ,
-        decode=spoilt(lambda p, c, t: _groups_of(p, group_size(c, p.q.shape[1]))),
+        decode=spoilt(lambda p, c, t: _groups_of(p, known(c).group_size(c, p.q.shape[1]))),
     ),
     Mutant(
         "GI-03",

@@ -9,22 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..bits.array import Array
-from ..bits.fields import SHIFTS
-from ..formats.awq_gemm import NIBBLE_OF_COLUMN
+from ..formats.awq_gemm.packing import NIBBLE_OF_COLUMN
 
 Tensors = dict[str, Array]
+
+
+_SHIFTS = 4 * np.arange(8, dtype=np.uint32)
 
 
 def _move_nibbles(array: Array, source: tuple[int, ...]) -> Array:
     """Nibble ``i`` of each word becomes what nibble ``source[i]`` was."""
     words = array.bits.view(np.uint32)
-    moved = sum((((words >> np.uint32(4 * source[i])) & 15) << SHIFTS[i] for i in range(8)), np.zeros_like(words))
+    moved = sum((((words >> np.uint32(4 * source[i])) & 15) << _SHIFTS[i] for i in range(8)), np.zeros_like(words))
     return Array("int32", moved.view(np.int32))
 
 
 def no_plus_one(tensors: Tensors) -> Tensors:
     words = tensors["qzeros"].bits.view(np.uint32)
-    lowered = sum(((((words >> s) & 15) - 1) & 15) << s for s in SHIFTS)
+    lowered = sum(((((words >> s) & 15) - 1) & 15) << s for s in _SHIFTS)
     return tensors | {"qzeros": Array("int32", np.asarray(lowered, np.uint32).view(np.int32))}
 
 

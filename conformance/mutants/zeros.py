@@ -6,7 +6,7 @@ import numpy as np
 
 from ..bits.array import Array
 from ..bits.fields import fields, words
-from ..formats.gptq import borrows
+from ..formats.gptq.packing import subtracted
 from ..formats.parts import Parts
 from .model import Ask, Bug, Config, Mutant, Tensors, github
 from .wrap import misread, spoilt, tolerant, without
@@ -15,12 +15,16 @@ GPTQ, AWQ = ("gptq",), ("awq",)
 _GPTQMODEL_PACKED_ARITHMETIC = ("https://github.com/ModelCloud/GPTQModel/blob/main/gptqmodel/utils/model.py",)
 
 
+def _borrows(config: Config) -> bool:
+    return subtracted(config, 1) is not None
+
+
 def _stored(tensors: Tensors) -> np.ndarray:
     return fields(tensors["qzeros"].bits, axis=1).astype(np.int64)
 
 
 def _no_mask(found: Parts, config: Config, tensors: Tensors) -> Parts:
-    stored_ones = (found.z == 0) & ("qzeros" in tensors) & (not borrows(config))
+    stored_ones = (found.z == 0) & ("qzeros" in tensors) & (not _borrows(config))
     return found.with_(z=np.where(stored_ones, 16, found.z))
 
 
@@ -30,7 +34,7 @@ def _no_mask_for_act_order(found: Parts, config: Config, tensors: Tensors) -> Pa
 
 
 def _smeared(config: Config, tensors: Tensors) -> tuple[Config, Tensors]:
-    if "qzeros" not in tensors or borrows(config):
+    if "qzeros" not in tensors or _borrows(config):
         return config, tensors
     stored = _stored(tensors)
     eights = stored.reshape(len(stored), -1, 8)
@@ -55,7 +59,7 @@ def _spilt(found: Parts, config: Config, tensors: Tensors) -> Parts:
 
 
 def _top_field_forgotten(found: Parts, config: Config, tensors: Tensors) -> Parts:
-    if "qzeros" not in tensors or config.get("sym") or borrows(config):
+    if "qzeros" not in tensors or config.get("sym") or _borrows(config):
         return found
     z = found.z.copy()
     z[:, 7::8] = _stored(tensors)[:, 7::8]

@@ -14,11 +14,12 @@ from jinja2 import Environment, PackageLoader
 from .. import SUITE_VERSION
 from ..bits.difference import CLASSES
 from ..cases.question import Question
+from ..levels import catalogue
 from ..run.record import Record, Report
-from ..suite import TITLES, cases
-from .reproduce import command, explain_why
+from ..suite import cases
+from .reproduce import command, explain_record
 from .table import LEGEND, Cell, Row, remarks, rows, slugged, ulp_words, version
-from .variants import COLUMNS, FORMATS, MEANING, ROWS, WORDS, outcome
+from .variants import COLUMNS, MEANING, ROWS, TITLES, WORDS, outcome
 
 # What the letters of a report's cases mean.
 LETTERS = {word: word[0] for word in WORDS}
@@ -36,8 +37,8 @@ def html(reports: list[Report]) -> str:
     return environment.get_template("page.html").render(
         suites=sorted({str(report.header["suite"]) for report in reports}),
         reports=slugged(reports),
-        tables=[(format, title, rows(reports, format)) for format, title in FORMATS.items()],
-        columns={format: [column for column in COLUMNS if column.format == format] for format in FORMATS},
+        tables=[(format, title, rows(reports, format)) for format, title in TITLES.items()],
+        columns={format: [column for column in COLUMNS if column.format == format] for format in TITLES},
         legend=LEGEND,
         meaning=MEANING,
         words=WORDS,
@@ -58,10 +59,10 @@ def data(reports: list[Report]) -> dict[str, Any]:
     flags = sorted({flag for key in known for flag in key[3]})
     places = {flag: place for place, flag in enumerate(flags)}
     return {
-        "titles": TITLES,
+        "titles": catalogue.TITLES,
         "meaning": MEANING,
         "rows": ROWS,
-        "formats": FORMATS,
+        "formats": TITLES,
         "words": {letter: word for word, letter in LETTERS.items()},
         "classes": [[name, ulp_words(name)] for name, _ in CLASSES],
         "columns": [[column.format, column.slug, column.title] for column in COLUMNS],
@@ -112,7 +113,7 @@ def _details(record: Record, asked: dict[str, Question]) -> dict[str, Any]:
         "steps": _steps(record),
         "wrong": record.wrong,
         "ulps": record.ulps,
-        "apart": explain_why(question, record.why) if question else [],
+        "apart": explain_record(question, record) if question else [],
     }
     return {key: value for key, value in found.items() if value}
 

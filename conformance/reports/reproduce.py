@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator
 from itertools import islice
@@ -13,12 +12,10 @@ from ..bits.array import Array
 from ..bits.difference import ulps
 from ..bits.rounding import nearest
 from ..cases.question import Question
-from ..formats.awq_gemm import NIBBLE_OF_COLUMN
 from ..formats.parts import Parts
-from ..formats.registry import format_of, parts
+from ..formats.registry import known, parts
+from ..run.record import Record
 from ..subjects.subject import Outcome
-
-_FIRST = re.compile(r"first at \((\d+), (\d+)\)(?:: .*? \(0x([0-9a-f]+)\), expected)?")
 
 
 def command(id: str, called: str) -> str:
@@ -26,18 +23,17 @@ def command(id: str, called: str) -> str:
     return f"mlx-quant-conformance show {shlex.quote(id)} --subject {shlex.quote(called)}"
 
 
-def reproduction(question: Question, called: str, why: str = "") -> str:
-    """The command, and as comments the first wrong weight that ``why`` names taken apart; safe to paste."""
-    return "\n".join([command(question.id, called), *(f"# {line}" for line in explain_why(question, why))])
+def reproduction(question: Question, called: str, record: Record | None = None) -> str:
+    """The command, and as comments the first wrong weight of the record taken apart; safe to paste."""
+    lines = explain_record(question, record) if record else []
+    return "\n".join([command(question.id, called), *(f"# {line}" for line in lines)])
 
 
-def explain_why(question: Question, why: str) -> list[str]:
-    """The weight that a record's complaint points at; empty when it points at none."""
-    found = _FIRST.search(why)
-    if found is None or question.code:
+def explain_record(question: Question, record: Record) -> list[str]:
+    """The weight that a record points at; empty when it points at none."""
+    if record.first is None or len(record.first) != 2 or question.code:
         return []
-    row, column, bits = int(found[1]), int(found[2]), found[3]
-    return _taken_apart(question, (row, column), None if bits is None else int(bits, 16))
+    return _taken_apart(question, (record.first[0], record.first[1]), record.got)
 
 
 def explain(question: Question, got: Outcome | None) -> list[str]:
@@ -71,11 +67,14 @@ def _taken_apart(question: Question, place: tuple[int, int], got: int | None) ->
     g, q = int(true.g[column]), int(true.q[row, column])
     z, s = int(true.z[g, row]), float(true.s[g, row])
     dtype, scales = question.dtype or due.dtype, tensors["scales"]
+    format = known(question.config)
+    code = format.code_place(question.config, tensors, row, column)
+    zero = format.zero_place(question.config, tensors, row, g)
     chosen = f"g_idx[{column}]" if "g_idx" in tensors else "by position"
     lines = [
         f"weight [{row}, {column}]: output {row}, input {column}, group {g} ({chosen})",
-        _code(question, row, column, q),
-        _zero_point(question, row, g, z),
+        f"{code.text}: code q = {q}",
+        zero.text if zero else f"no qzeros: zero point z = {z}, as of every symmetric module",
         f"scales[{g}, {row}] = {_hex(scales, int(scales.bits[g, row]))} in {scales.dtype} = {s!r}",
         f"due: s * (q - z) = {s!r} * ({q} - {z}), rounded once to {dtype}: {_shown(due, int(due.bits[place]))}",
     ]
@@ -84,34 +83,6 @@ def _taken_apart(question: Question, place: tuple[int, int], got: int | None) ->
     distance = int(ulps(_one(due.dtype, got), _one(due.dtype, int(due.bits[place])))[0])
     lines.append(f"got: {_shown(due, got)}, {distance} ulp off")
     return lines + [f"     which is what {guess} gives" for guess in islice(_guesses(true, place, due.dtype, got), 1)]
-
-
-def _code(question: Question, row: int, column: int, q: int) -> str:
-    words = question.tensors["qweight"]
-    if format_of(question.config) == "awq":
-        at, nibble = (column, row // 8), NIBBLE_OF_COLUMN[row % 8]
-    else:
-        at, nibble = (column // 8, row), column % 8
-    return (
-        f"qweight[{at[0]}, {at[1]}] = {_hex(words, int(words.bits[at]))}, nibble {nibble} from the lowest: code q = {q}"
-    )
-
-
-def _zero_point(question: Question, row: int, g: int, z: int) -> str:
-    if "qzeros" not in question.tensors:
-        return f"no qzeros: zero point z = {z}, as of every symmetric module"
-    words = question.tensors["qzeros"]
-    awq = format_of(question.config) == "awq"
-    word, nibble = int(words.bits[g, row // 8]), NIBBLE_OF_COLUMN[row % 8] if awq else row % 8
-    stored = (word >> 4 * nibble) & 15
-    if awq:
-        meant = "as stored"
-    elif z == (stored + 1) % 16:
-        meant = "stored + 1" if z else "stored + 1, modulo 16"
-    else:
-        meant = "by policy"
-    where = f"qzeros[{g}, {row // 8}] = {_hex(words, word)}, nibble {nibble}"
-    return f"{where}: stored {stored}, zero point z = {z} ({meant})"
 
 
 def _guesses(true: Parts, place: tuple[int, int], dtype: str, got: int) -> Iterator[str]:
@@ -123,13 +94,17 @@ def _guesses(true: Parts, place: tuple[int, int], dtype: str, got: int) -> Itera
         return int(nearest(np.array([s * codes]), dtype).bits[0]) == got
 
     z, s = int(true.z[g, row]), float(true.s[g, row])
-    yield from (f"zero point {other}" for other in (z - 1, z + 1, *range(17)) if other != z and gives(s, q - other))
+    yield from (
+        f"zero point {other}"
+        for other in (z - 1, z + 1, *range((1 << true.bits) + 1))
+        if other != z and gives(s, q - other)
+    )
     yield from (
         f"group {other}"
         for other in range(len(true.s))
         if other != g and gives(float(true.s[other, row]), q - int(true.z[other, row]))
     )
-    yield from (f"code {other}" for other in range(16) if other != q and gives(s, other - z))
+    yield from (f"code {other}" for other in range(1 << true.bits) if other != q and gives(s, other - z))
 
 
 def _one(dtype: str, bits: int) -> Array:

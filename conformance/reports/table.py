@@ -11,7 +11,7 @@ from typing import Any
 
 from ..bits.difference import CLASSES, Histogram, largest
 from ..run.record import Record, Report
-from .variants import COLUMNS, FORMATS, ROWS, WORDS, Column, outcome, unsound
+from .variants import COLUMNS, ROWS, TITLES, WORDS, Column, outcome, unsound
 
 # An example of a cell, the state it is in, and what it says.
 LEGEND = (
@@ -165,7 +165,7 @@ def markdown(reports: list[Report]) -> str:
     """For a README or a CI summary: a table a format, a legend, and a line a claim."""
     suites = sorted({str(report.header["suite"]) for report in reports})
     lines = [f"## mlx-quant conformance, suite {', '.join(suites)}", ""]
-    for format, title in FORMATS.items():
+    for format, title in TITLES.items():
         found = rows(reports, format)
         if not found:
             continue
@@ -221,13 +221,13 @@ def _summary(reports: list[Report]) -> list[str]:
     titles = ("loader", "format", "claim", "cases", *WORDS, "weights compared", "weights wrong", "off by up to")
     lines = [f"| {' | '.join(titles)} |", f"|---|---|---|{'--:|' * (len(titles) - 3)}"]
     # The rows of one loader together, as its versions and remarks are below.
-    for row in sorted((row for format in FORMATS for row in rows(reports, format)), key=_place(reports)):
+    for row in sorted((row for format in TITLES for row in rows(reports, format)), key=_place(reports)):
         numbers = [
             f"{number:,}" for number in (len(row.records), *(row.counts[w] for w in WORDS), row.weights, row.wrong)
         ]
         claim = escape(row.claim)
         lines.append(
-            f"| {_name(row.report)} | {FORMATS[row.format]} | {claim} | {' | '.join(numbers)} | {row.distance} |"
+            f"| {_name(row.report)} | {TITLES[row.format]} | {claim} | {' | '.join(numbers)} | {row.distance} |"
         )
     said = [f"- {_name(report)}: {escape(line)}" for report in reports for line in remarks(report)]
     return [*lines, "", *said] if said else lines

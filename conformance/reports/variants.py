@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..formats.registry import BY_SLUG, FORMATS
 from ..run.record import Record
 
-FORMATS = {"gptq": "GPTQ", "awq": "AWQ"}
+# Slug to title, the commonest first.
+TITLES = {format.SLUG: format.TITLE for format in sorted(FORMATS.values(), key=lambda format: format.ID != "gptq")}
 # What a row tests, and the claims of cases that belong to it.
 ROWS = {"dense": ("dense",), "affine": ("affine",), "model": ("checkpoint", "logits")}
 MEANING = {
@@ -48,21 +50,6 @@ def unsound(record: Record) -> bool:
     return record.level == "refusals" or arithmetic or repacked
 
 
-_VARIANTS: dict[str, dict[str, Callable[[Record], bool]]] = {
-    "gptq": {
-        "symmetric": _flagged("symmetric"),
-        "asymmetric": _flagged("asymmetric"),
-        "no g_idx": _flagged("no-g_idx"),
-        "g_idx in order": _flagged("sequential"),
-        "act-order": _flagged("act-order"),
-        "arbitrary g_idx": _flagged("arbitrary-groups"),
-        "zero point 0": _flagged("zero-point-0"),
-    },
-    "awq": {
-        "group size 32, 64, 128": _flagged("group-size-32", "group-size-64", "group-size-128"),
-        "legacy config": _flagged("legacy-config"),
-    },
-}
 _EITHER: dict[str, Callable[[Record], bool]] = {
     "group size -1": _flagged("group-size--1"),
     "bfloat16 scales": _flagged("scales-bfloat16"),
@@ -73,9 +60,13 @@ _EITHER: dict[str, Callable[[Record], bool]] = {
     "recitation": _of_level("generation"),
 }
 _ALL: dict[str, Callable[[Record], bool]] = {"all cases": lambda record: True}
-COLUMNS = tuple(
-    Column(title, format, holds) for format in FORMATS for title, holds in (_ALL | _VARIANTS[format] | _EITHER).items()
-)
+
+
+def _own(slug: str) -> dict[str, Callable[[Record], bool]]:
+    return {title: _flagged(*flags) for title, flags in BY_SLUG[slug].COLUMNS.items()}
+
+
+COLUMNS = tuple(Column(title, slug, holds) for slug in TITLES for title, holds in (_ALL | _own(slug) | _EITHER).items())
 
 
 def outcome(record: Record) -> str:
@@ -83,5 +74,5 @@ def outcome(record: Record) -> str:
     if record.inexact:
         return "inexact"
     if record.verdict == "fail":
-        return "unread" if record.why.startswith("claimed, but ") else "wrong"
+        return "unread" if record.manner == "unread" else "wrong"
     return "crash" if record.verdict == "error" else record.verdict

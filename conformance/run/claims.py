@@ -11,14 +11,11 @@ from typing import Any
 from ..bits.array import FLOATS, Array
 from ..cases.case import Case
 from ..cases.question import Question
-from ..corpus.fixtures import checkpoint
-from ..formats.registry import FORMATS
+from ..corpus.fixtures import checkpoint, heard_checkpoints
+from ..formats.registry import BY_SLUG, named
 from ..levels import affine
-from ..levels.generation import HEARD
 from ..subjects.ask import decode, load
 from ..subjects.subject import Crashed, Model, Refused
-
-SMOKE = {"gptq": "synthetic/gptq-g128-sequential-sym-float16", "awq": "synthetic/awq-g128-float16"}
 
 
 class Miswired(Exception):
@@ -33,7 +30,7 @@ class Claim:
     excludes: frozenset[str]
 
     def covers(self, case: Case) -> bool:
-        return bool(self.formats & case.flags) and not self.excludes & case.flags
+        return case.format in self.formats and not self.excludes & case.flags
 
 
 @dataclass(frozen=True)
@@ -73,13 +70,16 @@ class _Examination:
             if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
                 raise Miswired(f"{where}[{key!r}] is no list of names")
         formats = frozenset(said.get("formats", ()))
-        if not formats & set(FORMATS):
-            raise Miswired(f"{where}['formats'] is {sorted(formats)}; the suite has cases for {', '.join(FORMATS)}")
+        if not formats & BY_SLUG.keys():
+            raise Miswired(
+                f"{where}['formats'] is {sorted(formats)}; the suite has cases for {', '.join(sorted(BY_SLUG))}"
+            )
         return Claim(formats, frozenset(said.get("excludes", ())))
 
     def plainest(self, claim: Claim, ask: Callable[[Question], Exception | None]) -> None:
         """One that refuses all it claims is not connected; a wrong loader may well refuse one format."""
-        refused = [ask(self.questions[SMOKE[format]]) for format in sorted(claim.formats & SMOKE.keys())]
+        smoke = [f"synthetic/{format.SLUG}-{format.SMOKE}" for format in named(claim.formats)]
+        refused = [ask(self.questions[id]) for id in smoke]
         if all(refused):
             raise Miswired(f"it refuses the plainest module of all it claims: {refused[0]!r}")
 
@@ -104,7 +104,7 @@ class _Examination:
 
     def loads(self, claim: Claim) -> str:
         """What ``load`` returns: "checkpoint" for weights by name, "logits" for a model that runs."""
-        name = next(n for n in HEARD if any(format in n for format in claim.formats))
+        name = next(n for n in heard_checkpoints() if checkpoint(n).format.SLUG in claim.formats)
         found = checkpoint(name)
         try:
             loaded = load(self.subject, found.folder)

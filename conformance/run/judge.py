@@ -13,7 +13,8 @@ from typing import Any
 from .. import SUITE_VERSION
 from ..cases.case import Case
 from ..cases.verdict import Verdict
-from ..suite import FLOORS, cases, questions
+from ..levels.catalogue import FLOORS
+from ..suite import cases, questions
 from .claims import Claims, examine
 from .record import Record, Report
 
@@ -66,7 +67,7 @@ def judge(
 def _record(case: Case, claims: Claims, subject: Any, oracle: Any) -> Record:
     started = time.perf_counter()
     verdict = case.judge(subject, oracle)
-    word, why = _word(case, verdict, claims.covers(case))
+    word, why, manner = _word(case, verdict, claims.covers(case))
     return Record(
         id=case.id,
         level=case.level,
@@ -79,18 +80,24 @@ def _record(case: Case, claims: Claims, subject: Any, oracle: Any) -> Record:
         ulps=verdict.ulps,
         note=verdict.note,
         steps=None if verdict.steps is None else min(round(verdict.steps, 6), MOST_STEPS),
+        manner=manner,
+        first=None if verdict.first is None else list(verdict.first),
+        got=verdict.got,
         seconds=round(time.perf_counter() - started, 4),
     )
 
 
-def _word(case: Case, verdict: Verdict, claimed: bool) -> tuple[str, str]:
+def _word(case: Case, verdict: Verdict, claimed: bool) -> tuple[str, str, str]:
+    """(verdict of a record, why, manner)."""
     if not verdict.complaint:
-        return "pass", ""
+        return "pass", "", ""
     if verdict.manner == "crashed":
-        return "error", verdict.complaint
+        return "error", verdict.complaint, verdict.manner
     if verdict.manner != "refused" or case.declined:
-        return "fail", verdict.complaint
-    return ("fail", f"claimed, but {verdict.complaint}") if claimed else ("refused", verdict.complaint)
+        return "fail", verdict.complaint, verdict.manner
+    if claimed:
+        return "fail", f"claimed, but {verdict.complaint}", "unread"
+    return "refused", verdict.complaint, verdict.manner
 
 
 def below_floor(records: Iterable[Record], claims: Claims) -> list[str]:

@@ -22,6 +22,8 @@ class Record:
 
     ``verdict`` is one of ``VERDICTS``; ``refused`` means that the loader never claimed to read this. ``steps`` is the
     largest error in quantisation steps: below one half, codes and zero points are right and the arithmetic rounds.
+    ``manner`` says how it failed (see :class:`Verdict`; ``unread`` is a refusal of what is claimed), ``first`` where
+    the first wrong weight of a module is, and ``got`` what its bits are.
     """
 
     id: str
@@ -35,6 +37,9 @@ class Record:
     ulps: dict[str, int] = field(default_factory=dict)
     note: str = ""
     steps: float | None = None
+    manner: str = ""
+    first: list[int] | None = None
+    got: int | None = None
     seconds: float = 0.0
 
     @property

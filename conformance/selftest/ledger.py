@@ -6,37 +6,7 @@ from dataclasses import dataclass
 
 from ..cases.verdict import Verdict
 from ..corpus.fixtures import INSTALLED
-
-
-@dataclass(frozen=True)
-class Level:
-    """One kind of evidence.
-
-    ``floor`` is the number of checks below which a run proves nothing, and ``installed_floor`` the same for an
-    installed suite, which carries four of the real checkpoints.
-    """
-
-    id: str
-    title: str
-    proves: str
-    floor: int
-    installed_floor: int
-
-
-LEVELS = (
-    Level("vectors", "upstream vectors", "equal bits to auto-gptq 0.7.1 and autoawq 0.2.9", 132, 132),
-    Level("policies", "written policies", "one fixed answer where upstream readers disagree", 47, 47),
-    Level("synthetic", "generated packs", "equal bits to the reference on every option and edge", 2000, 2000),
-    Level("refusals", "refusals", "a typed error, never a guess or a crash, for unreadable input", 92, 92),
-    Level("arithmetic", "arithmetic, enumerated", "every 16-bit scale times every q - z, rounded once", 68, 68),
-    Level("layouts", "layouts, proven", "every bit is read from its place, for each shape", 538, 538),
-    Level("checkpoints", "checkpoint folders", "the right files, settings and modules, or a refusal", 164, 148),
-    Level("modules", "real checkpoints", "equal bits to the reference on what real quantisers packed", 168, 56),
-    Level("digests", "the same, upstream", "equal SHA-256 to auto-gptq's and autoawq's own decode", 168, 56),
-    Level("generation", "recitation in mlx-lm", "text and perplexity of transformers on the reference", 12, 4),
-    Level("faults", "broken on purpose", "the recitation notices a broken convention", 14, 7),
-    Level("mutants", "faults of real loaders", "a level that should notice each of them does", 107, 107),
-)
+from ..levels.catalogue import CHECKED
 
 
 @dataclass
@@ -49,7 +19,7 @@ class Count:
 
 class Ledger:
     def __init__(self) -> None:
-        self.counts = {level.id: Count() for level in LEVELS}
+        self.counts = {level.id: Count() for level in CHECKED}
         self.excused: dict[str, str] = {}
 
     def add(self, level: str, *, modules: int = 0, weights: int = 0) -> None:
@@ -72,14 +42,14 @@ class Ledger:
     def below_floor(self) -> list[str]:
         return [
             f"{level.title}: {self.counts[level.id].checks} checks, at least {floor} expected"
-            for level in LEVELS
+            for level in CHECKED
             if level.id not in self.excused
             and self.counts[level.id].checks < (floor := level.installed_floor if INSTALLED else level.floor)
         ]
 
     def table(self) -> list[str]:
         rows = [("level", "checks", "modules", "weights", "wrong", "proves")]
-        for level in LEVELS:
+        for level in CHECKED:
             count = self.counts[level.id]
             rows.append(
                 (

@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ..bits.fields import fields
 from ..cases.case import Case
-from ..formats.registry import FORMATS
-from ..levels.arithmetic import GROUP_SIZE, PAIRS, enumeration, non_finite, pack, patterns, samples
+from ..levels.arithmetic import Domain, domains, enumeration, non_finite, patterns, samples
 from .ledger import Ledger
 
 
@@ -37,13 +35,13 @@ def test_the_patterns_are_all_there() -> None:
         assert special.size == (1 << 16) // exponents
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_one_matrix_holds_every_pair_with_every_scale(format: str) -> None:
-    scales = patterns("float16")[0][:8]
-    tensors = pack(format, "float16", scales)
+@pytest.mark.parametrize("domain", domains(), ids=lambda domain: domain.label)
+def test_one_matrix_holds_every_difference_with_every_scale(domain: Domain) -> None:
+    scales = patterns("float16")[0][:32]
+    tensors, top = domain.pack("float16", scales), (1 << domain.bits) - 1
     assert (tensors["scales"].bits == scales).all()
-    codes = fields(tensors["qweight"].bits, axis=0).T if format == "gptq" else fields(tensors["qweight"].bits, axis=1).T
-    zeros = fields(tensors["qzeros"].bits, axis=1)
-    for output in range(8):
-        pairs = {(int(code), int(zeros[i // GROUP_SIZE, output])) for i, code in enumerate(codes[output])}
-        assert len(pairs) == PAIRS
+    found = domain.format.parts(domain.config(), tensors)
+    for output in range(32):
+        pairs = {(int(q), int(found.z[g, output])) for q, g in zip(found.q[output], found.g, strict=True)}
+        assert {q - z for q, z in pairs} == set(range(-top, top + 1))
+        assert len(pairs) == (4**domain.bits if domain.bits < 8 else 2 << domain.bits)

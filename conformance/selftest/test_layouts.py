@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ..cases.case import Case
-from ..levels.layouts import SHAPES, Shape, proofs, small, spec_code, spec_scale, spec_zero
+from ..formats.module import Shape
+from ..formats.protocol import Format
+from ..levels.layouts import proofs, shapes, small, spec_scale
 from .ledger import Ledger
 
 
@@ -22,25 +24,27 @@ def test_the_oracle_reads_every_bit_from_its_place(case: Case, oracle: Any, ledg
     ledger.judged("layouts", case.judge(oracle, oracle))
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.id)
-def test_the_sentences_name_each_place_once(shape: Shape) -> None:
-    codes = spec_code(shape)
-    assert codes.shape == (shape.out, shape.in_features)
+@pytest.mark.parametrize(("format", "shape"), list(shapes()), ids=lambda value: getattr(value, "id", ""))
+def test_the_sentences_name_each_place_once(format: Format, shape: Shape) -> None:
+    codes = format.code_places(shape)
+    assert codes.shape == (shape.out, shape.in_features, shape.bits)
     assert np.unique(codes).size == codes.size
     used = np.unique(shape.group_index()).size
-    assert np.unique(spec_zero(shape)).size == np.unique(spec_scale(shape)).size == used * shape.out
+    assert np.unique(format.zero_places(shape)).size == used * shape.out * shape.bits
+    assert np.unique(spec_scale(shape)).size == used * shape.out
 
 
 def test_the_shapes_are_awkward() -> None:
+    every = [shape for _, shape in shapes()]
     found = {
-        "square": any(s.out == s.in_features for s in SHAPES),
-        "one group": any(s.groups == 1 for s in SHAPES),
-        "qzeros square": any(s.out == 8 * s.groups and s.groups > 1 for s in SHAPES),
-        "qweight square": any(s.format == "awq" and s.in_features == s.out // 8 for s in SHAPES)
-        and any(s.format == "gptq" and s.in_features == 8 * s.out for s in SHAPES),
-        "a matrix": any(s.group_size == -1 for s in SHAPES),
-        "a short last group": any(s.in_features % s.group_size for s in SHAPES if s.group_size > 0),
-        "a last word not full": any(s.in_features % 8 for s in SHAPES),
-        "in no multiple of 32": any(s.in_features % 32 for s in SHAPES),
+        "square": any(s.out == s.in_features for s in every),
+        "one group": any(s.groups == 1 for s in every),
+        "qzeros square": any(s.out * s.bits == 32 * s.groups and s.groups > 1 for s in every),
+        "qweight square": any(s.label == "awq" and s.in_features == s.out // 8 for s in every)
+        and any(s.label == "gptq" and s.in_features == 8 * s.out for s in every),
+        "a matrix": any(s.group_size == -1 for s in every),
+        "a short last group": any(s.in_features % s.group_size for s in every if s.group_size > 0),
+        "a last word not full": any(s.in_features * s.bits % 32 for s in every),
+        "in no multiple of 32": any(s.in_features % 32 for s in every),
     }
     assert all(found.values()), found

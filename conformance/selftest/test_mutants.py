@@ -8,8 +8,9 @@ import pytest
 
 from ..bits.array import Array
 from ..corpus import kept as examples
-from ..kills.matrix import LEVELS, Cases, Row, faults, first_kill
+from ..kills.matrix import Cases, Row, faults, first_kill
 from ..levels.by_oracle import by_oracle
+from ..levels.catalogue import MET
 from ..mutants import MUTANTS, Bug, Mutant, Subject
 from ..mutants.wrap import spoilt
 from .ledger import Ledger
@@ -20,13 +21,13 @@ KEPT = list(examples.kept())
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
 def test_a_level_that_should_notice_it_does(mutant: Mutant, oracle: Any, ledger: Ledger) -> None:
-    level = min(mutant.killed_by, key=tuple(LEVELS).index)
+    level = min(mutant.killed_by, key=tuple(MET).index)
     kill = first_kill(Subject(mutant, oracle), oracle, CASES.of(level))
     assert kill, f"{level} does not notice that {mutant.mechanism}"
     ledger.add("mutants")
 
 
-@pytest.mark.parametrize("level", [level for level in LEVELS if level not in ("generation", "checkpoints")])
+@pytest.mark.parametrize("level", [level for level in MET if level not in ("generation", "checkpoints")])
 def test_the_decoder_that_mutants_spoil_is_sound(level: str, oracle: Any) -> None:
     unspoilt = Mutant("none", Bug.BIAS, "no fault", (), (), decode=spoilt(lambda parts, config, tensors: parts))
     assert first_kill(Subject(unspoilt, oracle), oracle, CASES.of(level)) is None
@@ -46,13 +47,13 @@ def test_the_catalogue_is_complete() -> None:
         assert mutant.links, mutant.id
         assert mutant.killed_by, mutant.id
         assert (mutant.decode is None) != (mutant.load is None), mutant.id
-        assert set(mutant.killed_by) <= LEVELS.keys(), mutant.id
+        assert set(mutant.killed_by) <= MET.keys(), mutant.id
 
 
 def test_a_survivor_and_an_idle_level_are_faults() -> None:
-    found = faults([Row(MUTANTS[0], dict.fromkeys(LEVELS))])
+    found = faults([Row(MUTANTS[0], dict.fromkeys(MET))])
     assert any("survives" in line for line in found)
-    assert sum("notices nothing" in line for line in found) == len(LEVELS)
+    assert sum("notices nothing" in line for line in found) == len(MET)
 
 
 def test_a_mutant_that_only_falls_over_is_a_fault(oracle: Any) -> None:

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from ..bits.array import Array
-from ..bits.fields import fields
 from ..cases.case import Case
-from ..corpus.fixtures import PRODUCER_FILES, Vector, vectors
+from ..corpus.fixtures import Vector, produced_vectors, vectors
+from ..formats.gptq.packing import stored_zeros, width
+from ..formats.module import Spelling
 from ..formats.registry import parts
-from ..levels.policies import ALL_ONES, disputed, disputes, expected, metamorphic_pairs, produced, spellings
+from ..levels.policies import disputed, disputes, expected, pairs, produced, spellings
 from ..subjects.ask import decode
+from ..subjects.subject import Subject
 from .ledger import Ledger
 
 
@@ -33,7 +35,7 @@ def test_what_a_producer_packed_is_what_it_reads(
 
 def test_a_producer_s_borrow_is_in_its_files() -> None:
     """Without the name of the producer the same words mean other weights, so the cases above do tell."""
-    borrowed = [vector for vector in vectors(PRODUCER_FILES) if "borrowed-zeros" in vector.flags]
+    borrowed = [vector for vector in produced_vectors() if "borrowed-zeros" in vector.flags]
     assert len(borrowed) == 3
     for vector in borrowed:
         plain = {key: value for key, value in vector.config.items() if key != "meta"}
@@ -42,11 +44,11 @@ def test_a_producer_s_borrow_is_in_its_files() -> None:
 
 @pytest.mark.parametrize("vector", [v for v in vectors() if disputed(v)], ids=lambda v: v.id)
 def test_upstream_readers_disagree_only_where_the_stored_zero_is_all_ones(vector: Vector, ledger: Ledger) -> None:
-    group = vector.tensors["g_idx"].bits
-    stored = fields(vector.tensors["qzeros"].bits, axis=1)[group].T
+    bits = width(vector.config)
+    stored = stored_zeros(vector.config, vector.tensors)[vector.tensors["g_idx"].bits].T
     unequal = vector.expected["cuda"].bits != expected(vector).bits
     assert unequal.any()
-    assert not unequal[stored != ALL_ONES].any()
+    assert not unequal[stored != (1 << bits) - 1].any()
     ledger.add("policies")
 
 
@@ -58,9 +60,8 @@ def test_two_spellings_of_one_module_decode_alike(
     ledger.judged("policies", case.judge(request.getfixturevalue(role), oracle))
 
 
-@pytest.mark.parametrize("pair", list(metamorphic_pairs()), ids=lambda pair: pair[0])
-def test_what_the_spellings_share_is_no_constant(pair: Any, oracle: Any) -> None:
-    _, _, _, plain_config, plain_tensors = pair
-    plain = decode(oracle, plain_config, plain_tensors)
+@pytest.mark.parametrize("pair", [pair for _, pair in pairs()], ids=lambda pair: pair.id)
+def test_what_the_spellings_share_is_no_constant(pair: Spelling, oracle: Subject) -> None:
+    plain = decode(oracle, pair.plain_config, pair.plain)
     assert isinstance(plain, Array), plain
     assert np.unique(plain.bits).size > 100

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from hypothesis import event, given
+from hypothesis import strategies as st
 
 from ..cases.case import Case
 from ..formats.module import Pack
 from ..levels.by_oracle import by_oracle
-from ..levels.drawn import kept
-from ..levels.strategies import packs
+from ..levels.drawn import STRATEGIES, kept
 from .ledger import Ledger
 
 
@@ -21,14 +21,10 @@ def _check(pack: Pack, subject: Any, oracle: Any, ledger: Ledger) -> None:
     ledger.judged("synthetic", by_oracle(pack)(subject, oracle))
 
 
-@given(pack=packs("gptq"))
-def test_gptq_equals_the_oracle(pack: Pack, subject: Any, oracle: Any, ledger: Ledger) -> None:
-    _check(pack, subject, oracle, ledger)
-
-
-@given(pack=packs("awq"))
-def test_awq_equals_the_oracle(pack: Pack, subject: Any, oracle: Any, ledger: Ledger) -> None:
-    _check(pack, subject, oracle, ledger)
+@pytest.mark.parametrize("label", STRATEGIES)
+@given(data=st.data())
+def test_equals_the_oracle(label: str, data: st.DataObject, subject: Any, oracle: Any, ledger: Ledger) -> None:
+    _check(data.draw(STRATEGIES[label]), subject, oracle, ledger)
 
 
 @pytest.mark.parametrize("case", list(kept()), ids=lambda case: case.id)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..bits.array import Array
 from ..bits.frameworks import dtype_of, from_framework, to_framework
-from .subject import Crashed, Model, Outcome, Refused
+from .subject import Crashed, Decoder, Loader, Model, Outcome, Refused, Subject
 
 
-def decode(subject: Any, config: Mapping[str, Any], tensors: Mapping[str, Array], dtype: str | None = None) -> Outcome:
+def decode(
+    subject: Subject, config: Mapping[str, Any], tensors: Mapping[str, Array], dtype: str | None = None
+) -> Outcome:
     """The dense weight, or how the subject declined. Only its declared exception types count as a refusal."""
     try:
         inputs = {name: to_framework(array, subject.framework) for name, array in tensors.items()}
-        value = subject.dequantize(dict(config), inputs, dtype=dtype_of(subject.framework, dtype))
+        value = cast(Decoder, subject).dequantize(dict(config), inputs, dtype=dtype_of(subject.framework, dtype))
         return from_framework(value, subject.framework)
     except subject.refusals as error:
         return Refused(error)
@@ -30,9 +32,9 @@ def single_threaded() -> None:
     torch.set_num_threads(1)
 
 
-def load(subject: Any, folder: Path) -> dict[str, Array] | Model:
+def load(subject: Subject, folder: Path) -> dict[str, Array] | Model:
     """What a subject's ``load`` makes of a checkpoint folder."""
-    found = subject.load(folder)
+    found = cast(Loader, subject).load(folder)
     # A model of mlx.nn is a dict besides.
     if isinstance(found, Mapping) and not callable(found):
         return {name: from_framework(value, subject.framework) for name, value in found.items()}
@@ -41,7 +43,7 @@ def load(subject: Any, folder: Path) -> dict[str, Array] | Model:
     return Model(subject.framework, found)
 
 
-def load_weights(subject: Any, folder: Path) -> dict[str, Array]:
+def load_weights(subject: Subject, folder: Path) -> dict[str, Array]:
     """Every dense weight of a checkpoint folder through the subject's ``load``."""
     found = load(subject, folder)
     if isinstance(found, Model):

@@ -1,20 +1,11 @@
-"""Subjects: whatever decodes a packed module. Resolved from a string, called through one door.
-
-A subject has ``name``, ``framework`` ("mlx", "torch", "numpy", or "array" for the suite's own arrays), ``refusals``
-(exception types that mean "I do not read this"), ``info()``, and at least one of
-
-- ``dequantize(quantization_config, tensors, *, dtype=None)`` returning [out, in];
-- ``to_affine(quantization_config, tensors)`` returning MLX's packed form (see :mod:`.affine`);
-- ``load(checkpoint_dir)`` returning a mapping of weight name to array, or a model: called with token ids [1, T], it
-  returns logits [1, T, vocabulary].
-
-What of these is claimed, and for which formats, ``info()`` says (see docs/subjects.md).
-"""
+"""Subjects: whatever decodes a packed module. Resolved from a string, called through one door."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,6 +14,53 @@ from ..bits.frameworks import from_framework, to_framework
 
 PARTS = ("name", "framework", "refusals", "info")
 ABILITIES = ("dequantize", "to_affine", "load")
+
+
+class Subject(Protocol):
+    """What is under test, or what that is held to; besides, at least one of :class:`Decoder`, :class:`Repacker` and
+    :class:`Loader`.
+
+    Attributes:
+        name: for people.
+        framework: of the arrays it takes and returns: ``"mlx"``, ``"torch"``, ``"numpy"``, or ``"array"`` for the
+            suite's own.
+        refusals: exception types that mean "I do not read this".
+    """
+
+    name: str
+    framework: str
+    refusals: tuple[type[Exception], ...]
+
+    def info(self) -> dict[str, Any]:
+        """Versions, and what is claimed of which formats; JSON (docs/subjects.md)."""
+
+
+class Decoder(Subject, Protocol):
+    """Decodes one module."""
+
+    def dequantize(self, quantization_config: Mapping[str, Any], tensors: Mapping[str, Any], *, dtype: Any) -> Any:
+        """The dense weight [out, in]."""
+
+
+class Repacker(Subject, Protocol):
+    """Brings one module into MLX's packed form."""
+
+    def to_affine(self, quantization_config: Mapping[str, Any], tensors: Mapping[str, Any]) -> Any:
+        """An object or mapping with ``weight``, ``scales``, ``biases``, ``group_size``, ``bits``, ``permutation``."""
+
+
+class Loader(Subject, Protocol):
+    """Loads whole checkpoints."""
+
+    def load(self, checkpoint_dir: Path) -> Any:
+        """A mapping of weight name to array; or a model, which makes logits [1, T, vocabulary] of token ids [1, T]."""
+
+
+class Opener(Subject, Protocol):
+    """Decodes the modules of a checkpoint one at a time."""
+
+    def open(self, checkpoint_dir: Path) -> Mapping[str, Any]:
+        """``<module>.weight`` to the dense weight, decoded when it is asked for."""
 
 
 class SubjectError(Exception):

@@ -7,7 +7,8 @@ from functools import partial
 
 from ...cases.case import Case
 from ...corpus.fixtures import checkpoint, present_checkpoints
-from ...corpus.folder import Folder, Packed
+from ...formats.folder import Folder, Packed
+from ...formats.registry import FORMATS
 from .judge import judge
 from .sound import sound
 from .unsound import unsound
@@ -16,12 +17,13 @@ from .unsound import unsound
 def real(name: str) -> Folder:
     """A checkpoint of the fixtures, rewritten file by file."""
     found = checkpoint(name)
-    packed = {module: Packed(found.quantization_config, tensors) for module, tensors in found.modules.items()}
+    packed = {module: Packed(found.config_of(module), tensors) for module, tensors in found.modules.items()}
     inside = {f"{module}.{leaf}" for module, tensors in found.modules.items() for leaf in tensors if leaf != "bias"}
     biased = ("q_proj.bias", "k_proj.bias", "v_proj.bias") if found.config["model_type"] == "qwen2" else ()
     foreign = {f"{module}.bias" for module in packed if not f"{module}.bias".endswith(biased or ("no such",))}
     return Folder(
         f"real-{name}",
+        found.format.SLUG,
         json={"config.json": found.config},
         shards={"model.safetensors": found.tensors},
         packed=packed,
@@ -33,10 +35,12 @@ def folders(checkpoints: Iterable[str]) -> Iterator[Folder]:
     """All of them, small ones first; of the real ones those named."""
     yield from sound()
     yield from unsound()
+    for format in FORMATS.values():
+        yield from format.folders()
     for name in checkpoints:
         yield real(name)
 
 
 def cases() -> Iterator[Case]:
     for folder in folders(present_checkpoints()):
-        yield Case(folder.id, partial(judge, folder))
+        yield Case(folder.id, partial(judge, folder), format=folder.format)

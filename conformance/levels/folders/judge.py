@@ -11,7 +11,7 @@ from typing import Any
 
 from ...bits.array import Array
 from ...cases.verdict import Verdict, asked_of, compared, together
-from ...corpus.folder import Folder
+from ...formats.folder import Folder
 from ...subjects.ask import load_weights
 
 

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
-from ...bits.array import Array
 from ...bits.safetensors_file import write_safetensors
-from ...corpus.folder import Folder
-from .build import LAYER, SIDECAR, Build
+from ...formats.build import LAYER
+from ...formats.folder import Folder
+from ...formats.protocol import Format
+from ...formats.registry import FORMATS
+from .sound import build_of
 
-FORMATS = ("gptq", "awq")
 _Q = LAYER + "self_attn.q_proj"
 _INDEX = "model.safetensors.index.json"
 
 
 def unsound() -> Iterator[Folder]:
-    for format in FORMATS:
+    for format in FORMATS.values():
         yield from _files(format)
         yield from _contents(format)
 
 
-def _files(format: str) -> Iterator[Folder]:
+def _files(format: Format) -> Iterator[Folder]:
     def sharded(id: str, code: str, either: bool = False) -> tuple[Folder, str, str]:
-        folder = Build(id, format).sharded(lambda name: "mlp" in name, code=code, either=either)
+        folder = build_of(format, id).sharded(lambda name: "mlp" in name, code=code, either=either)
         first, second = sorted(folder.shards)
         return folder, first, second
 
@@ -42,51 +41,40 @@ def _files(format: str) -> Iterator[Folder]:
     for name, file in folder.json[_INDEX]["weight_map"].items():
         folder.json[_INDEX]["weight_map"][name] = f"../{folder.name}/{first}" if file == first else file
     yield folder
-    build = Build("truncated", format)
+    build = build_of(format, "truncated")
     whole = write_safetensors(build.stored())
     yield build.folder(shards={}, raw={"model.safetensors": whole[: len(whole) // 2]}, code="truncated-file")
-    build = Build("pickled", format)
+    build = build_of(format, "pickled")
     yield build.folder(shards={}, raw={"pytorch_model.bin": b"\x80\x02}q\x00."}, code="unsafe-weights")
-    build = Build("files-without-an-index", format)
+    build = build_of(format, "files-without-an-index")
     stored = build.stored()
     halves = {f"part-{number}.safetensors": dict(list(stored.items())[number::2]) for number in (0, 1)}
     yield build.folder(shards=halves, code="missing-file")
-    build = Build("dense-beside-a-stale-sidecar", format)
+    build = build_of(format, "dense-beside-a-stale-sidecar")
     dense = dict(build.plain)
     yield build.folder(
         shards={"model.safetensors": dense},
-        json={"config.json": build.config, SIDECAR[format]: build.settings},
+        json={"config.json": build.config, format.SIDECAR: build.settings},
         code="missing-tensor",
     )
 
 
-def _contents(format: str) -> Iterator[Folder]:
-    build = Build("sidecar-of-another-model", format)
+def _contents(format: Format) -> Iterator[Folder]:
+    build = build_of(format, "sidecar-of-another-model")
     sidecar = build.settings | {"group_size": 64}
     yield build.folder(
-        json={"config.json": build.config | {"quantization_config": build.settings}, SIDECAR[format]: sidecar},
+        json={"config.json": build.config | {"quantization_config": build.settings}, format.SIDECAR: sidecar},
         code="config-contradiction",
     )
-    build = Build("one-nan-scale", format)
+    build = build_of(format, "one-nan-scale")
     build.packed[_Q].tensors["scales"].bits[1, 3] = 0x7E00
     yield build.folder(code="non-finite-scales")
-    build = Build("another-quant-method", format)
+    build = build_of(format, "another-quant-method")
     build.settings["quant_method"] = "fp8"
     yield build.folder(code="unsupported-method")
-    build = Build("no-qzeros", format)
+    build = build_of(format, "no-qzeros")
     del build.packed[_Q].tensors["qzeros"]
     yield build.folder(code="missing-tensor")
-    build = Build("a-bias-nobody-wants", format)
+    build = build_of(format, "a-bias-nobody-wants")
     build.stored_besides[LAYER + "mlp.up_proj.bias"] = build.floats(96)
     yield build.folder(code="unsupported-bias")
-    if format == "gptq":
-        build = Build("g_idx-out-of-range", format)
-        build.packed[_Q].tensors["g_idx"] = Array.of(np.arange(64, dtype=np.int32) // 16)
-        yield build.folder(code="group-index-out-of-range")
-        build = Build("asymmetric-gptq_v2", format)
-        build.settings["checkpoint_format"] = "gptq_v2"
-        yield build.folder(code="unsupported-layout")
-    else:
-        build = Build("gemv", format)
-        build.settings["version"] = "gemv"
-        yield build.folder(code="unsupported-layout")

@@ -1,7 +1,7 @@
-"""Hypothesis strategies for packed modules.
+"""Hypothesis strategies that formats share.
 
-The raw words are drawn, not the weights: every int32 word is a legal pack, so every nibble value reaches every slot of
-``qweight`` and ``qzeros`` and no packer stands between the draw and the decoder.
+The raw words are drawn, not the weights: every int32 word is a legal pack, so every field reaches every value in every
+slot of ``qweight`` and ``qzeros``, and no packer stands between the draw and the decoder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..bits.array import Array
-from ..formats.module import Pack
+from .module import Pack
 
 GROUP_SIZES = (32, 64, 128, -1)
 SCALE_KINDS = ("ordinary", "subnormal", "negative", "huge", "zero", "any-finite")
@@ -99,48 +99,26 @@ def group_indices(draw: st.DrawFn, in_features: int, groups: int, kind: str) -> 
 
 
 @st.composite
-def packs(draw: st.DrawFn, format: str) -> Pack:
-    """A module of ``format`` ("gptq" or "awq") with its config in one of the spellings in use."""
+def module(draw: st.DrawFn) -> tuple[int, int, int, set[str], Array, str]:
+    """(out, in, group size, flags, scales, dtype of the scales): where every module starts."""
     group_size = draw(st.sampled_from(GROUP_SIZES))
     out_features, in_features, shape_kind = draw(shapes(group_size))
     groups = 1 if group_size == -1 else in_features // group_size
-    scale_kind = draw(st.sampled_from(SCALE_KINDS))
-    scale_dtype = draw(st.sampled_from(SCALE_DTYPES))
-    flags = {f"g{group_size}", shape_kind, f"scales-{scale_kind}", f"scales-{scale_dtype}"}
-    tensors = {"scales": draw(scales((groups, out_features), scale_dtype, scale_kind))}
-    config: dict[str, Any]
-    if format == "gptq":
-        tensors["qweight"] = Array.of(draw(words((in_features // 8, out_features))))
-        map_kind = draw(st.sampled_from(GROUP_MAPS))
-        g_idx = draw(group_indices(in_features, groups, map_kind))
-        if g_idx is not None:
-            tensors["g_idx"] = Array.of(g_idx)
-        sym = draw(st.booleans())
-        qzeros = np.full((groups, out_features // 8), 0x77777777, np.int32) if sym else None
-        desc_act = map_kind in ("act-order", "arbitrary")
-        config = {"quant_method": "gptq", "bits": 4, "group_size": group_size, "sym": sym, "desc_act": desc_act}
-        config |= draw(st.sampled_from(({}, {"checkpoint_format": "gptq"}, {"format": "gptq"})))
-        flags |= {f"g_idx-{map_kind}", "sym" if sym else "asym"}
-    else:
-        tensors["qweight"] = Array.of(draw(words((in_features, out_features // 8))))
-        qzeros = None
-        config = draw(
-            st.sampled_from(
-                (
-                    {"quant_method": "awq", "bits": 4, "group_size": group_size, "version": "gemm", "zero_point": True},
-                    {"quant_method": "awq", "w_bit": 4, "q_group_size": group_size, "version": "GEMM"},
-                    {"w_bit": 4, "q_group_size": group_size, "version": "GEMM", "zero_point": True},
-                )
-            )
-        )
-    if qzeros is None:
-        qzeros = draw(words((groups, out_features // 8)))
-    tensors["qzeros"] = Array.of(qzeros)
+    kind, dtype = draw(st.sampled_from(SCALE_KINDS)), draw(st.sampled_from(SCALE_DTYPES))
+    flags = {f"g{group_size}", shape_kind, f"scales-{kind}", f"scales-{dtype}"}
+    return out_features, in_features, group_size, flags, draw(scales((groups, out_features), dtype, kind)), dtype
+
+
+@st.composite
+def finished(
+    draw: st.DrawFn, config: dict[str, Any], tensors: dict[str, Array], flags: set[str], out_features: int
+) -> Pack:
+    """The module with a bias or without, and the dtype that is asked for."""
+    scale_dtype = tensors["scales"].dtype
     bias = draw(st.sampled_from(BIASES))
     if bias != "none":
-        kind = "zero" if bias == "zero" else "ordinary"
-        tensors["bias"] = draw(scales((out_features,), scale_dtype, kind))
-    flags.add(f"bias-{bias}")
+        tensors = tensors | {
+            "bias": draw(scales((out_features,), scale_dtype, "zero" if bias == "zero" else "ordinary"))
+        }
     dtype = draw(st.sampled_from((None, None, *SCALE_DTYPES)))
-    flags.add(f"dtype-{dtype}")
-    return Pack(config, tensors, frozenset(flags), dtype)
+    return Pack(config, tensors, frozenset(flags | {f"bias-{bias}", f"dtype-{dtype}"}), dtype)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ...bits.array import Array
-from ...corpus.folder import Folder, Packed, Shard
+from ..bits.array import Array
+from .folder import Folder, Packed, Shard
+from .parts import Config
 
 GROUP_SIZE = 32
 LAYER = "model.layers.0."
@@ -28,19 +29,17 @@ MODULES = {
     "mlp.down_proj": (64, 96),
 }
 VOCABULARY = 40
-SETTINGS: dict[str, dict[str, Any]] = {
-    "gptq": {"quant_method": "gptq", "bits": 4, "group_size": GROUP_SIZE, "desc_act": False, "sym": False},
-    "awq": {"quant_method": "awq", "bits": 4, "group_size": GROUP_SIZE, "version": "gemm", "zero_point": True},
-}
-SIDECAR = {"gptq": "quantize_config.json", "awq": "quant_config.json"}
+# Random tensors [out, in] as a config describes them.
+Drawn = Callable[[np.random.Generator, Config, int, int], dict[str, Array]]
 
 
 class Build:
     """Draws the pieces of one folder."""
 
-    def __init__(self, id: str, format: str, model: str = "llama") -> None:
+    def __init__(self, slug: str, id: str, settings: Config, drawn: Drawn, model: str = "llama") -> None:
+        """``settings`` are the format's plainest, of groups of ``GROUP_SIZE``."""
         self.rng = np.random.default_rng(sum(id.encode()))
-        self.id, self.format, self.settings = f"{format}-{id}", format, dict(SETTINGS[format])
+        self.id, self.slug, self.settings, self._drawn = f"{slug}-{id}", slug, dict(settings), drawn
         self.config: dict[str, Any] = {
             "architectures": ["LlamaForCausalLM" if model == "llama" else "Qwen2ForCausalLM"],
             "model_type": model,
@@ -81,17 +80,7 @@ class Build:
     def pack(self, name: str, out: int, in_features: int, **own: Any) -> None:
         """A packed module; ``own`` overrides the folder's settings for it."""
         settings = self.settings | own
-        size = in_features if settings["group_size"] == -1 else settings["group_size"]
-        groups = -(-in_features // size)
-        shapes = {"gptq": (in_features // 8, out), "awq": (in_features, out // 8)}
-        tensors = {
-            "qweight": Array.of(self.rng.integers(-(2**31), 2**31, shapes[self.format], dtype=np.int32)),
-            "qzeros": Array.of(self.rng.integers(-(2**31), 2**31, (groups, out // 8), dtype=np.int32)),
-            "scales": Array.of((self.rng.integers(1, 1 << 11, (groups, out)) * 2.0**-14).astype(np.float16)),
-        }
-        if settings.get("desc_act"):
-            tensors["g_idx"] = Array.of(self.rng.permutation(np.arange(in_features, dtype=np.int32) // size))
-        self.packed[name] = Packed(settings, tensors)
+        self.packed[name] = Packed(settings, self._drawn(self.rng, settings, out, in_features))
 
     def unpack(self, name: str) -> None:
         """Make a packed module a plain one."""
@@ -110,7 +99,7 @@ class Build:
             "json": {"config.json": self.config | {"quantization_config": self.settings}},
             "shards": {"model.safetensors": self.stored()},
         }
-        return Folder(self.id, packed=self.packed, plain=self.plain, **(given | fields))
+        return Folder(self.id, self.slug, packed=self.packed, plain=self.plain, **(given | fields))
 
     def sharded(self, first: Callable[[str], bool], **fields: Any) -> Folder:
         """Two files and an index; ``first`` says what goes into the first."""

@@ -29,12 +29,14 @@ class Packed:
 class Folder:
     """A checkpoint as its files, and what a sound loader makes of it.
 
+    ``format`` is the slug of what its modules are packed as, and ``flags`` say what else a loader needs to read it.
     ``packed`` modules are expected decoded and ``plain`` tensors as they are; no other weight may appear but those of
     ``optional``, which must be right if they do. ``code`` is set where the folder is unsound: then only that refusal is
     right, or, with ``either``, also the full set of weights.
     """
 
     id: str
+    format: str
     json: dict[str, dict[str, Any]]
     shards: dict[str, Shard]
     packed: dict[str, Packed] = field(default_factory=dict)
@@ -44,6 +46,7 @@ class Folder:
     either: bool = False
     name: str = "checkpoint"
     raw: dict[str, bytes] = field(default_factory=dict)
+    flags: frozenset[str] = frozenset()
 
     def write(self, parent: Path) -> Path:
         folder = parent / self.name

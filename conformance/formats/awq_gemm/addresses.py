@@ -1,0 +1,51 @@
+"""Where every bit of an AWQ gemm module lies, from the sentences that define the format and from nothing that packs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...bits.array import Array
+from ...bits.fields import words
+from ..module import Shape
+from .packing import NIBBLE_OF_COLUMN, config
+
+SHAPES = (
+    # One group, one word; square; out = 8 * groups, so that qzeros is square; wide; tall.
+    *(Shape("awq", *numbers) for numbers in ((8, 32, 32), (32, 32, 32), (64, 64, 32), (64, 256, 32), (32, 128, 32))),
+    # qweight square; -1, also where it equals one group; in no multiple of 32; a size that is no power of two.
+    *(Shape("awq", *numbers) for numbers in ((256, 32, 32), (24, 96, -1), (128, 128, 128), (40, 40, 8), (16, 72, 24))),
+    *(Shape("awq", *numbers) for numbers in ((136, 64, 64), (8, 512, 128), (16, 64, 32), (32, 32, 8), (8, 40, -1))),
+)
+
+
+def _nibbles(row: np.ndarray, shape: Shape) -> np.ndarray:
+    """Address [out, ..., 4] of the nibble of each output in the row of words with the number ``row`` [1, ...]."""
+    o = np.arange(shape.out)[:, None]
+    word, nibble = row * (shape.out // 8) + o // 8, np.array(NIBBLE_OF_COLUMN)[o % 8]
+    return (word * 32 + 4 * nibble)[..., None] + np.arange(4)
+
+
+def code_places(shape: Shape) -> np.ndarray:
+    """Of ``qweight[i, o // 8]``, the nibble of column ``o % 8``."""
+    return _nibbles(np.arange(shape.in_features)[None, :], shape)
+
+
+def zero_places(shape: Shape) -> np.ndarray:
+    """Of ``qzeros[g, o // 8]``, the nibble of column ``o % 8``."""
+    return _nibbles(shape.group_index()[None, :], shape)
+
+
+def stored(zeros: np.ndarray, bits: int) -> np.ndarray:
+    """As they are."""
+    return zeros
+
+
+def constant(shape: Shape, code: int, zero: int) -> tuple[dict[str, Any], dict[str, Array]]:
+    tensors = {
+        "qweight": Array.of(words(np.full((shape.in_features, shape.out), code))),
+        "qzeros": Array.of(words(np.full((shape.groups, shape.out), zero))),
+        "scales": Array.of(np.ones((shape.groups, shape.out), np.float16)),
+    }
+    return config(4, shape.group_size), tensors

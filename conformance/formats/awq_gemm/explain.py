@@ -1,0 +1,22 @@
+"""Where the numbers behind one weight of an AWQ gemm module lie."""
+
+from __future__ import annotations
+
+from ..module import Place
+from ..parts import Config, Tensors
+from .packing import NIBBLE_OF_COLUMN
+
+
+def code_place(config: Config, tensors: Tensors, output: int, channel: int) -> Place:
+    return _nibble("qweight", tensors, channel, output)
+
+
+def zero_place(config: Config, tensors: Tensors, output: int, group: int) -> Place | None:
+    found = _nibble("qzeros", tensors, group, output)
+    return Place(f"{found.text}: stored {found.value}, zero point z = {found.value} (as stored)", found.value)
+
+
+def _nibble(name: str, tensors: Tensors, row: int, output: int) -> Place:
+    word, nibble = int(tensors[name].bits[row, output // 8]) & 0xFFFFFFFF, NIBBLE_OF_COLUMN[output % 8]
+    text = f"{name}[{row}, {output // 8}] = 0x{word:08x}, nibble {nibble} from the lowest"
+    return Place(text, (word >> 4 * nibble) & 15)

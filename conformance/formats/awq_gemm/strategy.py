@@ -1,0 +1,31 @@
+"""What Hypothesis draws AWQ gemm modules from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hypothesis import strategies as st
+
+from ...bits.array import Array
+from .. import strategies as common
+from ..module import Pack
+from .packing import config
+
+
+@st.composite
+def modules(draw: st.DrawFn) -> Pack:
+    """A module with its config in one of the spellings in use."""
+    out, in_features, group_size, flags, scales, _ = draw(common.module())
+    tensors = {"scales": scales, "qweight": Array.of(draw(common.words((in_features, out // 8))))}
+    spellings = (
+        config(4, group_size),
+        {"quant_method": "awq", "w_bit": 4, "q_group_size": group_size, "version": "GEMM"},
+        {"w_bit": 4, "q_group_size": group_size, "version": "GEMM", "zero_point": True},
+    )
+    settings = draw(st.sampled_from(spellings))
+    tensors["qzeros"] = Array.of(draw(common.words((scales.shape[0], out // 8))))
+    return draw(common.finished(settings, tensors, flags, out))
+
+
+def strategies() -> Mapping[str, st.SearchStrategy[Pack]]:
+    return {"awq": modules()}

@@ -1,0 +1,80 @@
+"""Checkpoint folders of GPTQ: how the common ones are packed, and those that only GPTQ has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ...bits.array import Array
+from ...bits.fields import words
+from ..build import GROUP_SIZE, LAYER, MODULES, Build
+from ..folder import Folder, Packed
+from ..parts import Config
+from .packing import config, group_size, width
+
+SIDECAR = "quantize_config.json"
+LEGACY = {"bits": 4, "group_size": GROUP_SIZE, "desc_act": False, "sym": False}
+
+
+def drawn(rng: np.random.Generator, config: Config, out: int, in_features: int) -> dict[str, Array]:
+    bits, size = width(config), group_size(config, in_features)
+    groups = -(-in_features // size)
+    tensors = {
+        "qweight": Array.of(rng.integers(-(2**31), 2**31, (-(-in_features * bits // 32), out), dtype=np.int32)),
+        "qzeros": Array.of(rng.integers(-(2**31), 2**31, (groups, -(-out * bits // 32)), dtype=np.int32)),
+        "scales": Array.of((rng.integers(1, 1 << 11, (groups, out)) * 2.0**-14).astype(np.float16)),
+    }
+    if config.get("desc_act"):
+        tensors["g_idx"] = Array.of(rng.permutation(np.arange(in_features, dtype=np.int32) // size))
+    return tensors
+
+
+def leaving_out(left_out: list[str], packed: list[str]) -> dict[str, Any]:
+    return {"modules_in_block_to_quantize": [packed]}
+
+
+def folders() -> Iterator[Folder]:
+    build = _build("act-order")
+    build.settings["desc_act"] = True
+    _repack(build)
+    yield build.folder()
+    build = _build("dynamic")
+    build.settings["dynamic"] = {
+        r"+:.*\.q_proj$": {"group_size": 64},
+        r".*\.down_proj": {"group_size": -1},
+        r"-:.*\.o_proj": {},
+        r"+:.*\..*_proj": {"group_size": 16},
+    }
+    for name, shape in MODULES.items():
+        size = {"q_proj": 64, "down_proj": -1}.get(name.rpartition(".")[2], 16)
+        build.pack(LAYER + name, *shape, group_size=size)
+    build.unpack(f"{LAYER}self_attn.o_proj")
+    for packed in build.packed.values():
+        packed.config.pop("dynamic")
+    yield build.folder()
+    build = _build("symmetric-under-the-wrong-label")
+    build.settings |= {"sym": True, "checkpoint_format": "gptq"}
+    build.packed = {name: _eights(packed) for name, packed in build.packed.items()}
+    yield build.folder()
+    build = _build("g_idx-out-of-range")
+    build.packed[f"{LAYER}self_attn.q_proj"].tensors["g_idx"] = Array.of(np.arange(64, dtype=np.int32) // 16)
+    yield build.folder(code="group-index-out-of-range")
+
+
+def _build(id: str) -> Build:
+    return Build("gptq", id, config(4, GROUP_SIZE), drawn)
+
+
+def _repack(build: Build) -> None:
+    """Every module once more, by settings that were changed meanwhile."""
+    for name, shape in MODULES.items():
+        build.pack(LAYER + name, *shape)
+
+
+def _eights(packed: Packed) -> Packed:
+    """Zero point 8: stored as 7 by the rule, and here as 8."""
+    shape = packed.tensors["scales"].shape
+    sevens, eights = (Array.of(words(np.full(shape, value))) for value in (7, 8))
+    return Packed(packed.config, packed.tensors | {"qzeros": sevens}, packed.tensors | {"qzeros": eights})

@@ -1,0 +1,74 @@
+"""The grid of GPTQ: every option meets every other one that it could interact with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ...bits.array import FLOATS
+from .. import grid as common
+from ..draw import Draw
+from ..module import Sample
+from ..parts import Parts
+from .packing import pack
+
+SMOKE = "g128-sequential-sym-float16"
+MAPS = ("no-g_idx", "sequential", "act-order", "arbitrary")
+
+
+def grid() -> Iterator[Sample]:
+    for size, kind, sym, dtype in product((32, 64, 128, -1), MAPS, (True, False), FLOATS):
+        if (size, kind) != (-1, "arbitrary"):
+            name = f"g{size}-{kind}-{'sym' if sym else 'asym'}-{dtype}"
+            yield _sample(name, size, kind, sym=sym, dtype=dtype)
+    for kind in ("no-g_idx", "sequential", "act-order"):
+        yield _sample(f"zero-point-0-{kind}", 32, kind, zero_point_0=True)
+    for kind in ("sequential", "act-order"):
+        yield _sample(f"ragged-{kind}", 96, kind)
+    for name, spelling in (
+        ("checkpoint_format", {"checkpoint_format": "gptq"}),
+        ("format", {"format": "gptq"}),
+        ("static_groups", {"static_groups": False, "true_sequential": True, "damp_percent": 0.01}),
+    ):
+        yield _sample(f"config-{name}", 32, "sequential", config=spelling)
+    for name, dtype, options in common.variations():
+        yield _sample(name, 32, "sequential", dtype=dtype, **options)
+
+
+def _sample(
+    name: str,
+    size: int,
+    kind: str,
+    *,
+    bits: int = 4,
+    version: int = 1,
+    sym: bool = False,
+    dtype: str = "float16",
+    zero_point_0: bool = False,
+    **options: Any,
+) -> Sample:
+    draw, (out, in_features) = Draw(f"gptq-{name}"), options.get("shape", (common.OUT, common.IN))
+    groups = 1 if size == -1 else -(-in_features // size)
+    consecutive = np.arange(in_features) // (in_features if size == -1 else size)
+    g = consecutive
+    if kind == "act-order":
+        g = draw.shuffled(consecutive)
+    elif kind == "arbitrary":
+        g = draw.below(groups, in_features)
+    # A zero point of 0 is stored as all ones, on which upstream's readers part: questions of its own.
+    limit = 1 << bits
+    z = draw.below(limit, groups, out) if zero_point_0 else 1 + draw.below(limit - 1, groups, out)
+    z = np.full_like(z, limit // 2) if sym else z
+    q = draw.below(limit, out, in_features)
+    scales = draw.scales(dtype, options.get("scales", "ordinary"), groups, out)
+    desc_act = kind in ("act-order", "arbitrary")
+    config = {"quant_method": "gptq", "bits": bits, "group_size": size, "desc_act": desc_act, "sym": sym}
+    tensors = pack(q, z, scales, None if kind == "no-g_idx" else g, bits=bits, version=version)
+    found = Parts.of(q, z, scales, g, bits)
+    sample = common.sample(name, draw, config | options.get("config", {}), tensors, found, options)
+    zero = version == 1 and bool((z == 0).any())
+    return replace(sample, flags=sample.flags | ({"zero-point-0"} if zero else set()))

@@ -1,0 +1,75 @@
+"""What GPTQ is called, what lies in its fixtures, and what can be seen of one of its modules."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..module import Files
+from ..parts import Config, Tensors
+from .packing import WIDTHS, group_size, parts, symmetric, version, width
+
+ID, SLUG, TITLE, MARK = "gptq", "gptq", "GPTQ", "qweight"
+FILES = Files(
+    vectors=("auto-gptq-0.7.1",),
+    # Producers that store zero points in a way of their own.
+    produced=("gptqmodel-7.7.0",),
+    checkpoints=(
+        "llama-gptq-g128-act-asym",
+        "llama-gptq-g128-seq-asym",
+        "llama-gptq-g32-act-sym",
+        "llama-gptq-gall-act-asym",
+        "qwen2-gptq-g128-act-sym",
+        "qwen2-gptq-g32-act-asym",
+        "qwen2-gptq-g32-seq-asym",
+        "qwen2-gptq-gall-seq-sym",
+    ),
+    heard=("qwen2-gptq-g128-act-sym", "llama-gptq-g128-seq-asym"),
+    digests=("auto-gptq-0.7.1",),
+)
+COLUMNS = {
+    "symmetric": ("symmetric",),
+    "asymmetric": ("asymmetric",),
+    "no g_idx": ("no-g_idx",),
+    "g_idx in order": ("sequential",),
+    "act-order": ("act-order",),
+    "arbitrary g_idx": ("arbitrary-groups",),
+    "zero point 0": ("zero-point-0",),
+}
+
+
+def names(config: Config) -> bool:
+    method = config.get("quant_method") or config.get("method")
+    # AutoGPTQ's quantize_config.json had no method for years.
+    return method == "gptq" or (method is None and "w_bit" not in config and "desc_act" in config)
+
+
+def flags(config: Config, tensors: Tensors) -> set[str]:
+    if "qweight" not in tensors or width(config) not in WIDTHS:
+        return set()
+    rows, bits = tensors["qweight"].shape[0], width(config)
+    in_features = tensors["g_idx"].shape[0] if "g_idx" in tensors else rows * 32 // bits
+    found = {f"bits-{bits}", "symmetric" if symmetric(config) else "asymmetric", _map(config, tensors, in_features)}
+    if in_features % group_size(config, in_features):
+        found.add("ragged")
+    if in_features % 32 or tensors["scales"].shape[1] % 32:
+        found.add("odd-width")
+    if version(config) == 2:
+        found.add("gptq_v2")
+    if "qzeros" not in tensors:
+        found.add("no-qzeros")
+    return found
+
+
+def zero_point_0(config: Config, tensors: Tensors) -> bool:
+    """Whether a zero point is 0, which version 1 stores as all ones: upstream's readers part on that."""
+    return version(config) == 1 and bool((parts(config, tensors).z == 0).any())
+
+
+def _map(config: Config, tensors: Tensors, in_features: int) -> str:
+    if "g_idx" not in tensors:
+        return "no-g_idx"
+    g_idx = tensors["g_idx"].bits
+    consecutive = np.arange(in_features) // group_size(config, in_features)
+    if np.array_equal(g_idx, consecutive):
+        return "sequential"
+    return "act-order" if np.array_equal(np.sort(g_idx), consecutive) else "arbitrary-groups"

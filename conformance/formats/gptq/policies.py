@@ -1,0 +1,105 @@
+"""Where upstream readers, labels or producers disagree about GPTQ, the answer due (reasons: docs/policies.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...bits.array import Array
+from ...bits.fields import fields, repeated, words
+from ...bits.rounding import nearest
+from ..module import Spelling
+from ..parts import Config, Tensors
+from .packing import WIDTHS, stored_zeros, width
+
+
+def disputed(flags: frozenset[str]) -> bool:
+    """A stored zero point of all ones is 2**bits to one of AutoGPTQ's readers and 0 to the other."""
+    return "stored-zero-all-ones" in flags
+
+
+def settled(config: Config, tensors: Tensors, upstream: Mapping[str, Array]) -> Array:
+    """Upstream's answer with a zero point of 0 wherever the stored field is all ones.
+
+    At 4 bits ``qlinear_cuda_old`` gives exactly that. Where only ``qlinear_cuda`` can read the file (act-order), its
+    weights are kept except in the disputed places, which are ``RN(s * q)``.
+    """
+    if "cuda_old" in upstream:
+        return upstream["cuda_old"]
+    answer, bits = upstream["cuda"], width(config)
+    group = tensors["g_idx"].bits
+    ones = (1 << bits) - 1 == stored_zeros(config, tensors)[group].T
+    codes = fields(tensors["qweight"].bits, 0, bits).T[:, : len(group)]
+    product = nearest(tensors["scales"].float64()[group].T * codes, answer.dtype)
+    return Array(answer.dtype, np.where(ones, product.bits, answer.bits))
+
+
+def spellings() -> Iterator[Spelling]:
+    """Two ways to store one module, at every width."""
+    for bits in WIDTHS:
+        suffix = "" if bits == WIDTHS[0] else f"-{bits}bit"
+        for id, settings, given, plain_settings, plain in _of_width(bits):
+            yield Spelling(id + suffix, settings, given, plain_settings, plain)
+
+
+_Pair = tuple[str, dict[str, Any], dict[str, Array], dict[str, Any], dict[str, Array]]
+
+
+def _of_width(bits: int) -> Iterator[_Pair]:
+    rng = np.random.default_rng(20261123)
+    limit, middle = 1 << bits, 1 << (bits - 1)
+    groups, out, inputs = 4, 64, 128
+    qweight = Array.of(rng.integers(-(2**31), 2**31, (inputs * bits // 32, out), dtype=np.int32))
+    scales = Array.of((rng.integers(1, 1 << 11, (groups, out)) * 2.0**-14).astype(np.float16))
+    base = {"quant_method": "gptq", "bits": bits, "group_size": 32, "desc_act": False}
+    asymmetric, symmetric = base | {"sym": False}, base | {"sym": True}
+
+    def tensors(stored: np.ndarray | None) -> dict[str, Array]:
+        rest = {} if stored is None else {"qzeros": Array.of(words(stored, bits))}
+        return {"qweight": qweight, "scales": scales, **rest}
+
+    zeros = rng.integers(0, limit, (groups, out), dtype=np.uint32)
+    zeros[0, :8] = np.array([8, 0, 5, 7, 0, 0, 3, 9]) % limit
+    per_field = tensors((zeros - 1) % limit)
+    for version in ("0.9.0", "1.4.2", "7.7.0"):
+        meta = {"meta": {"quantizer": [f"gptqmodel:{version}"]}, "checkpoint_format": "gptq"}
+        borrowed = (words(zeros, bits).view(np.uint32) - np.uint32(repeated(1, bits))).view(np.int32)
+        given = per_field | {"qzeros": Array.of(borrowed)}
+        yield f"gptqmodel-{version}-borrow", base | meta | {"sym": False}, given, asymmetric, per_field
+
+    plain, lying = tensors(np.full((groups, out), middle - 1)), tensors(np.full((groups, out), middle))
+    yield "v1-label-stores-eights", symmetric | {"checkpoint_format": "gptq"}, lying, symmetric, plain
+    yield "v2-label-stores-sevens", symmetric | {"checkpoint_format": "gptq_v2"}, plain, symmetric, plain
+    yield "symmetric-without-qzeros", symmetric, tensors(None), symmetric, plain
+    # AutoGPTQ's readers never look at sym, so a symmetric file whose zero points differ is read as it is stored.
+    yield "symmetric-with-other-zeros", symmetric, per_field, asymmetric, per_field
+    # One field that differs is enough: the label of such a file is not shown to be wrong.
+    for id, other in (("eights-in-all-fields-but-one", middle - 1), ("eights-and-a-nine", middle + 1)):
+        nearly = np.full((groups, out), middle, np.uint32)
+        nearly[-1, -1] = other % limit
+        yield id, symmetric, tensors(nearly), asymmetric, tensors(nearly)
+    # Where sym is not said, it is true to every producer: zero points that all lie in the middle bear that out.
+    yield "eights-where-sym-is-absent", base, lying, symmetric, plain
+    sequential = Array.of(np.arange(inputs, dtype=np.int32) // 32)
+    yield "g_idx-in-order", symmetric, plain | {"g_idx": sequential}, symmetric, plain
+    static = symmetric | {"desc_act": True, "static_groups": True}
+    yield "static-groups-without-g_idx", static, plain, symmetric, plain
+    # With one group there is nothing to order, so no map is missing.
+    one = plain | {name: Array(plain[name].dtype, plain[name].bits[:1]) for name in ("qzeros", "scales")}
+    whole = symmetric | {"group_size": -1}
+    yield "one-group-without-g_idx", whole | {"desc_act": True}, one, whole, one
+    # 128 inputs are a group of 96 and one of 32.
+    two = plain | {name: Array(plain[name].dtype, plain[name].bits[:2]) for name in ("qzeros", "scales")}
+    short = symmetric | {"group_size": 96}
+    unequal = Array.of(np.arange(inputs, dtype=np.int32) // 96)
+    yield "short-last-group-without-g_idx", short, two, short, two | {"g_idx": unequal}
+    # Real matrices have thousands of inputs; all others of the suite have few.
+    long = {
+        "qweight": Array.of(rng.integers(-(2**31), 2**31, (2080 * bits // 32, 8), dtype=np.int32)),
+        "qzeros": Array.of(rng.integers(-(2**31), 2**31, (65, -(-8 * bits // 32)), dtype=np.int32)),
+        "scales": Array.of((rng.integers(1, 1 << 11, (65, 8)) * 2.0**-14).astype(np.float16)),
+    }
+    sequential = Array.of(np.arange(2080, dtype=np.int32) // 32)
+    yield "g_idx-in-order-of-2080", asymmetric, long | {"g_idx": sequential}, asymmetric, long

@@ -1,0 +1,110 @@
+"""What a format must tell the suite. A format is a package of this folder whose name is the format's id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from hypothesis.strategies import SearchStrategy
+
+from ..bits.array import Array
+from .folder import Folder
+from .module import Files, Pack, Place, Refusal, Sample, Shape, Spelling
+from .parts import Config, Parts, Tensors
+
+
+class Format(Protocol):
+    """One format.
+
+    Attributes:
+        ID: the stem that it has in every folder.
+        SLUG: what case ids, flags and claims call it. Published, so it outlives a change of mind about ``ID``.
+        TITLE: what people call it.
+        MARK: the local name of the tensor that marks a packed module.
+        WIDTHS: widths of a code in bits that the suite asks for, the usual one first.
+        FILES: what lies under ``fixtures/<ID>``.
+        SHAPES: what layouts are proven on.
+        SMOKE: the name of the plainest :class:`Sample` of the grid.
+        COLUMNS: columns of a report: title to the flags of which a case has one.
+        SIDECAR, LEGACY: of checkpoint folders: the file for settings beside ``config.json``, and the settings of an old
+            producer with groups of 32.
+    """
+
+    ID: str
+    SLUG: str
+    TITLE: str
+    MARK: str
+    WIDTHS: tuple[int, ...]
+    FILES: Files
+    SHAPES: tuple[Shape, ...]
+    SMOKE: str
+    COLUMNS: Mapping[str, tuple[str, ...]]
+    SIDECAR: str
+    LEGACY: Mapping[str, Any]
+
+    def names(self, config: Config) -> bool:
+        """Whether a config names this format, or implies it by keys that no other one has."""
+
+    def config(self, bits: int, group_size: int) -> dict[str, Any]:
+        """The plainest ``quantization_config``."""
+
+    def config_of(self, config: Config, module: str) -> dict[str, Any]:
+        """The config of one module of a checkpoint, by its name."""
+
+    def pack(self, codes: np.ndarray, zeros: np.ndarray, scales: Array, *, bits: int) -> dict[str, Array]:
+        """The plainest module of codes [out, in] and zero points [groups, out]; groups are consecutive."""
+
+    def parts(self, config: Config, tensors: Tensors) -> Parts:
+        """A sound module taken apart, by the format's definition and the written policies."""
+
+    def group_size(self, config: Config, in_features: int) -> int:
+        """Input channels a group, -1 and absent values resolved."""
+
+    def flags(self, config: Config, tensors: Tensors) -> set[str]:
+        """What is particular about a sound module, besides what every format has."""
+
+    def grid(self) -> Iterator[Sample]:
+        """A small module for every option, packed from known numbers."""
+
+    def strategies(self) -> Mapping[str, SearchStrategy[Pack]]:
+        """What Hypothesis draws modules from, by label."""
+
+    def spellings(self) -> Iterator[Spelling]:
+        """Modules that are stored in two ways."""
+
+    def disputed(self, flags: frozenset[str]) -> bool:
+        """Whether upstream's own readers part on a vector with these flags, or from the written policies."""
+
+    def settled(self, config: Config, tensors: Tensors, upstream: Mapping[str, Array]) -> Array:
+        """The answer due for a disputed vector, made of what upstream's readers say wherever they may be believed."""
+
+    def refusals(self) -> Iterator[Refusal]:
+        """Modules with one thing wrong."""
+
+    def constant(self, shape: Shape, code: int, zero: int) -> tuple[dict[str, Any], dict[str, Array]]:
+        """A module whose codes and zero points are all alike and whose scales are 1."""
+
+    def stored(self, zeros: np.ndarray, bits: int) -> np.ndarray:
+        """Zero points as the fields that are stored for them: a bijection on 0 to ``2**bits - 1``."""
+
+    def code_places(self, shape: Shape) -> np.ndarray:
+        """Address [out, in, bits] of each bit of each code in ``qweight``: number of its word times 32 plus place."""
+
+    def zero_places(self, shape: Shape) -> np.ndarray:
+        """The same of each weight's zero point in ``qzeros``."""
+
+    def drawn(self, rng: np.random.Generator, config: Config, out: int, in_features: int) -> dict[str, Array]:
+        """Random tensors of a module as ``config`` describes it."""
+
+    def leaving_out(self, left_out: list[str], packed: list[str]) -> dict[str, Any]:
+        """The setting by which the producer says which modules are packed; ``left_out`` and ``packed`` are all."""
+
+    def folders(self) -> Iterator[Folder]:
+        """Checkpoint folders that only this format has; sound ones, and unsound ones with their code."""
+
+    def code_place(self, config: Config, tensors: Tensors, output: int, channel: int) -> Place:
+        """Where the code of one weight lies."""
+
+    def zero_place(self, config: Config, tensors: Tensors, output: int, group: int) -> Place | None:
+        """Where its zero point lies; None where none is stored."""
