@@ -94,7 +94,7 @@ def _policies() -> Iterator[Question]:
             slug,
             pair.config,
             pair.tensors,
-            flags_of(pair.config, pair.tensors) | policy | {f"policy-{pair.id}"},
+            flags_of(pair.config, pair.tensors) | policy | {f"policy-{pair.policy}"},
             expected=parts(pair.plain_config, pair.plain).dense(None),
             source=Source("the contract, for the same module in its plain spelling"),
         )

@@ -13,7 +13,7 @@ from ..subjects.ask import decode
 from ..subjects.subject import Refused
 from .verdict import Verdict, asked_of, compared, declined
 
-GROUP_SIZES = (-1, 32, 64, 128)
+GROUP_SIZES = (-1, 16, 32, 64, 128, 256, 512, 1024)
 LEGACY_KEYS = ("w_bit", "wbits", "q_group_size")
 
 

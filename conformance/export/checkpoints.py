@@ -42,7 +42,7 @@ def checkpoints(parent: Path) -> dict[str, Any]:
 
 
 def _test(folder: Folder, flags: list[str]) -> dict[str, Any]:
-    note = folder_note(folder.id)
+    note = folder_note(folder)
     test: dict[str, Any] = {
         "id": f"checkpoints/{folder.id}",
         "format": folder.format,

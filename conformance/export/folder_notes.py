@@ -1,4 +1,4 @@
-"""What is particular about each checkpoint folder, by its id without the format, with the mutants it is there for."""
+"""What is particular about each checkpoint folder that every format has, by its id without the format."""
 
 from __future__ import annotations
 
@@ -28,12 +28,6 @@ FOLDERS: dict[str, tuple[str, str]] = {
         "SC-05",
     ),
     "packer-s-zero-biases-qwen2": ("The same, beside biases that the architecture has.", "SC-04 SC-05"),
-    "act-order": ("Every module has a g_idx of its own.", "GI-02 GI-10"),
-    "dynamic": ("Rules of GPTQModel give modules settings of their own; the first that matches counts.", "CF-12 MD-06"),
-    "symmetric-under-the-wrong-label": (
-        "Labelled gptq, sym is true, and every stored zero point is 8.",
-        "ZP-01 #label",
-    ),
     "missing-shard": ("The index names a file that is not there.", "SH-04"),
     "index-names-a-tensor-that-is-not-there": ("A file lacks a tensor that the index places in it.", "SH-04"),
     "index-forgets-a-tensor": (
@@ -50,7 +44,4 @@ FOLDERS: dict[str, tuple[str, str]] = {
     "another-quant-method": ("The settings name another method.", "CF-01"),
     "no-qzeros": ("One module lacks its zero points, and is not symmetric.", ""),
     "a-bias-nobody-wants": ("A layer without a bias in this architecture has one that is not zero.", ""),
-    "g_idx-out-of-range": ("One module's g_idx names groups that it does not have.", "GI-11 #g_idx"),
-    "asymmetric-gptq_v2": ("Labelled gptq_v2, whose zero points are stored without the offset.", "ZP-02"),
-    "gemv": ("An AWQ checkpoint of version gemv.", "CF-04"),
 }

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from ..formats.folder import Folder
+from ..formats.registry import BY_SLUG, FORMATS
 from ..mutants import MUTANTS, Mutant
 from .codes import CODES
 from .flags import FLAGS, POLICY
@@ -54,13 +56,16 @@ def _of(row: tuple[str, str]) -> Note:
 
 def flag_note(flag: str) -> Note:
     """KeyError for a flag that nobody has described."""
-    return _of(FLAGS[flag])
+    own = (format.FLAG_NOTES for format in FORMATS.values())
+    return _of(next((notes for notes in own if flag in notes), FLAGS)[flag])
 
 
 def code_note(code: str) -> Note:
     return _of(CODES[code])
 
 
-def folder_note(id: str) -> Note:
-    """The folders of both formats share their notes."""
-    return _of(FOLDERS[id.partition("-")[2]])
+def folder_note(folder: Folder) -> Note:
+    """KeyError for a folder that nobody has described."""
+    id = folder.id.removeprefix(f"{folder.format}-")
+    own = BY_SLUG[folder.format].FOLDER_NOTES
+    return _of(own[id] if id in own else FOLDERS[id])

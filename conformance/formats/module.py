@@ -39,9 +39,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Spelling:
-    """Two ways to store one module, which must decode alike; ``plain`` is the one without a peculiarity."""
+    """Two ways to store one module, which must decode alike; ``plain`` is the one without a peculiarity.
+
+    ``policy`` names what it is about, at any width.
+    """
 
     id: str
+    policy: str
     config: dict[str, Any]
     tensors: dict[str, Array]
     plain_config: dict[str, Any]

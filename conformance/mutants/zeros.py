@@ -6,17 +6,22 @@ import numpy as np
 
 from ..bits.array import Array
 from ..bits.fields import fields, words
-from ..formats.gptq.packing import subtracted
+from ..formats.gptq.packing import subtracted, version
 from ..formats.parts import Parts
 from .model import Ask, Bug, Config, Mutant, Tensors, github
-from .wrap import misread, spoilt, tolerant, without
+from .wrap import misread, spoilt, without
 
 GPTQ, AWQ = ("gptq",), ("awq",)
+FAMILY = (2, 3, 4, 8)
 _GPTQMODEL_PACKED_ARITHMETIC = ("https://github.com/ModelCloud/GPTQModel/blob/main/gptqmodel/utils/model.py",)
 
 
 def _borrows(config: Config) -> bool:
     return subtracted(config, 1) is not None
+
+
+def _as_version_1(config: Config, tensors: Tensors) -> tuple[Config, Tensors]:
+    return (without(config, "checkpoint_format", "format"), tensors) if version(config) == 2 else (config, tensors)
 
 
 def _stored(tensors: Tensors) -> np.ndarray:
@@ -101,11 +106,10 @@ ZEROS = (
         Bug.LAYOUT_VERSION,
         "gptq_v2 is read as gptq, though its zero points are stored without the offset",
         github("vllm-project/vllm#26092", "unslothai/unsloth-zoo#848"),
-        ("refusals",),
+        ("policies", "synthetic"),
         GPTQ,
-        decode=tolerant(
-            lambda c, t: (c | {"checkpoint_format": "gptq"}, t) if c.get("checkpoint_format") == "gptq_v2" else (c, t)
-        ),
+        FAMILY,
+        decode=misread(_as_version_1),
     ),
     Mutant(
         "ZP-03",

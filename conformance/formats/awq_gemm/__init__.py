@@ -4,6 +4,7 @@ from .addresses import SHAPES, code_places, constant, stored, zero_places
 from .explain import code_place, zero_place
 from .folders import LEGACY, SIDECAR, drawn, folders, leaving_out
 from .grid import SMOKE, grid
+from .notes import FLAG_NOTES, FOLDER_NOTES
 from .options import COLUMNS, FILES, ID, MARK, SLUG, TITLE, flags, names
 from .packing import WIDTHS, config, config_of, group_size, pack, parts
 from .policies import disputed, settled, spellings
@@ -13,6 +14,8 @@ from .strategy import strategies
 __all__ = [
     "COLUMNS",
     "FILES",
+    "FLAG_NOTES",
+    "FOLDER_NOTES",
     "ID",
     "LEGACY",
     "MARK",

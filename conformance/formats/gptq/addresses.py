@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,18 +10,31 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.fields import words
 from ..module import Shape
-from .packing import config
+from .packing import WIDTHS, config
 
 MAPS = ("absent", "sequential", "act-order", "arbitrary")
 _USUAL = (
     *((8, 32, 32), (16, 64, 32), (32, 32, 8), (64, 64, 32), (64, 256, 32)),
     *((16, 128, 32), (32, 128, 32), (24, 96, -1), (8, 40, -1)),
 )
+
+
+def _widths() -> Iterator[Shape]:
+    """Enough of every other width: fields at all places of a word, and over the ends of words."""
+    for bits in WIDTHS[1:]:
+        for numbers in ((32, 32, 32), (32, 64, 32), (16, 128, 32), (64, 96, -1), (24, 40, -1)):
+            for kind in MAPS:
+                yield Shape(f"gptq-{bits}bit", *numbers, map=kind, bits=bits)
+        for numbers in ((16, 80, 32), (40, 37, -1), (8, 20, 8)):
+            yield Shape(f"gptq-{bits}bit", *numbers, map="act-order", bits=bits)
+
+
 SHAPES = (
     *(Shape("gptq", *numbers, map=kind) for kind in MAPS for numbers in _USUAL),
     *(Shape("gptq", *numbers, map="act-order") for numbers in ((128, 128, 64), (40, 40, 8), (136, 64, 16))),
     # A short last group, and inputs that do not fill the last word: only g_idx knows their number.
     *(Shape("gptq", *numbers, map=kind) for kind in MAPS[1:] for numbers in ((16, 80, 32), (16, 20, 8), (8, 37, -1))),
+    *_widths(),
 )
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from ...bits.array import Array
 from ...bits.fields import words
-from ..build import GROUP_SIZE, LAYER, MODULES, Build
+from ..build import GROUP_SIZE, LAYER, MODULES, VOCABULARY, Build
 from ..folder import Folder, Packed
 from ..parts import Config
-from .packing import config, group_size, width
+from .packing import WIDTHS, config, config_of, group_size, width
 
 SIDECAR = "quantize_config.json"
 LEGACY = {"bits": 4, "group_size": GROUP_SIZE, "desc_act": False, "sym": False}
@@ -53,14 +53,56 @@ def folders() -> Iterator[Folder]:
     build.unpack(f"{LAYER}self_attn.o_proj")
     for packed in build.packed.values():
         packed.config.pop("dynamic")
-    yield build.folder()
+    yield build.folder(flags=frozenset({"dynamic"}))
     build = _build("symmetric-under-the-wrong-label")
     build.settings |= {"sym": True, "checkpoint_format": "gptq"}
     build.packed = {name: _eights(packed) for name, packed in build.packed.items()}
     yield build.folder()
+    yield from _family()
     build = _build("g_idx-out-of-range")
     build.packed[f"{LAYER}self_attn.q_proj"].tensors["g_idx"] = Array.of(np.arange(64, dtype=np.int32) // 16)
     yield build.folder(code="group-index-out-of-range")
+
+
+def _family() -> Iterator[Folder]:
+    """Other widths and versions, alone and mixed in one checkpoint."""
+    for bits in WIDTHS[1:]:
+        build = _build(f"{bits}bit")
+        build.settings["bits"] = bits
+        _repack(build)
+        yield build.folder(flags=frozenset({f"bits-{bits}"}))
+    build = _build("version-2")
+    build.settings |= {"checkpoint_format": "gptq_v2", "desc_act": True}
+    _repack(build)
+    yield build.folder(flags=frozenset({"gptq_v2"}))
+    build = _build("mixed-widths")
+    build.settings["dynamic"] = {
+        r"+:.*\.down_proj$": {"bits": 8},
+        r"+:.*\.gate_proj$": {"bits": 2, "group_size": 16},
+        r"+:.*\.k_proj$": {"sym": True, "desc_act": True},
+        r"-:.*\.o_proj$": {},
+        r"+:lm_head$": {"bits": 8, "group_size": -1},
+    }
+    build.settings["lm_head"] = True
+    del build.plain["lm_head.weight"]
+    shapes = {LAYER + name: shape for name, shape in MODULES.items()} | {"lm_head": (VOCABULARY, 64)}
+    for name, shape in shapes.items():
+        own = config_of(build.settings, name)
+        build.packed[name] = Packed(own, drawn(build.rng, own, *shape))
+    build.unpack(f"{LAYER}self_attn.o_proj")
+    yield build.folder(flags=frozenset({"bits-2", "bits-8", "mixed-bits", "dynamic", "lm_head"}))
+    build = _build("symmetric-without-qzeros")
+    build.settings["sym"] = True
+    _repack(build)
+    for packed in build.packed.values():
+        del packed.tensors["qzeros"]
+    yield build.folder(flags=frozenset({"no-qzeros"}))
+    build = _build("sym-not-said")
+    del build.settings["sym"]
+    build.packed = {name: _eights(packed) for name, packed in build.packed.items()}
+    for packed in build.packed.values():
+        packed.config["sym"] = True
+    yield build.folder(flags=frozenset({"policy"}))
 
 
 def _build(id: str) -> Build:

@@ -14,7 +14,7 @@ from .. import grid as common
 from ..draw import Draw
 from ..module import Sample
 from ..parts import Parts
-from .packing import pack
+from .packing import WIDTHS, pack
 
 SMOKE = "g128-sequential-sym-float16"
 MAPS = ("no-g_idx", "sequential", "act-order", "arbitrary")
@@ -37,6 +37,53 @@ def grid() -> Iterator[Sample]:
         yield _sample(f"config-{name}", 32, "sequential", config=spelling)
     for name, dtype, options in common.variations():
         yield _sample(name, 32, "sequential", dtype=dtype, **options)
+    for bits in WIDTHS:
+        if bits != 4:
+            yield from _width(bits)
+        yield from _versions(bits)
+        yield from _sizes(bits)
+
+
+def _name(bits: int, name: str) -> str:
+    return name if bits == 4 else f"{bits}bit-{name}"
+
+
+def _width(bits: int) -> Iterator[Sample]:
+    """What all widths are asked alike: each pair of options at least once."""
+    for size, kind, sym in product((32, 64, 128, -1), MAPS, (True, False)):
+        if (size, kind) != (-1, "arbitrary"):
+            # The dtypes of the scales take turns, so that each meets every size, every map and both kinds of zeros.
+            dtype = FLOATS[((32, 64, 128, -1).index(size) + MAPS.index(kind) + sym) % 3]
+            name = f"g{size}-{kind}-{'sym' if sym else 'asym'}-{dtype}"
+            yield _sample(_name(bits, name), size, kind, bits=bits, sym=sym, dtype=dtype)
+    for kind in ("no-g_idx", "act-order"):
+        yield _sample(_name(bits, f"zero-point-0-{kind}"), 32, kind, bits=bits, zero_point_0=True)
+    for kind in ("sequential", "act-order"):
+        yield _sample(_name(bits, f"ragged-{kind}"), 96, kind, bits=bits)
+    for name, dtype, options in common.variations():
+        yield _sample(_name(bits, name), 32, "sequential", bits=bits, dtype=dtype, **options)
+
+
+def _versions(bits: int) -> Iterator[Sample]:
+    """Version 2, in which a zero point of 0 is nothing special; by both of its keys."""
+    for kind, sym in product(("no-g_idx", "sequential", "act-order", "arbitrary"), (True, False)):
+        key = "checkpoint_format" if sym else "format"
+        options: dict[str, Any] = {"version": 2, "config": {key: "gptq_v2"}, "zero_point_0": not sym}
+        yield _sample(_name(bits, f"v2-{kind}-{'sym' if sym else 'asym'}"), 32, kind, bits=bits, sym=sym, **options)
+    for dtype in ("bfloat16", "float32"):
+        options = {"version": 2, "config": {"checkpoint_format": "gptq_v2"}, "zero_point_0": True}
+        yield _sample(_name(bits, f"v2-{dtype}"), 64, "act-order", bits=bits, dtype=dtype, **options)
+
+
+def _sizes(bits: int) -> Iterator[Sample]:
+    """Group sizes beside the usual ones, and widths whose last word is not full: only g_idx knows the inputs."""
+    for size, kind in product((16, 256, 512, 1024), ("sequential", "act-order")):
+        yield _sample(_name(bits, f"g{size}-{kind}"), size, kind, bits=bits, shape=(32, max(256, 2 * size)))
+    for out, in_features in ((40, 100), (37, 67), (100, 33)):
+        shape = (out, in_features)
+        yield _sample(_name(bits, f"padded-{out}x{in_features}"), 32, "sequential", bits=bits, shape=shape)
+    yield _sample(_name(bits, "padded-act-order"), 16, "act-order", bits=bits, shape=(40, 84))
+    yield _sample(_name(bits, "no-qzeros"), 32, "sequential", bits=bits, sym=True, qzeros=False)
 
 
 def _sample(
@@ -68,6 +115,8 @@ def _sample(
     desc_act = kind in ("act-order", "arbitrary")
     config = {"quant_method": "gptq", "bits": bits, "group_size": size, "desc_act": desc_act, "sym": sym}
     tensors = pack(q, z, scales, None if kind == "no-g_idx" else g, bits=bits, version=version)
+    if not options.get("qzeros", True):
+        del tensors["qzeros"]
     found = Parts.of(q, z, scales, g, bits)
     sample = common.sample(name, draw, config | options.get("config", {}), tensors, found, options)
     zero = version == 1 and bool((z == 0).any())

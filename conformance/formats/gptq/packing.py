@@ -17,7 +17,7 @@ from ...bits.array import Array
 from ...bits.fields import fields, repeated, words
 from ..parts import Config, Parts, Tensors
 
-WIDTHS = (4,)
+WIDTHS = (4, 2, 8)
 
 
 def width(config: Config) -> int:

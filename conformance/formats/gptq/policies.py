@@ -41,7 +41,7 @@ def spellings() -> Iterator[Spelling]:
     for bits in WIDTHS:
         suffix = "" if bits == WIDTHS[0] else f"-{bits}bit"
         for id, settings, given, plain_settings, plain in _of_width(bits):
-            yield Spelling(id + suffix, settings, given, plain_settings, plain)
+            yield Spelling(id + suffix, id, settings, given, plain_settings, plain)
 
 
 _Pair = tuple[str, dict[str, Any], dict[str, Array], dict[str, Any], dict[str, Array]]
@@ -82,6 +82,18 @@ def _of_width(bits: int) -> Iterator[_Pair]:
         yield id, symmetric, tensors(nearly), asymmetric, tensors(nearly)
     # Where sym is not said, it is true to every producer: zero points that all lie in the middle bear that out.
     yield "eights-where-sym-is-absent", base, lying, symmetric, plain
+    yield "no-qzeros-where-sym-is-absent", base, tensors(None), symmetric, plain
+    v2 = asymmetric | {"checkpoint_format": "gptq_v2"}
+    yield "version-2", v2, tensors(zeros), asymmetric, per_field
+    yield (
+        "version-2-of-gptqmodel",
+        v2 | {"meta": {"quantizer": ["gptqmodel:7.7.0"]}},
+        tensors(zeros),
+        asymmetric,
+        per_field,
+    )
+    next_up = tensors(np.full((groups, out), middle + 1))
+    yield "eights-of-an-asymmetric-file", asymmetric, lying, v2, next_up
     sequential = Array.of(np.arange(inputs, dtype=np.int32) // 32)
     yield "g_idx-in-order", symmetric, plain | {"g_idx": sequential}, symmetric, plain
     static = symmetric | {"desc_act": True, "static_groups": True}

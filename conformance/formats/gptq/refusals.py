@@ -11,7 +11,7 @@ from ...bits.array import Array
 from ...bits.fields import repeated
 from .. import refusals as common
 from ..module import Refusal
-from .packing import parts
+from .packing import WIDTHS, parts
 
 PLAIN: dict[str, Any] = {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": True, "sym": False}
 
@@ -28,6 +28,7 @@ def refusals() -> Iterator[Refusal]:
     tensors = sound()
     yield from common.common("gptq", PLAIN, tensors, parts(PLAIN, tensors).dense(None))
     yield from _layouts(tensors)
+    yield from _widths(tensors)
     yield from _group_index(tensors)
     yield Refusal(
         "gptq-labels-disagree",
@@ -61,6 +62,12 @@ def _layouts(tensors: dict[str, Array]) -> Iterator[Refusal]:
         yield Refusal(f"gptq-symmetric-bits-{bits}", symmetric | {"bits": bits}, sevens, "unsupported-bits")
     flat = sevens | {"scales": Array("float16", tensors["scales"].bits[0])}
     yield Refusal("gptq-symmetric-scales-one-axis", symmetric, flat, "bad-shape")
+
+
+def _widths(tensors: dict[str, Array]) -> Iterator[Refusal]:
+    """A width that the shapes contradict."""
+    for bits in WIDTHS[1:]:
+        yield Refusal(f"gptq-bits-contradicted-{bits}", PLAIN | {"bits": bits}, tensors, "bad-shape")
 
 
 def _group_index(tensors: dict[str, Array]) -> Iterator[Refusal]:

@@ -1,0 +1,13 @@
+"""What is written beside exported tests of AWQ gemm (see the notes of GPTQ)."""
+
+from __future__ import annotations
+
+FLAG_NOTES: dict[str, tuple[str, str]] = {
+    "awq": (
+        "AWQ gemm: codes and zero points packed along the outputs, eight columns interleaved in a word, no offset.",
+        "PK-02 PK-04 PK-18 CF-05 CF-05b ZP-05 ZP-11",
+    ),
+}
+FOLDER_NOTES: dict[str, tuple[str, str]] = {
+    "gemv": ("An AWQ checkpoint of version gemv.", "CF-04"),
+}
