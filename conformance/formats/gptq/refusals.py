@@ -36,8 +36,7 @@ def refusals() -> Iterator[Refusal]:
         tensors,
         "config-contradiction",
     )
-    awq = {"quant_method": "awq", "version": "gemm", "zero_point": True, "bits": 4, "group_size": 32}
-    yield Refusal("gptq-named-awq", awq, common.without(tensors, "g_idx"), "bad-shape")
+    yield Refusal("gptq-named-awq", PLAIN | {"quant_method": "awq"}, common.without(tensors, "g_idx"), "bad-shape")
 
 
 def _layouts(tensors: dict[str, Array]) -> Iterator[Refusal]:
