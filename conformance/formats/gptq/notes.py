@@ -10,6 +10,11 @@ _BORROW = (
     "carries."
 )
 
+_SWAPPED = (
+    "GPTQModel before 7.0 subtracted constants from the words of 3-bit zero points of which two are swapped; the same "
+    "constants are added back."
+)
+
 FLAG_NOTES: dict[str, tuple[str, str]] = {
     "gptq": (
         "GPTQ: codes packed along the inputs, zero points along the outputs; version 1 stores them minus one.",
@@ -50,6 +55,10 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
     "policy-gptqmodel-0.9.0-borrow": (_BORROW, "ZP-09b #borrow"),
     "policy-gptqmodel-1.4.2-borrow": (_BORROW, "ZP-09b #borrow"),
     "policy-gptqmodel-7.7.0-borrow": (_BORROW, "ZP-09b #borrow"),
+    **{f"policy-gptqmodel-{version}-borrow": (_SWAPPED, "#swapped") for version in ("1.8.0", "5.8.0", "6.0.3")},
+    "policy-gptqmodel-7.7.0-fields": ("GPTQModel from 7.0 on subtracts field by field at 3 bits.", "#swapped"),
+    "policy-swapped-zeros": (_SWAPPED, "#swapped"),
+    "policy-swapped-zeros-where-sym-is-absent": (_SWAPPED, "#swapped"),
     "policy-v1-label-stores-eights": (
         "sym is true, the label says gptq, and every stored field is 8: the label is wrong and the zero point is 8.",
         "ZP-01 #label",

@@ -17,7 +17,10 @@ from ...bits.array import Array
 from ...bits.fields import fields, repeated, words
 from ..parts import Config, Parts, Tensors
 
-WIDTHS = (4, 2, 8)
+WIDTHS = (4, 2, 3, 8)
+# What GPTQModel before 7.0 subtracted from the words of 3-bit zero points, by the number of the word modulo 3. Ones in
+# every field would be words 2, 1, 0 of this order: two of them are swapped.
+SWAPPED = np.array([0x24924924, 0x92492492, 0x49249249], np.uint32)
 
 
 def width(config: Config) -> int:
@@ -97,6 +100,8 @@ def zero_points(config: Config, tensors: Tensors) -> np.ndarray:
     if (lacking := subtracted(config, tensors["qzeros"].bits.shape[1])) is not None:
         whole = tensors["qzeros"].bits.view(np.uint32) + lacking
         return fields(whole.view(np.int32), 1, bits).astype(np.int64)[:, :out]
+    if swapped(config, tensors["qzeros"].bits.view(np.uint32)):
+        return np.full(tensors["scales"].shape, middle, np.int64)
     stored = stored_zeros(config, tensors)
     offset = 1 if version(config) == 1 else 0
     if symmetric(config) and (stored == middle - 1 + offset).all():
@@ -107,12 +112,22 @@ def zero_points(config: Config, tensors: Tensors) -> np.ndarray:
 def subtracted(config: Config, columns: int) -> np.ndarray | None:
     """What the producer took off every word of ``qzeros``, borrows and all; None where it worked field by field.
 
-    GPTQModel from 0.9 on makes version 1 of asymmetric zero points that way.
+    GPTQModel from 0.9 on makes version 1 of asymmetric zero points that way; of 3 bits only before 7.0, and wrongly.
     """
     producer = _gptqmodel(config)
     if producer is None or producer < [0, 9] or config.get("sym") is not False or version(config) != 1:
         return None
+    if width(config) == 3:
+        return np.resize(SWAPPED, columns) if producer < [7] else None
     return np.full(columns, repeated(1, width(config)), np.uint32)
+
+
+def swapped(config: Config, qzeros: np.ndarray) -> bool:
+    """Whether a symmetric file's zero points of 3 bits were made by :data:`SWAPPED`: all are 4, whoever wrote it."""
+    if width(config) != 3 or not symmetric(config) or version(config) != 1:
+        return False
+    fours = np.array([0x24924924, 0x49249249, 0x92492492], np.uint32)
+    return bool((qzeros == np.resize(fours - SWAPPED, qzeros.shape[1])).all())
 
 
 def _gptqmodel(config: Config) -> list[int] | None:

@@ -12,7 +12,7 @@ from ...bits.fields import fields, repeated, words
 from ...bits.rounding import nearest
 from ..module import Spelling
 from ..parts import Config, Tensors
-from .packing import WIDTHS, stored_zeros, width
+from .packing import SWAPPED, WIDTHS, stored_zeros, width
 
 
 def disputed(flags: frozenset[str]) -> bool:
@@ -44,6 +44,8 @@ def spellings() -> Iterator[Spelling]:
             yield Spelling(id + suffix, id, settings, given, plain_settings, plain)
 
 
+# Versions of GPTQModel that subtracted from whole words: at 3 bits only those before 7.0, with constants of their own.
+_BORROWING = dict.fromkeys(WIDTHS, ("0.9.0", "1.4.2", "7.7.0")) | {3: ("1.8.0", "5.8.0", "6.0.3")}
 _Pair = tuple[str, dict[str, Any], dict[str, Array], dict[str, Any], dict[str, Array]]
 
 
@@ -63,12 +65,21 @@ def _of_width(bits: int) -> Iterator[_Pair]:
     zeros = rng.integers(0, limit, (groups, out), dtype=np.uint32)
     zeros[0, :8] = np.array([8, 0, 5, 7, 0, 0, 3, 9]) % limit
     per_field = tensors((zeros - 1) % limit)
-    for version in ("0.9.0", "1.4.2", "7.7.0"):
+    for version in _BORROWING[bits]:
         meta = {"meta": {"quantizer": [f"gptqmodel:{version}"]}, "checkpoint_format": "gptq"}
-        borrowed = (words(zeros, bits).view(np.uint32) - np.uint32(repeated(1, bits))).view(np.int32)
+        columns = words(zeros, bits).view(np.uint32)
+        lacking = np.resize(SWAPPED, columns.shape[1]) if bits == 3 else np.uint32(repeated(1, bits))
+        borrowed = (columns - lacking).view(np.int32)
         given = per_field | {"qzeros": Array.of(borrowed)}
         yield f"gptqmodel-{version}-borrow", base | meta | {"sym": False}, given, asymmetric, per_field
 
+    if bits == 3:
+        meta = {"meta": {"quantizer": ["gptqmodel:7.7.0"]}, "checkpoint_format": "gptq"}
+        yield "gptqmodel-7.7.0-fields", base | meta | {"sym": False}, per_field, asymmetric, per_field
+        fours = words(np.full((groups, out), 4), bits).view(np.uint32) - np.resize(SWAPPED, 6)
+        given = per_field | {"qzeros": Array.of(fours.view(np.int32))}
+        for id, settings in (("swapped-zeros", symmetric), ("swapped-zeros-where-sym-is-absent", base)):
+            yield id, settings, given, symmetric, tensors(np.full((groups, out), 3))
     plain, lying = tensors(np.full((groups, out), middle - 1)), tensors(np.full((groups, out), middle))
     yield "v1-label-stores-eights", symmetric | {"checkpoint_format": "gptq"}, lying, symmetric, plain
     yield "v2-label-stores-sevens", symmetric | {"checkpoint_format": "gptq_v2"}, plain, symmetric, plain
