@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from .common import Refused
+from .formats import FORMATS
+from .unpacked import Refused
 
 Decode = Callable[[Mapping[str, Any], Mapping[str, torch.Tensor]], torch.Tensor]
 Tensors = dict[str, torch.Tensor]
 
-LEAVES = ("qweight", "qzeros", "scales", "g_idx")
+LEAVES = tuple(sorted({leaf for format in FORMATS.values() for leaf in format.LEAVES}))
 SIDECARS = ("quantize_config.json", "quant_config.json")
 SPELLINGS = (
     ("bits", "w_bit", "wbits"),

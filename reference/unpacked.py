@@ -1,8 +1,10 @@
-"""What both formats share: the unpacked form, its dense value, and the refusal."""
+"""What formats share: the unpacked form, its dense value, fields of words, and the refusal."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -45,17 +47,27 @@ def _round(exact: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return moved.view(torch.float32).to(dtype)
 
 
-def nibble(words: torch.Tensor, index: int) -> torch.Tensor:
-    """Field ``index`` (0 lowest) of int32 words, as int32 0..15; int64 keeps the shift clear of the sign bit."""
-    return ((words.to(torch.int64) & 0xFFFFFFFF) >> (4 * index)).to(torch.int32) & 15
+def field(words: torch.Tensor, index: int, bits: int) -> torch.Tensor:
+    """Field ``index`` (0 lowest) of int32 words, ``bits`` dividing 32; int64 keeps the shift clear of the sign bit."""
+    return ((words.to(torch.int64) & 0xFFFFFFFF) >> (bits * index)).to(torch.int32) & ((1 << bits) - 1)
 
 
-def word(nibbles: list[torch.Tensor]) -> torch.Tensor:
-    """int32 words of eight int tensors, ``nibbles[0]`` lowest."""
-    total = torch.zeros_like(nibbles[0], dtype=torch.int64)
-    for index, value in enumerate(nibbles):
-        total |= (value.to(torch.int64) & 15) << (4 * index)
-    return torch.where(total >= 2**31, total - 2**32, total).to(torch.int32)
+def word(fields: list[torch.Tensor], bits: int) -> torch.Tensor:
+    """int32 words of ``32 / bits`` int tensors, ``fields[0]`` lowest."""
+    total = torch.zeros_like(fields[0], dtype=torch.int64)
+    for index, value in enumerate(fields):
+        total |= (value.to(torch.int64) & ((1 << bits) - 1)) << (bits * index)
+    return signed(total)
+
+
+def signed(words: torch.Tensor) -> torch.Tensor:
+    """int64 words of 32 bits as int32."""
+    return torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)
+
+
+def first(config: Mapping[str, Any], *keys: str, default: Any = None) -> Any:
+    """The value of the first of ``keys`` that is there; null is as good as absent."""
+    return next((config[key] for key in keys if config.get(key) is not None), default)
 
 
 def check_shape(name: str, tensor: torch.Tensor, expected: tuple[int, ...]) -> None:
