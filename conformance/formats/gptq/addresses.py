@@ -22,10 +22,11 @@ _USUAL = (
 def _widths() -> Iterator[Shape]:
     """Enough of every other width: fields at all places of a word, and over the ends of words."""
     for bits in WIDTHS[1:]:
-        for numbers in ((32, 32, 32), (32, 64, 32), (16, 128, 32), (64, 96, -1), (24, 40, -1)):
+        for numbers in ((32, 32, 32), (32, 64, 32), (16, 128, 32), (64, 96, -1)):
             for kind in MAPS:
                 yield Shape(f"gptq-{bits}bit", *numbers, map=kind, bits=bits)
-        for numbers in ((16, 80, 32), (40, 37, -1), (8, 20, 8)):
+        # Inputs that do not fill the last word: only g_idx knows their number.
+        for numbers in ((16, 80, 32), (24, 40, -1), (40, 37, -1), (8, 20, 8)):
             yield Shape(f"gptq-{bits}bit", *numbers, map="act-order", bits=bits)
 
 
