@@ -59,6 +59,7 @@ def gate(
     file: Annotated[Path, typer.Option("--baseline", metavar="FILE", help="The verdicts that are known.")],
     subject: SubjectName = CORE,
     update: Annotated[bool, typer.Option("--update", help="Write the baseline anew from this run.")] = False,
+    migrate: Annotated[bool, typer.Option("--migrate", help="Bring an older suite's baseline here.")] = False,
     reason: Annotated[str, typer.Option(help="Why the cases that fail, and are not explained yet, do.")] = "",
     link: Annotated[str, typer.Option(help="Where that is tracked.")] = "",
     expires: Annotated[str, typer.Option(metavar="DATE", help="Until when that may go on, as 2027-01-31.")] = "",
@@ -77,9 +78,15 @@ def gate(
             for line in found.below_floor:
                 typer.echo(f"BELOW THE FLOOR  {line}")
             raise typer.Exit(judging.BELOW_FLOOR)
-        if update:
+        if update or migrate:
             explain = baseline.Known(["*"], reason, link, expires) if reason or link or expires else None
-            baseline.update(before, found, explain).write(file)
+            if migrate and before is not None:
+                written, lines = baseline.migrate(before, found, explain)
+            else:
+                written, lines = baseline.update(before, found, explain), []
+            written.write(file)
+            for line in lines:
+                typer.echo(line)
             typer.echo(f"{file}: {terminal.counts(found)}")
             return
         assert before is not None

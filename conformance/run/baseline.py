@@ -20,6 +20,18 @@ FORMAT = 1
 RANK = {"pass": 0, "refused": 1, "fail": 2, "error": 3}
 
 
+# Cases of earlier suites that are no more, and why. An id is never used again for anything else.
+RETIRED = {
+    "policies/eights-without-sym": "sym means true where it is absent: see policies/eights-where-sym-is-absent",
+    "affine/eights-without-sym": "sym means true where it is absent: see affine/eights-where-sym-is-absent",
+    "refusals/gptq-gptq_v2": "version 2 is decoded: see policies/version-2",
+    "affine/refuses-gptq-gptq_v2": "version 2 is decoded: see affine/version-2",
+    "refusals/gptq-gptq_v2-sevens": "version 2 is decoded: see policies/version-2",
+    "affine/refuses-gptq-gptq_v2-sevens": "version 2 is decoded: see affine/version-2",
+    "checkpoints/gptq-asymmetric-gptq_v2": "version 2 is decoded: see checkpoints/gptq-version-2",
+}
+
+
 class BaselineError(Exception):
     """A file that is no baseline, or none of this subject."""
 
@@ -105,7 +117,7 @@ def compare(before: Baseline, report: Report, today: date) -> Findings:
     if before.subject != report.subject:
         raise BaselineError(f"the baseline is of {before.subject}, the run of {report.subject}")
     if before.suite != report.header["suite"]:
-        found.stale.append(f"the baseline is of suite {before.suite}, this is {report.header['suite']}: update it")
+        found.stale.append(f"the baseline is of suite {before.suite}, this is {report.header['suite']}: --migrate it")
         return found
     found.stale += [f"{id} is in the baseline, and no case of this run" for id in before.cases if id not in now]
     found.unmatched += [f"{id} is not in the baseline" for id in now if id not in before.cases]
@@ -146,6 +158,25 @@ def update(before: Baseline | None, report: Report, explain: Known | None) -> Ba
         known.append(Known(left, explain.reason, explain.link, explain.expires))
     cases = {record.id: record.verdict for record in report.records}
     return Baseline(report.header["suite"], report.subject, cases, known)
+
+
+def migrate(before: Baseline, report: Report, explain: Known | None) -> tuple[Baseline, list[str]]:
+    """The baseline of an earlier suite brought to the suite of this run, and a line for each case that is no more.
+
+    What both suites ask must not have become worse meanwhile: an upgrade of the suite is no occasion to hide that.
+    BaselineError where it did, for a case that vanished without having been retired, and as :func:`update`.
+    """
+    if before.subject != report.subject:
+        raise BaselineError(f"the baseline is of {before.subject}, the run of {report.subject}")
+    now = {record.id: record.verdict for record in report.records}
+    gone = [id for id in before.cases if id not in now]
+    if unknown := [id for id in gone if id not in RETIRED]:
+        raise BaselineError(f"{unknown[0]} is in the baseline and in no list of retired cases ({len(unknown)} such)")
+    worse = [id for id, was in before.cases.items() if id in now and RANK[now[id]] > RANK[was]]
+    if worse:
+        id = worse[0]
+        raise BaselineError(f"{id} was {before.cases[id]}, now {now[id]} ({len(worse)} such): mend it first")
+    return update(before, report, explain), [f"{id} is no more: {RETIRED[id]}" for id in gone]
 
 
 def summary(found: Findings) -> Iterable[str]:

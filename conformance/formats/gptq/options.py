@@ -49,7 +49,8 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
     rows, bits = tensors["qweight"].shape[0], width(config)
     in_features = tensors["g_idx"].shape[0] if "g_idx" in tensors else rows * 32 // bits
     found = {f"bits-{bits}", "symmetric" if symmetric(config) else "asymmetric", _map(config, tensors, in_features)}
-    if in_features % group_size(config, in_features):
+    # The last group or the last word is not full.
+    if in_features % group_size(config, in_features) or in_features * bits % 32:
         found.add("ragged")
     if in_features % 32 or tensors["scales"].shape[1] % 32:
         found.add("odd-width")

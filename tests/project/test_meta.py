@@ -30,7 +30,7 @@ from conformance.selftest.ledger import LEVELS, Ledger
 from conformance.subjects.ask import decode
 from conformance.subjects.subject import Crashed, Refused
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FORMATS = ("awq", "gptq")
 ENOUGH = 400
 

@@ -3,7 +3,7 @@
 The mutants are cosmic-ray's, and one more of each module-level table for every entry: the table without it. Each is
 judged in a forked child, which has everything imported except MLX and the core, so nothing is written to disk and most
 take a fraction of a second. ``tox -e mutation`` runs all; its status is 1 if one survives that
-``tests/mutation_known.json`` does not list, or one listed there does not survive. Results: docs/mutation.md.
+``tests/project/mutation_known.json`` does not list, or one listed there does not survive. Results: docs/mutation.md.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import parso
 import pytest
 from cosmic_ray.mutating import MutationVisitor
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from conformance.kills.matrix import QUICK, Cases, first_kill  # noqa: E402
@@ -40,7 +40,7 @@ from conformance.subjects.resolve import CORE, ORACLE, resolve  # noqa: E402
 
 MUTATED = [*sorted(ROOT.glob("mlx_quant/formats/*.py")), ROOT / "mlx_quant/bits.py", ROOT / "mlx_quant/packed.py"]
 UNIT_TESTS = ("tests/test_core.py", "tests/test_detect.py")
-KNOWN, DOC = ROOT / "tests/mutation_known.json", ROOT / "docs/mutation.md"
+KNOWN, DOC = ROOT / "tests/project/mutation_known.json", ROOT / "docs/mutation.md"
 SECONDS = 180
 FATES = (*QUICK, "unit tests", "import", "clock", "signal", "survived")
 

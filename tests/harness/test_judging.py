@@ -15,6 +15,7 @@ import pytest
 from conformance import suite
 from conformance.bits.array import Array
 from conformance.cases.question import flags_of
+from conformance.levels import catalogue
 from conformance.mutants import MUTANTS, Bug
 from conformance.mutants.wrap import Parts
 from conformance.run import judge as judging
@@ -24,7 +25,7 @@ from conformance.subjects.ask import single_threaded
 from conformance.subjects.resolve import CORE, ORACLE, resolve
 from conformance.subjects.subject import SubjectError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 QUESTIONS = {question.id: question for question in suite.questions()}
 
 
@@ -83,8 +84,8 @@ def test_ids_are_unique_and_the_floors_are_exact() -> None:
     for case in cases:
         assert case.id.startswith(case.level + "/")
         counted[case.level, case.claim] = counted.get((case.level, case.claim), 0) + 1
-    assert counted == suite.FLOORS
-    assert {level for level, _ in counted} == suite.TITLES.keys()
+    assert counted == catalogue.FLOORS
+    assert {level for level, _ in counted} == catalogue.TITLES.keys()
 
 
 def test_where_upstream_s_readers_both_read_a_vector_they_agree() -> None:
@@ -235,11 +236,11 @@ def _affine(parts: Parts, rule: str = "nearest") -> dict[str, Array]:
 
 @pytest.mark.parametrize(("rule", "verdict"), [("nearest", "pass"), ("wrong", "fail"), ("exact", "fail")])
 def test_a_triple_is_held_to_its_codes_its_scales_and_the_rule_it_states(rule: str, verdict: str, oracle: Any) -> None:
-    from conformance.formats.registry import group_size, parts
+    from conformance.formats.registry import known, parts
 
     def to_affine(config: Any, tensors: Any) -> dict[str, Any]:
         found = parts(config, tensors)
-        return _affine(found, rule) | {"group_size": group_size(config, found.q.shape[1]), "bits": 4}
+        return _affine(found, rule) | {"group_size": known(config).group_size(config, found.q.shape[1]), "bits": 4}
 
     said = {"formats": ["awq"], "affine": {"formats": ["awq"], "biases": "exact" if rule == "exact" else "nearest"}}
     subject = Scripted(oracle, to_affine=to_affine, _said=said)

@@ -15,7 +15,7 @@ from conformance.run.record import Report
 from conformance.subjects.ask import single_threaded
 from conformance.subjects.resolve import CORE, ORACLE, resolve
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RESULTS = sorted((ROOT / "docs/results").glob("*.jsonl"))
 
 

@@ -18,8 +18,8 @@ from conformance.run import baseline
 from conformance.run.baseline import Baseline, BaselineError, Known
 from conformance.run.record import Record, Report
 
-ROOT = Path(__file__).parents[1]
-MODELS = ROOT / "fixtures/models"
+ROOT = Path(__file__).parents[2]
+MODELS = ROOT / "fixtures/awq_gemm/models"
 TODAY = date(2026, 11, 23)
 WHY = Known(["b"], "its biases are rounded", "https://example.org/issues/1", "2027-01-31")
 
@@ -254,3 +254,38 @@ def test_the_worked_example_passes_its_gate_and_a_regression_does_not(monkeypatc
     )
     found = baseline.compare(before, judging.judge(subject, oracle, name="tiny-loader"), TODAY)
     assert any("act-order" in line for line in found.worse), found
+
+
+def test_a_baseline_of_the_first_suite_is_brought_to_this_one(invoke: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    """The worked example's baseline as it was committed with suite 2026.1."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples/downstream"))
+    file = tmp_path / "baseline.json"
+    shutil.copy(ROOT / "tests/harness/data/baseline-2026.1.json", file)
+    before = baseline.read(file)
+    arguments = ["gate", "--subject=py:tiny_loader.subject:SUBJECT", f"--baseline={file}"]
+    assert "--migrate it" in invoke(*arguments, status=1)
+    why = ["--reason=a file without sym is taken for asymmetric", "--link=https://example.org/19", "--expires=2027-06-30"]
+    said = invoke(*arguments, "--migrate", *why)
+    assert "policies/eights-without-sym is no more: sym means true where it is absent" in said
+    after = baseline.read(file)
+    assert after.suite != before.suite
+    assert after.known[: len(before.known)] == before.known
+    kept = before.cases.keys() - baseline.RETIRED.keys()
+    assert {id: after.cases[id] for id in kept} == {id: before.cases[id] for id in kept}
+    invoke(*arguments)
+
+
+def test_a_migration_hides_no_regression() -> None:
+    before = Baseline("2026.1", "loader", {"a": "pass", "policies/eights-without-sym": "pass"}, [])
+    after, lines = baseline.migrate(before, report("2026.2", a="pass", new="pass"), None)
+    assert (after.suite, after.cases, len(lines)) == ("2026.2", {"a": "pass", "new": "pass"}, 1)
+    with pytest.raises(BaselineError, match="was pass, now fail"):
+        baseline.migrate(before, report("2026.2", a="fail"), WHY)
+    with pytest.raises(BaselineError, match="no list of retired cases"):
+        baseline.migrate(Baseline("2026.1", "loader", {"b": "pass"}, []), report("2026.2", a="pass"), None)
+
+
+def test_no_retired_case_is_asked_again() -> None:
+    from conformance.suite import cases
+
+    assert not baseline.RETIRED.keys() & {case.id for case in cases()}
