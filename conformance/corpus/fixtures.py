@@ -61,7 +61,7 @@ def _vectors(format: Format, stem: str) -> Iterator[Vector]:
         yield Vector(
             id=case["id"],
             format=format,
-            producer=index.get("producer", stem),
+            producer=f"{index['package']}-{index['version']}",
             config=case["config"],
             flags=frozenset(case["flags"]),
             comment=case["comment"],

@@ -10,7 +10,7 @@ from .packing import WIDTHS, group_size, parts, symmetric, version, width
 
 ID, SLUG, TITLE, MARK = "gptq", "gptq", "GPTQ", "qweight"
 FILES = Files(
-    vectors=("auto-gptq-0.7.1",),
+    vectors=("auto-gptq-0.7.1", "auto-gptq-0.7.1-widths"),
     # Producers that store zero points in a way of their own.
     produced=("gptqmodel-7.7.0",),
     checkpoints=(

@@ -16,19 +16,20 @@ from .packing import SWAPPED, WIDTHS, stored_zeros, width
 
 
 def disputed(flags: frozenset[str]) -> bool:
-    """A stored zero point of all ones is 2**bits to one of AutoGPTQ's readers and 0 to the other."""
+    """A stored zero point of all ones is 2**bits to one of AutoGPTQ's readers and, but for 3 bits, 0 to the other."""
     return "stored-zero-all-ones" in flags
 
 
 def settled(config: Config, tensors: Tensors, upstream: Mapping[str, Array]) -> Array:
     """Upstream's answer with a zero point of 0 wherever the stored field is all ones.
 
-    At 4 bits ``qlinear_cuda_old`` gives exactly that. Where only ``qlinear_cuda`` can read the file (act-order), its
-    weights are kept except in the disputed places, which are ``RN(s * q)``.
+    ``qlinear_cuda_old`` gives exactly that, but for 3 bits, where it does not wrap either. Where only ``qlinear_cuda``
+    can read the file (act-order), and at 3 bits, the weights are kept except in the disputed places, which are
+    ``RN(s * q)``.
     """
-    if "cuda_old" in upstream:
-        return upstream["cuda_old"]
     answer, bits = upstream["cuda"], width(config)
+    if "cuda_old" in upstream and bits != 3:
+        return upstream["cuda_old"]
     group = tensors["g_idx"].bits
     ones = (1 << bits) - 1 == stored_zeros(config, tensors)[group].T
     codes = fields(tensors["qweight"].bits, 0, bits).T[:, : len(group)]
