@@ -266,11 +266,8 @@ def test_a_baseline_of_the_first_suite_is_brought_to_this_one(invoke: Any, monke
     status, said = invoke(*arguments)
     assert status == 1
     assert "--migrate it" in said
-    why = [
-        "--reason=a file without sym is taken for asymmetric",
-        "--link=https://example.org/19",
-        "--expires=2027-06-30",
-    ]
+    why = ["--reason=it takes a file without sym for asymmetric", "--link=https://example.org/19"]
+    why.append("--expires=2027-06-30")
     status, said = invoke(*arguments, "--migrate", *why)
     assert status == 0, said
     assert "policies/eights-without-sym is no more: sym means true where it is absent" in said

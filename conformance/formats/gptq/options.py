@@ -12,7 +12,7 @@ ID, SLUG, TITLE, MARK = "gptq", "gptq", "GPTQ", "qweight"
 FILES = Files(
     vectors=("auto-gptq-0.7.1", "auto-gptq-0.7.1-widths"),
     # Producers that store zero points in a way of their own.
-    produced=("gptqmodel-7.7.0",),
+    produced=("gptqmodel-7.7.0", "gptqmodel-7.7.0-family"),
     checkpoints=(
         "llama-gptq-g128-act-asym",
         "llama-gptq-g128-seq-asym",
