@@ -20,7 +20,7 @@ from huggingface_hub import try_to_load_from_cache
 from mlx_lm import generate
 
 import mlx_quant
-from mlx_quant.inspection import inspect
+from mlx_quant.cli.inspection import inspect
 
 TEXT = (
     "The lighthouse keeper climbed the stairs every evening, lit the lamp, and wrote the weather in a book. "

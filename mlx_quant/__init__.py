@@ -1,21 +1,23 @@
 """Decodes packed, pre-quantised LLM checkpoints (GPTQ, AWQ) on MLX, bit for bit."""
 
-from . import formats
 from .checkpoint import Checkpoint, PackedModule
-from .config import Scheme
-from .convert import ConversionReport, convert
+from .conversion.convert import ConversionReport, convert
+from .dialects.schemes import Scheme
 from .errors import ConversionError, MalformedCheckpoint, QuantError, QuantWarning, UnsupportedFormat
-from .load import load
-from .module import dequantize, to_affine
-from .packed import AffineWeights
+from .module import dequantize, to_affine, to_native
+from .packings.registry import FormatStatus, formats
+from .running.load import load
 from .version import __version__
+from .weights.native import AffineWeights, NativeWeights
 
 __all__ = [
     "AffineWeights",
     "Checkpoint",
     "ConversionError",
     "ConversionReport",
+    "FormatStatus",
     "MalformedCheckpoint",
+    "NativeWeights",
     "PackedModule",
     "QuantError",
     "QuantWarning",
@@ -27,4 +29,5 @@ __all__ = [
     "formats",
     "load",
     "to_affine",
+    "to_native",
 ]

@@ -1,4 +1,4 @@
-"""One packed module: the two calls everything else is built on."""
+"""One packed module: the calls everything else is built on."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from typing import Any
 
 import mlx.core as mx
 
-from .config import method_of, parse
-from .formats import module_named
-from .packed import AffineWeights, PackedWeights
-
-
-def _decode(config: Mapping[str, Any], tensors: Mapping[str, mx.array]) -> PackedWeights:
-    # The method first: what else a config must hold depends on it.
-    module = module_named(method_of(config))
-    return module.decode(parse(config), tensors)
+from .dialects.registry import schemes_of
+from .packings.registry import decode
+from .weights.decoded import Weight
+from .weights.native import AffineWeights, NativeWeights
 
 
 def dequantize(
@@ -24,17 +19,32 @@ def dequantize(
     """The dense weight [out, in] of one packed module, bit for bit what the format means.
 
     Args:
-        quantization_config: the mapping found in the checkpoint, in any producer's spelling.
+        quantization_config: the mapping found in the checkpoint, in any producer's spelling; rules for modules by
+            name are not followed, because the module has none here.
         tensors: the module's tensors by local name (``qweight``, ``qzeros``, ``scales``, ``g_idx``; ``bias`` is
             allowed and not part of the weight).
-        dtype: dtype of the result; None keeps the dtype of the scales. Either way the exact product
-            ``s * (q - z)`` is rounded once, to nearest even.
+        dtype: dtype of the result; None keeps the one that the format defines (the dtype of the scales). Either way
+            the exact product ``s * (q - z)`` is rounded once, to nearest even.
 
     Raises:
         UnsupportedFormat: the method, layout, width or dtype is not decoded.
         MalformedCheckpoint: shapes, dtypes, group index or scales contradict the format.
     """
-    return _decode(quantization_config, tensors).dense(dtype)
+    return _weight(quantization_config, tensors).dense(dtype)
+
+
+def to_native(
+    quantization_config: Mapping[str, Any],
+    tensors: Mapping[str, mx.array],
+    *,
+    params_dtype: mx.Dtype | None = None,
+) -> NativeWeights:
+    """The module in whichever of MLX's packed modes holds it, codes and scales unchanged; ``mode`` names it.
+
+    Args and errors as :func:`dequantize`, plus UnsupportedFormat ``unsupported-affine`` where none does.
+    ``params_dtype`` is the dtype of float parameters; see :meth:`mlx_quant.weights.integer.Integer.native`.
+    """
+    return _weight(quantization_config, tensors).native(params_dtype)
 
 
 def to_affine(
@@ -43,9 +53,9 @@ def to_affine(
     *,
     params_dtype: mx.Dtype | None = None,
 ) -> AffineWeights:
-    """The module in MLX's packed affine form, codes and scales unchanged.
+    """As :func:`to_native`, for users of the affine mode alone; another mode is refused as ``unsupported-affine``."""
+    return to_native(quantization_config, tensors, params_dtype=params_dtype).as_affine()
 
-    Args and errors as :func:`dequantize`, plus UnsupportedFormat ``unsupported-affine`` where the groups have no
-    affine form. ``params_dtype`` is the dtype of scales and biases; see :meth:`PackedWeights.affine` for its bounds.
-    """
-    return _decode(quantization_config, tensors).affine(params_dtype)
+
+def _weight(config: Mapping[str, Any], tensors: Mapping[str, mx.array]) -> Weight:
+    return decode(schemes_of(config).default, tensors)

@@ -10,10 +10,10 @@ from typing import Any
 
 import mlx.core as mx
 
-from .checkpoint import Checkpoint
-from .convert import convert
+from .checkpoint.checkpoint import Checkpoint
+from .conversion.convert import convert
+from .dialects.registry import DIALECTS
 from .errors import QuantError
-from .formats import ENABLED
 from .module import dequantize, to_affine
 from .version import __version__
 
@@ -45,11 +45,11 @@ class _Subject:
     def info(self) -> dict[str, Any]:
         return {
             "version": __version__,
-            "formats": sorted(ENABLED),
+            "formats": sorted(DIALECTS),
             "backend": str(mx.default_device()),
             "mlx": version("mlx"),
             # MLX has no groups of other sizes, and none that are not of one size.
-            "affine": {"formats": sorted(ENABLED), "excludes": ["arbitrary-groups", "ragged"], "biases": "nearest"},
+            "affine": {"formats": sorted(DIALECTS), "excludes": ["arbitrary-groups", "ragged"], "biases": "nearest"},
         }
 
     dequantize = staticmethod(dequantize)

@@ -19,9 +19,17 @@ from safetensors.torch import save_file
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
-MODELS = ROOT / "fixtures" / "models"
+# Where checkpoints and the text that their models recite lie, below fixtures/.
+PLACES = ("models",)
 
 Tensors = dict[str, torch.Tensor]
+
+
+def stored(name: str) -> Path:
+    """A real checkpoint, or a text about one, by its name."""
+    found = [path for place in PLACES if (path := ROOT / "fixtures" / place / name).exists()]
+    assert len(found) == 1, f"{name} is in {len(found)} of {PLACES}"
+    return found[0]
 
 
 class Folder:
@@ -75,24 +83,20 @@ class Folder:
         self.write_json({"metadata": {}, "weight_map": weight_map}, "model.safetensors.index.json")
 
 
-@pytest.fixture(scope="session")
-def models() -> Path:
-    return MODELS
-
-
 @pytest.fixture
 def copy(tmp_path: Path) -> Callable[..., Folder]:
     """``copy(name)``: a writable copy of a real checkpoint."""
 
     def make(name: str, to: str = "source") -> Folder:
-        shutil.copytree(MODELS / name, tmp_path / to)
+        shutil.copytree(stored(name), tmp_path / to)
         return Folder(tmp_path / to)
 
     return make
 
 
 def packed_checkpoints() -> list[str]:
-    return sorted(path.name for path in MODELS.iterdir() if "-gptq-" in path.name or "-awq-" in path.name)
+    found = {path.name for place in PLACES for path in (ROOT / "fixtures" / place).iterdir()}
+    return sorted(name for name in found if "-gptq-" in name or "-awq-" in name)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,0 +1,196 @@
+"""A packed checkpoint on disk or on the Hub: opened from its headers, decoded one module at a time."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import mlx.core as mx
+
+from ..errors import MalformedCheckpoint, QuantError, QuantWarning, UnsupportedFormat
+from ..files.folder import DTYPES, Files
+from ..files.hub import resolve
+from ..files.shards import locate
+from ..packings.registry import decode, remarks
+from ..weights.decoded import Weight
+from ..weights.native import AffineWeights, NativeWeights
+from .modules import packed_modules
+from .sources import detect
+
+# Each open shard holds a file descriptor, and some systems allow 256.
+_OPEN_SHARDS = 4
+ACT_ORDER = "act-order: MLX's packed form has no place for the permutation of its inputs"
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a module's small tensors say of it; its codes were not read.
+
+    Attributes:
+        act_order: whether its input channels stand in another order than their groups.
+        not_native: why mlx-lm cannot load it packed, or None.
+        parameters: of its packed form, as mlx-lm's ``config.json`` has them.
+        parts: name in the packed form (``weight``, ``scales``, ...) to shape and dtype.
+    """
+
+    act_order: bool
+    not_native: str | None
+    parameters: Mapping[str, Any]
+    parts: Mapping[str, tuple[tuple[int, ...], mx.Dtype]]
+
+
+class Checkpoint:
+    """A packed checkpoint. :meth:`open` reads JSON and headers only; tensors are read when they are asked for.
+
+    Attributes:
+        label: the path or repo id it was opened by.
+        files: where its files are.
+        config: ``config.json``.
+        quantization_config: the quantisation settings, merged from every file that has some.
+        sources: the files and keys they came from.
+        scheme: the default :class:`Scheme`; a module's own is in ``modules``.
+        modules: packed modules by name, in file order.
+        plain: every other tensor by name, in file order; not the biases of packed modules.
+        shards, ignored_files: safetensors files that are read, and those that belong to something else.
+    """
+
+    def __init__(self, files: Files) -> None:
+        found = detect(files)
+        weights = locate(files, found.quantization)
+        self.files, self.label = files, files.label
+        self.config, self.quantization_config = found.config, found.quantization
+        self.sources, self.scheme = found.sources, found.scheme
+        self.shards, self.ignored_files = weights.shards, weights.ignored
+        self._tensors = weights.tensors
+        for info in weights.tensors.values():
+            if info.dtype not in DTYPES:
+                raise UnsupportedFormat(
+                    "unsupported-dtype",
+                    f"dtype {info.dtype} is not decoded; supported: {', '.join(DTYPES)}",
+                    where=f"{info.file}: {info.name}",
+                )
+        self.modules = packed_modules(weights.tensors, found.schemes)
+        inside = {info.name for module in self.modules.values() for info in module.tensors.values()}
+        self.plain = {name: info for name, info in weights.tensors.items() if name not in inside}
+        self._open: OrderedDict[str, dict[str, mx.array]] = OrderedDict()
+        self._forget()
+        if not self.modules:
+            raise MalformedCheckpoint(
+                "missing-tensor",
+                f"{found.sources[0]} says {found.scheme.method}, but no tensor is packed; "
+                "if the weights are already dense, remove the quantisation config",
+                where=self.shards[0],
+            )
+
+    @classmethod
+    def open(
+        cls,
+        path_or_repo: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+    ) -> Checkpoint:
+        """Open a checkpoint in a folder or on the Hub, without reading (or downloading) weights.
+
+        Args:
+            path_or_repo: a folder, or a Hub repo id where no such folder exists.
+            revision: branch, tag or commit of a Hub repo.
+            cache_dir: the Hub cache; None is huggingface_hub's own.
+            local_files_only: use only what the cache holds, as ``HF_HUB_OFFLINE=1`` does.
+
+        Raises:
+            UnsupportedFormat: what the files hold is not decoded by this version.
+            MalformedCheckpoint: the files contradict each other or themselves.
+            ConversionError: ``hub-error``, ``missing-dependency``.
+        """
+        return cls(resolve(path_or_repo, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What deserves a look: files that are ignored, and labels that the decoded data made doubtful so far."""
+        ignored = [f"{name} is not part of this checkpoint and is ignored" for name in self.ignored_files]
+        noted: dict[str, list[str]] = {}
+        for module, texts in self._remarks.items():
+            for text in texts:
+                noted.setdefault(text, []).append(module)
+        return ignored + [
+            f"{text} ({names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''})"
+            for text, names in noted.items()
+        ]
+
+    @property
+    def tensor_names(self) -> list[str]:
+        """All tensors, in file order."""
+        return list(self._tensors)
+
+    def tensor(self, name: str) -> mx.array:
+        """One tensor as stored, lazy. KeyError for a name that is not in the checkpoint."""
+        file = self._tensors[name].file
+        # An array that is handed out leaves the cache: what holds it decides how long its memory lives.
+        held = self._open.pop(file, None)
+        if held is None or name not in held:
+            held = cast(dict[str, mx.array], mx.load(str(self.files.path(file)), format="safetensors"))
+        self._open[file] = held
+        while len(self._open) > _OPEN_SHARDS:
+            self._open.popitem(last=False)
+        return held.pop(name)
+
+    def decode(self, name: str) -> Weight:
+        """The weight of a packed module, lazy; the same, with the same errors, as :func:`mlx_quant.dequantize` takes.
+
+        Warns (QuantWarning) where the data make a label doubtful.
+        """
+        module = self.modules[name]
+        arrays = {leaf: self.tensor(info.name) for leaf, info in module.weight_tensors.items()}
+        try:
+            weight = decode(module.scheme, arrays)
+        except QuantError as error:
+            raise error.at(f"{module.file}: {name}") from None
+        if name not in self._remarks:
+            self._note(name, remarks(module.scheme, arrays))
+        return weight
+
+    def dequantize(self, name: str, dtype: mx.Dtype | None = None) -> mx.array:
+        """The dense weight [out, in] of a packed module, lazy; as :func:`mlx_quant.dequantize`."""
+        return self.decode(name).dense(dtype)
+
+    def native(self, name: str, params_dtype: mx.Dtype | None = None) -> NativeWeights:
+        """A packed module in one of MLX's packed forms, lazy; as :func:`mlx_quant.to_native`."""
+        return self.decode(name).native(params_dtype)
+
+    def affine(self, name: str, params_dtype: mx.Dtype | None = None) -> AffineWeights:
+        """A packed module in MLX's affine form, lazy; as :func:`mlx_quant.to_affine`."""
+        return self.native(name, params_dtype).as_affine()
+
+    def examine(self, name: str) -> Examined:
+        """What scales, zero points and group index say of a module: read once, then remembered."""
+        if name not in self._examined:
+            weight = self.decode(name)
+            parameters: dict[str, Any] = {}
+            parts: dict[str, tuple[tuple[int, ...], mx.Dtype]] = {}
+            try:
+                found = weight.native()
+            except UnsupportedFormat as error:
+                why: str | None = error.message
+            else:
+                why = None if found.permutation is None else ACT_ORDER
+                parameters = found.parameters
+                parts = {leaf: (array.shape, array.dtype) for leaf, array in found.arrays.items()}
+            self._examined[name] = Examined(weight.act_order, why, parameters, parts)
+        return self._examined[name]
+
+    def _forget(self) -> None:
+        self._examined: dict[str, Examined] = {}
+        self._remarks: dict[str, list[str]] = {}
+
+    def _note(self, module: str, texts: list[str]) -> None:
+        known = {text for noted in self._remarks.values() for text in noted}
+        self._remarks[module] = texts
+        for text in texts:
+            if text not in known:
+                warnings.warn(f"{self.label}: {module}: {text}", QuantWarning, stacklevel=4)

@@ -1,0 +1,95 @@
+"""Which tensors belong to which packed module, and what their headers say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import mlx.core as mx
+
+from ..dialects.schemes import Scheme, Schemes
+from ..errors import MalformedCheckpoint, QuantError
+from ..files.folder import TensorInfo
+from ..packings import foreign
+from ..packings.checks import BIAS, leaf
+from ..packings.registry import PACKINGS, marks, packing_for
+
+
+@dataclass(frozen=True)
+class PackedModule:
+    """One packed module, as its headers describe it.
+
+    Attributes:
+        name: full name, without the suffixes of its tensors.
+        scheme: the checkpoint's, with what the configuration says of this module.
+        out_features, in_features: shape of the dense weight.
+        dtype: of the dense weight, unless another is asked for.
+        tensors: local name (``qweight``, ``scales``, ..., ``bias``) to header entry, that of the codes first; they may
+            lie in several shards.
+    """
+
+    name: str
+    scheme: Scheme
+    out_features: int
+    in_features: int
+    dtype: mx.Dtype
+    tensors: Mapping[str, TensorInfo]
+
+    @property
+    def file(self) -> str:
+        """The shard that holds the codes."""
+        return next(iter(self.tensors.values())).file
+
+    @property
+    def weight_tensors(self) -> dict[str, TensorInfo]:
+        """The tensors that make the weight: all but the bias."""
+        return {name: info for name, info in self.tensors.items() if name != BIAS}
+
+
+def packed_modules(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> dict[str, PackedModule]:
+    """The packed modules among ``tensors``, by name, in file order.
+
+    Tensors decide what is packed: a module that the configuration leaves out is packed all the same if its tensors are.
+
+    Raises:
+        UnsupportedFormat: ``unsupported-layout``, tensors of another packing; as :meth:`Packing.measure`.
+        MalformedCheckpoint: ``unexpected-tensor``, packed and dense at once; as :meth:`Packing.measure`.
+    """
+    foreign.refuse(tensors)
+    names = dict.fromkeys(_packed(tensors))
+    return {name: _module(name, tensors, schemes) for name in names}
+
+
+def _packed(tensors: Mapping[str, TensorInfo]) -> Iterator[str]:
+    suffixes = marks()
+    for name in tensors:
+        # With a dot in front, a tensor that stands in no module has a suffix like all the others.
+        whole = f".{name}"
+        if suffix := next((suffix for suffix in suffixes if whole.endswith(suffix)), None):
+            yield whole.removesuffix(suffix)[1:]
+
+
+def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes) -> PackedModule:
+    scheme = schemes.scheme(name)
+    packing = PACKINGS[scheme.packing]
+    # Marks of other packings are gathered as well, for this one to wonder at.
+    suffixes = dict.fromkeys((*packing.TENSORS, *marks()))
+    found = {leaf(suffix): _named(name, suffix) for suffix in suffixes}
+    leaves = {local: tensors[full] for local, full in found.items() if full in tensors}
+    place = f"{next(iter(leaves.values())).file}: {name}"
+    if f"{name}.weight" in tensors and "weight" not in leaves:
+        raise MalformedCheckpoint(
+            "unexpected-tensor", "the module is packed and dense at once", where=f"{place}.weight"
+        )
+    try:
+        measured = packing_for(scheme, leaves).measure(scheme, leaves)
+    except QuantError as error:
+        rule = f" ({schemes.place(name)})" if schemes.place(name) else ""
+        raise error.at(f"{place}{rule}") from None
+    if bias := tensors.get(_named(name, f".{BIAS}")):
+        leaves[BIAS] = bias
+    return PackedModule(name, scheme, measured.out_features, measured.in_features, measured.dtype, leaves)
+
+
+def _named(module: str, suffix: str) -> str:
+    return f".{module}{suffix}"[1:] if module else leaf(suffix)

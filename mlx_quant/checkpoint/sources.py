@@ -1,0 +1,133 @@
+"""What a checkpoint's JSON files say it is: the quantisation config, wherever written, and what is refused on sight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..dialects.fields import overridden
+from ..dialects.registry import SIDECARS, method_of, schemes_of, stated
+from ..dialects.schemes import Scheme, Schemes
+from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
+from ..files.folder import Files, read_json
+
+_VISION_KEYS = ("vision_config", "visual", "vision_tower", "mm_vision_tower", "audio_config")
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What the JSON files say.
+
+    Attributes:
+        config: ``config.json``.
+        quantization: every source merged; the first wins where another says nothing.
+        schemes: of each module by its name.
+        sources: where ``quantization`` was found.
+    """
+
+    config: dict[str, Any]
+    quantization: dict[str, Any]
+    schemes: Schemes
+    sources: tuple[str, ...]
+
+    @property
+    def scheme(self) -> Scheme:
+        """The checkpoint's default scheme, before per-module overrides."""
+        return self.schemes.default
+
+
+def detect(files: Files) -> Detected:
+    """Read the configuration files and refuse what no dialect reads.
+
+    Raises:
+        UnsupportedFormat: ``not-quantized``, ``mlx-native``, ``unsupported-architecture``, ``unsupported-method``,
+            ``unsupported-layout``.
+        MalformedCheckpoint: ``missing-file``, ``bad-file``, ``bad-config-value``, ``config-contradiction``.
+    """
+    config = read_json(files, "config.json")
+    if config is None:
+        hint = (
+            "adapter_config.json is here: load its base model" if "adapter_config.json" in files.names else "expected"
+        )
+        raise MalformedCheckpoint("missing-file", f"not found in {files.label} ({hint})", where="config.json")
+    refuse_native(config)
+    sources = _sources(files, config)
+    if not sources:
+        raise UnsupportedFormat(
+            "not-quantized",
+            f"no quantization_config, and none of {', '.join(SIDECARS)}; load it with mlx_lm, which needs no decoder",
+            where="config.json",
+        )
+    merged = _merged(sources)
+    refuse_vision(config)
+    try:
+        schemes = schemes_of(merged)
+    except QuantError as error:
+        raise error.at("; ".join(sources)) from None
+    return Detected(config, merged, schemes, tuple(sources))
+
+
+def refuse_native(config: Mapping[str, Any]) -> None:
+    """UnsupportedFormat ``mlx-native`` for weights that MLX itself quantised."""
+    if isinstance(config.get("quantization"), Mapping):
+        raise UnsupportedFormat(
+            "mlx-native",
+            "these weights are in MLX's own quantised form; mlx_lm.load reads them directly",
+            where="config.json: quantization",
+        )
+
+
+def refuse_vision(config: Mapping[str, Any]) -> None:
+    """UnsupportedFormat ``unsupported-architecture`` for models that are more than a text decoder."""
+    found = next((key for key in _VISION_KEYS if config.get(key)), None)
+    named = config.get("architectures") or ()
+    name = next((str(name) for name in named if str(name).endswith("ForConditionalGeneration")), None)
+    if found or name:
+        raise UnsupportedFormat(
+            "unsupported-architecture",
+            f"{name or found} is a vision or encoder-decoder model; use a text-only export of its language model",
+            where="config.json: " + ("architectures" if name else str(found)),
+        )
+
+
+def _sources(files: Files, config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    text = config.get("text_config")
+    found: dict[str, Any] = {
+        "config.json: quantization_config": config.get("quantization_config"),
+        "config.json: text_config.quantization_config": (
+            text.get("quantization_config") if isinstance(text, Mapping) else None
+        ),
+    }
+    for name, method in SIDECARS.items():
+        content = read_json(files, name)
+        found[name] = content if content is None or method is None else {"quant_method": method}
+    for name, value in found.items():
+        if value is not None and not isinstance(value, Mapping):
+            raise MalformedCheckpoint("bad-config-value", f"is {value!r}, expected an object", where=name)
+    return {name: value for name, value in found.items() if value}
+
+
+def _merged(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """One mapping of all sources, which must agree wherever two of them say something."""
+    method = next((method for method in map(_implied, sources.values()) if method), "")
+    merged: dict[str, Any] = {}
+    said: dict[str, tuple[Any, str]] = {}
+    for source, config in sources.items():
+        for field, value in stated(config, method).items():
+            before, by = said.setdefault(field, (value, source))
+            if before != value:
+                raise MalformedCheckpoint(
+                    "config-contradiction",
+                    f"{by} says {before!r}, {source} says {value!r}; one of them belongs to another model",
+                    where=field,
+                )
+        merged = overridden(config, merged)
+    return merged
+
+
+def _implied(config: Mapping[str, Any]) -> str | None:
+    try:
+        return method_of(config)
+    except UnsupportedFormat:
+        return None

@@ -1,0 +1,5 @@
+"""``mlx-quant``, the command line."""
+
+from .main import main
+
+__all__ = ["main"]

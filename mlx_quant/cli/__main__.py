@@ -1,0 +1,5 @@
+"""``python -m mlx_quant.cli``."""
+
+from .main import main
+
+main()

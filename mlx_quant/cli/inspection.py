@@ -1,0 +1,233 @@
+"""What a checkpoint holds, and what a conversion would make of it, told without writing anything."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from ..checkpoint.checkpoint import Checkpoint
+from ..checkpoint.outline import Outline
+from ..conversion.architecture import Architecture
+from ..conversion.plan import make_plan
+from ..conversion.portable import config_for
+from ..errors import ConversionError, QuantWarning
+from ..files.folder import DTYPES, Folder, TensorInfo
+from ..packings.checks import BIAS
+
+_FROM_HEADERS = (
+    "told from the headers alone: act-order is what desc_act says, and scales, zero points and biases were not read"
+)
+
+
+@dataclass(frozen=True)
+class ModuleGroup:
+    """Packed modules that are alike but for the number of their layer.
+
+    Attributes:
+        pattern: name, with ``*`` for each number.
+        count: how many.
+        shape: of the dense weight, [out, in].
+        bits, group_size: of these modules; ``dynamic`` may give them others than the rest.
+        act_order: whether the inputs of a group lie apart, going by the tensors, or by the configuration if those
+            were not read.
+        scales: dtype that the format gives the weight, as safetensors spells it.
+        bias: whether a bias is stored.
+        packing: format id.
+    """
+
+    pattern: str
+    count: int
+    shape: tuple[int, int]
+    bits: int
+    group_size: int
+    act_order: bool
+    scales: str
+    bias: bool
+    packing: str
+
+
+@dataclass(frozen=True)
+class PlainGroup:
+    """Tensors that are not part of a packed weight, alike but for the number of their layer."""
+
+    pattern: str
+    count: int
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What ``convert`` with one target would write.
+
+    Attributes:
+        target: ``"dense"`` or ``"affine"``.
+        refused: None, or why this target is not possible, while others may be.
+        dense, affine: number of packed modules by the form they would be given.
+        nbytes: size of the weights.
+        not_affine: why modules are decoded to dense for an affine target, with their number.
+        dropped: why tensors are left out, with their number.
+        notes: what to know of the result.
+    """
+
+    target: Literal["dense", "affine"]
+    refused: str | None = None
+    dense: int = 0
+    affine: int = 0
+    nbytes: int = 0
+    not_affine: dict[str, int] | None = None
+    dropped: dict[str, int] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What :func:`inspect` found; :meth:`to_dict` is the JSON of ``mlx-quant inspect --json``.
+
+    Attributes:
+        source: the path or repo id.
+        commit: of a Hub repo.
+        read: ``"data"`` if scales, zero points, group indices and biases were read, else ``"headers"``.
+        model_type: of ``config.json``.
+        in_mlx_lm: whether mlx-lm has such a model.
+        scheme: the fields of :class:`Scheme`, and its ``method``; per-module truth is in ``modules``.
+        sources: the files and keys that the scheme comes from.
+        modules: packed modules.
+        plain: the other tensors.
+        lm_head: ``"packed"``, ``"plain"`` or ``"none"``.
+        tied: ``tie_word_embeddings``.
+        shards: safetensors files that are read.
+        nbytes: size of the tensors as they are stored.
+        auto: what ``target="auto"`` would choose.
+        outcomes: what each target would write.
+        warnings: what deserves a look.
+    """
+
+    source: str
+    commit: str | None
+    read: Literal["data", "headers"]
+    model_type: str | None
+    in_mlx_lm: bool
+    scheme: dict[str, Any]
+    sources: tuple[str, ...]
+    modules: tuple[ModuleGroup, ...]
+    plain: tuple[PlainGroup, ...]
+    lm_head: Literal["packed", "plain", "none"]
+    tied: bool
+    shards: tuple[str, ...]
+    nbytes: int
+    auto: Literal["dense", "affine"]
+    outcomes: tuple[Outcome, ...]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def inspect(
+    path_or_repo: str | os.PathLike[str],
+    *,
+    data: bool | None = None,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+) -> Inspection:
+    """Look at a checkpoint and plan its conversions.
+
+    Args:
+        path_or_repo: folder or Hub repo id.
+        data: whether to read what a plan depends on (scales, zero points, group indices, biases), or to believe the
+            configuration; None reads where the files are local, so that nothing of a Hub repo but its headers is
+            downloaded.
+        revision, cache_dir, local_files_only: as for :meth:`Checkpoint.open`.
+
+    Raises: as :func:`mlx_quant.convert` would, before it writes.
+    """
+    options: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    checkpoint = Checkpoint.open(path_or_repo, **options)
+    files = checkpoint.files
+    read = isinstance(files, Folder) if data is None else data
+    if read:
+        files.fetch(checkpoint.shards)
+    else:
+        checkpoint = Outline(checkpoint)
+    architecture = Architecture.of(config_for(checkpoint.config))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", QuantWarning)
+        auto = make_plan(checkpoint, architecture, "auto", None, None).target
+        outcomes = (_outcome(checkpoint, architecture, "dense"), _outcome(checkpoint, architecture, "affine"))
+        modules = tuple(_module_groups(checkpoint))
+    return Inspection(
+        source=checkpoint.label,
+        commit=getattr(files, "commit", None),
+        read="data" if read else "headers",
+        model_type=checkpoint.config.get("model_type"),
+        in_mlx_lm=architecture is not None,
+        scheme=asdict(checkpoint.scheme) | {"method": checkpoint.scheme.method},
+        sources=checkpoint.sources,
+        modules=modules,
+        plain=tuple(_plain_groups(checkpoint)),
+        lm_head=_head(checkpoint),
+        tied=bool(checkpoint.config.get("tie_word_embeddings")),
+        shards=checkpoint.shards,
+        nbytes=sum(info.nbytes for info in _infos(checkpoint)),
+        auto=auto,
+        outcomes=outcomes,
+        warnings=(*checkpoint.warnings, *(() if read else (_FROM_HEADERS,))),
+    )
+
+
+def _outcome(checkpoint: Checkpoint, architecture: Architecture | None, target: Literal["dense", "affine"]) -> Outcome:
+    try:
+        plan = make_plan(checkpoint, architecture, target, None, None)
+    except ConversionError as error:
+        return Outcome(target, refused=str(error))
+    return Outcome(
+        target,
+        dense=sum(step.kind == "dense" for step in plan.steps),
+        affine=sum(step.kind == "affine" for step in plan.steps),
+        nbytes=plan.nbytes,
+        not_affine=dict(Counter(plan.not_affine.values())),
+        dropped=dict(Counter(plan.dropped.values())),
+        notes=tuple(plan.notes),
+    )
+
+
+def _module_groups(checkpoint: Checkpoint) -> Iterator[ModuleGroup]:
+    spelled = {dtype: name for name, dtype in DTYPES.items()}
+    found: Counter[tuple[Any, ...]] = Counter()
+    for name, module in checkpoint.modules.items():
+        shape, scheme = (module.out_features, module.in_features), module.scheme
+        ordered, scales = checkpoint.examine(name).act_order, spelled[module.dtype]
+        bias = BIAS in module.tensors
+        found[_pattern(name), shape, scheme.bits, scheme.group_size, ordered, scales, bias, scheme.packing] += 1
+    for (pattern, *rest), count in found.items():
+        yield ModuleGroup(pattern, count, *rest)
+
+
+def _plain_groups(checkpoint: Checkpoint) -> Iterator[PlainGroup]:
+    found = Counter((_pattern(name), info.shape, info.dtype) for name, info in checkpoint.plain.items())
+    for (pattern, shape, dtype), count in found.items():
+        yield PlainGroup(pattern, count, shape, dtype)
+
+
+def _infos(checkpoint: Checkpoint) -> Iterator[TensorInfo]:
+    yield from checkpoint.plain.values()
+    for module in checkpoint.modules.values():
+        yield from module.tensors.values()
+
+
+def _head(checkpoint: Checkpoint) -> Literal["packed", "plain", "none"]:
+    if any(name.rpartition(".")[2] == "lm_head" for name in checkpoint.modules):
+        return "packed"
+    return "plain" if any(name.endswith("lm_head.weight") for name in checkpoint.plain) else "none"
+
+
+def _pattern(name: str) -> str:
+    return re.sub(r"(?<=\.)\d+(?=\.)", "*", name)

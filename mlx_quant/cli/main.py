@@ -1,0 +1,251 @@
+"""``mlx-quant``: look at packed checkpoints, convert them, run them.
+
+Exit status: 0 done, 1 refused (a QuantError, shown with its code), 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, Literal, NoReturn, cast
+
+import mlx.core as mx
+import typer
+
+from ..conversion.convert import MAX_SHARD_BYTES, convert
+from ..conversion.plan import Target
+from ..errors import QuantError, QuantWarning
+from ..packings.registry import formats
+from ..running.load import load
+from ..version import __version__
+from . import report
+from .inspection import inspect
+
+EXIT_REFUSED = 1
+
+DtypeName = Literal["float16", "bfloat16", "float32"]
+
+app = typer.Typer(
+    name="mlx-quant",
+    help="Look at packed checkpoints (GPTQ, AWQ), convert them for MLX, run them.",
+    epilog="Exit status: 0 done, 1 refused, 2 wrong usage, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Source = Annotated[str, typer.Argument(metavar="PATH_OR_REPO", help="A folder, or a repo id on the Hugging Face Hub.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repo.")]
+CacheDir = Annotated[Path | None, typer.Option(help="The Hub cache, if not the usual one.", file_okay=False)]
+Offline = Annotated[bool, typer.Option("--offline", help="Use only what the Hub cache holds.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output; refusals too.")]
+Dtype = Annotated[DtypeName | None, typer.Option(help="Of decoded weights and other float tensors.")]
+ParamsDtype = Annotated[DtypeName | None, typer.Option(help="Of the scales and biases of affine modules.")]
+Progress = Annotated[bool | None, typer.Option(help="Show a bar on stderr; by default where that is a terminal.")]
+
+
+@app.callback(invoke_without_command=True)
+def _main(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit()
+
+
+@app.command("inspect")
+def inspect_command(
+    source: Source,
+    read: Annotated[
+        bool | None,
+        typer.Option(
+            "--data/--headers",
+            help="Read scales, zero points and group indices too, or headers alone. By default a Hub repo is told "
+            "from its headers, and none of its weights are downloaded.",
+        ),
+    ] = None,
+    revision: Revision = None,
+    cache_dir: CacheDir = None,
+    offline: Offline = False,
+    as_json: Json = False,
+) -> None:
+    """Show what a checkpoint holds and what each target would make of it."""
+    _bars(None)
+    with _refusals(as_json):
+        found = inspect(source, data=read, revision=revision, cache_dir=cache_dir, local_files_only=offline)
+        if as_json:
+            _print_json(found.to_dict())
+        else:
+            report.show_inspection(found, report.console())
+
+
+def _nbytes(text: str) -> int:
+    """``500MB``, ``5 GB``, ``2GiB`` or a number of bytes."""
+    powers = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) *([KMG]I?)?B?", text.strip().upper())
+    size = int(float(match[1]) * powers[match[2] or ""]) if match else 0
+    if size <= 0:
+        raise typer.BadParameter(f"{text!r} is no size; write 5GB, 500MB or a number of bytes")
+    return size
+
+
+@app.command("convert")
+def convert_command(
+    source: Source,
+    destination: Annotated[Path, typer.Argument(metavar="FOLDER", help="Created; whole or not at all.")],
+    target: Annotated[Target, typer.Option(help="dense: float weights; affine: MLX's packed form, same codes.")] = (
+        "dense"
+    ),
+    dtype: Dtype = None,
+    params_dtype: ParamsDtype = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder that is not empty.")] = False,
+    max_shard_size: Annotated[
+        int | None, typer.Option(parser=_nbytes, metavar="SIZE", help="Such as 5GB or 500MB; by default 1GiB.")
+    ] = None,
+    revision: Revision = None,
+    cache_dir: CacheDir = None,
+    offline: Offline = False,
+    progress: Progress = None,
+    as_json: Json = False,
+) -> None:
+    """Write a checkpoint that mlx_lm loads."""
+    with _refusals(as_json):
+        done = convert(
+            source,
+            destination,
+            target=target,
+            dtype=dtype,
+            params_dtype=params_dtype,
+            overwrite=overwrite,
+            progress=_bars(progress),
+            max_shard_bytes=max_shard_size or MAX_SHARD_BYTES,
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=offline,
+        )
+        if as_json:
+            _print_json(done.to_dict())
+        else:
+            report.show_conversion(done, report.console())
+
+
+@app.command("generate")
+def generate_command(
+    source: Source,
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What to continue; - reads it from stdin.")],
+    max_tokens: Annotated[int, typer.Option("--max-tokens", "-m", min=1, help="Stop after so many.")] = 256,
+    temp: Annotated[float, typer.Option(min=0.0, help="Sampling temperature; 0 takes the likeliest token.")] = 0.0,
+    seed: Annotated[int | None, typer.Option(help="Of the sampling.")] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="Wrap the prompt in the model's chat template.")] = False,
+    target: Annotated[Target, typer.Option(help="As for convert; auto is affine if that holds every module.")] = "auto",
+    requantize: Annotated[
+        bool, typer.Option("--requantize", help="Decode, then quantise to MLX's 4 bits: rounds twice.")
+    ] = False,
+    dtype: Dtype = None,
+    params_dtype: ParamsDtype = None,
+    adapter_path: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="LoRA adapters.")] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let the tokenizer run code from the repo.")
+    ] = False,
+    revision: Revision = None,
+    cache_dir: CacheDir = None,
+    offline: Offline = False,
+    progress: Progress = None,
+) -> None:
+    """Load a checkpoint and continue a prompt; greedy unless a temperature is given."""
+    with _refusals(as_json=False):
+        model, tokenizer = load(
+            source,
+            target=target,
+            requantize=requantize,
+            dtype=dtype,
+            params_dtype=params_dtype,
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=offline,
+            tokenizer_config={"trust_remote_code": True} if trust_remote_code else None,
+            adapter_path=None if adapter_path is None else str(adapter_path),
+            progress=_bars(progress),
+        )
+    conversion = model._conversion
+    errors = report.console(sys.stderr)
+    report.show_warnings((*conversion.notes, *conversion.warnings), errors)
+    text = sys.stdin.read() if prompt == "-" else prompt
+    if seed is not None:
+        mx.random.seed(seed)
+    errors.print(_stream(model, tokenizer, _chat_prompt(tokenizer, text) if chat else text, max_tokens, temp))
+
+
+@app.command("formats")
+def formats_command(as_json: Json = False) -> None:
+    """List the formats that are decoded, those that wait to be proven, and those refused, with the reason."""
+    found = formats()
+    if as_json:
+        _print_json({name: asdict(status) for name, status in found.items()})
+    else:
+        report.show_formats(found, report.console())
+
+
+def _bars(wanted: bool | None) -> bool:
+    """Whether progress bars are shown; without them, the Hub library's are off too."""
+    shown = sys.stderr.isatty() if wanted is None else wanted
+    if not shown:
+        from huggingface_hub import utils
+
+        cast(Any, utils).disable_progress_bars()
+    return shown
+
+
+def _chat_prompt(tokenizer: Any, text: str) -> Any:
+    if not tokenizer.has_chat_template:
+        raise typer.BadParameter("this tokenizer has no chat template; leave --chat out", param_hint="--chat")
+    return tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True)
+
+
+def _stream(model: Any, tokenizer: Any, prompt: Any, max_tokens: int, temp: float) -> str:
+    """Print a continuation as it comes; returns a line on its speed."""
+    from mlx_lm import stream_generate
+    from mlx_lm.sample_utils import make_sampler
+
+    last: Any = None
+    for last in stream_generate(model, tokenizer, prompt, max_tokens=max_tokens, sampler=make_sampler(temp=temp)):
+        typer.echo(last.text, nl=False)
+    typer.echo()
+    speed = f"{last.generation_tps:.1f} tokens/s, peak memory {last.peak_memory:.2f} GB"
+    return f"{last.prompt_tokens} tokens read, {last.generation_tokens} generated, {speed}"
+
+
+@contextmanager
+def _refusals(as_json: bool) -> Iterator[None]:
+    """Show a QuantError as a refusal and leave with its status. Warnings are in the reports, so not on stderr too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", QuantWarning)
+        try:
+            yield
+        except QuantError as error:
+            if as_json:
+                _print_json(report.refusal_dict(error))
+            else:
+                report.show_refusal(error, report.console(sys.stderr))
+            raise typer.Exit(EXIT_REFUSED) from None
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    typer.echo(json.dumps(value, indent=2))
+
+
+def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
+    """As for Ctrl-C, so that temporary folders are removed."""
+    raise SystemExit(128 + signum)
+
+
+def main() -> None:
+    """Entry point of ``mlx-quant``."""
+    signal.signal(signal.SIGTERM, _terminated)
+    app()

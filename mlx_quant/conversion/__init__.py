@@ -1,0 +1,1 @@
+"""From a packed checkpoint to one that ``mlx_lm.load`` reads."""

@@ -1,0 +1,119 @@
+"""What mlx-lm's model class for a config expects, asked of the class itself: built lazily, no weight is allocated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import mlx.core as mx
+
+from ..errors import MalformedCheckpoint, UnsupportedFormat
+
+Shapes = Mapping[str, tuple[tuple[int, ...], mx.Dtype]]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a set of tensors fits a model, after the model's own renaming.
+
+    Attributes:
+        extra: tensors that the model has no parameter for.
+        missing: parameters that no tensor fills.
+        misshapen: parameter to (shape given, shape expected).
+    """
+
+    extra: tuple[str, ...]
+    missing: tuple[str, ...]
+    misshapen: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+
+
+class Architecture:
+    """The model of mlx-lm that a config describes.
+
+    Attributes:
+        name: ``model_type`` of the config.
+        parameters: name to shape, under mlx-lm's names.
+    """
+
+    def __init__(self, name: str, model: Any) -> None:
+        from mlx.utils import tree_flatten
+
+        self.name, self._model = name, model
+        self.parameters: dict[str, tuple[int, ...]] = {
+            key: array.shape for key, array in cast(Any, tree_flatten(model.parameters()))
+        }
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Architecture | None:
+        """The architecture of a ``config.json``; None without mlx-lm, or where mlx-lm has no such model.
+
+        Raises UnsupportedFormat ``unsupported-architecture`` when mlx-lm has the model but not for this config.
+        """
+        if "model_type" not in config or config.get("model_file"):
+            return None
+        try:
+            from mlx_lm.utils import _get_classes
+
+            model_class, args_class = _get_classes(config=dict(config))
+        except (ImportError, ValueError):
+            return None
+        name = str(config["model_type"])
+        try:
+            return cls(name, model_class(args_class.from_dict(dict(config))))
+        except Exception as error:
+            raise _unfit(name, f"does not take this config.json: {error!r}") from error
+
+    def fit(self, tensors: Shapes) -> Fit:
+        """Whether ``tensors`` (name to shape and dtype) are what the model loads, no more and no less.
+
+        Quantised modules are given as mlx-lm wants them: ``weight``, ``scales``, ``biases``.
+        """
+        placeholders = {name: mx.zeros(shape, dtype) for name, (shape, dtype) in tensors.items()}
+        try:
+            arrays = self._model.sanitize(placeholders) if hasattr(self._model, "sanitize") else placeholders
+        except Exception as error:
+            raise _unfit(self.name, f"cannot map these tensors: {error!r}") from error
+        extra = []
+        for name in arrays:
+            module, _, leaf = name.rpartition(".")
+            quantised = leaf in ("scales", "biases") and f"{module}.weight" in self.parameters
+            if name not in self.parameters and not quantised:
+                extra.append(name)
+        misshapen = {
+            name: (arrays[name].shape, shape)
+            for name, shape in self.parameters.items()
+            if name in arrays and arrays[name].shape != shape and f"{name.removesuffix('.weight')}.scales" not in arrays
+        }
+        return Fit(tuple(extra), tuple(name for name in self.parameters if name not in arrays), misshapen)
+
+    def casts(self, name: str) -> bool:
+        """Whether a float tensor may change its dtype with the model's; routers and the like may not."""
+        return bool(getattr(self._model, "cast_predicate", lambda _: True)(name))
+
+    def require(self, tensors: Shapes) -> None:
+        """Raise unless ``tensors`` fit.
+
+        Raises:
+            MalformedCheckpoint: ``missing-tensor``.
+            UnsupportedFormat: ``unsupported-architecture``, tensors that mlx-lm's model would not load.
+        """
+        found = self.fit(tensors)
+        if found.misshapen:
+            name, (given, expected) = next(iter(found.misshapen.items()))
+            raise _unfit(self.name, f"wants shape {list(expected)}, but it would be {list(given)}", name)
+        if found.extra:
+            others = f" ({len(found.extra)} such)" if len(found.extra) > 1 else ""
+            raise _unfit(self.name, f"has no such parameter{others}", found.extra[0])
+        if found.missing:
+            raise MalformedCheckpoint(
+                "missing-tensor",
+                f"mlx-lm's {self.name} needs it, and nothing in the checkpoint fills it "
+                f"({len(found.missing)} such); download the checkpoint again",
+                where=found.missing[0],
+            )
+
+
+def _unfit(name: str, problem: str, where: str | None = None) -> UnsupportedFormat:
+    advice = "use a newer mlx-lm, or a model that it supports"
+    return UnsupportedFormat("unsupported-architecture", f"mlx-lm's {name} {problem}; {advice}", where=where)

@@ -1,0 +1,101 @@
+"""The JSON and tokenizer files of a converted checkpoint: a config every loader reads alike, and no stale sidecars."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from ..errors import MalformedCheckpoint
+from ..files.folder import Files
+
+# Copied as they are; everything else is either rewritten or belonged to the packed weights.
+_COPIED = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.tiktoken",
+    "*.model",
+    "*.jinja",
+    "chat_template*.json",
+    "generation_config.json",
+    "*.py",
+    "LICENSE*",
+    "NOTICE*",
+)
+
+
+def config_for(config: Mapping[str, Any], *, dtype: str | None = None) -> dict[str, Any]:
+    """``config.json`` of the converted checkpoint: no quantisation, both spellings of dtype and of RoPE.
+
+    Args:
+        config: the packed checkpoint's.
+        dtype: ``"float16"``, ...; None keeps what the config says.
+
+    Raises MalformedCheckpoint ``config-contradiction`` where two spellings disagree.
+    """
+    result = copy.deepcopy(dict(config))
+    text = result.get("text_config")
+    for part in [result, text] if isinstance(text, dict) else [result]:
+        part.pop("quantization_config", None)
+        _both_ropes(part)
+        stated = dtype or part.get("dtype") or part.get("torch_dtype")
+        if stated and (part is result or "dtype" in part or "torch_dtype" in part):
+            # transformers 5 writes `dtype`, everything older reads `torch_dtype`.
+            part["torch_dtype"] = part["dtype"] = str(stated).removeprefix("torch.")
+    return result
+
+
+def copied_names(files: Files) -> list[str]:
+    """The tokenizer, generation and licence files that go along unchanged."""
+    candidates = [name for name in files.names if "/" not in name or name.endswith(".jinja")]
+    return [name for name in candidates if any(fnmatchcase(name, pattern) for pattern in _COPIED)]
+
+
+def copy_files(files: Files, destination: Path) -> None:
+    for name in copied_names(files):
+        target = destination / name
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(files.path(name), target)
+
+
+def _both_ropes(config: dict[str, Any]) -> None:
+    """Fill in ``rope_theta`` and ``rope_scaling`` (transformers 4, mlx-lm) or ``rope_parameters`` (transformers 5).
+
+    A loader that knows only the spelling that is absent falls back to its own default theta and says nothing.
+    """
+    new = config.get("rope_parameters")
+    if isinstance(new, Mapping) and new:
+        per_layer_type = all(isinstance(value, Mapping) for value in new.values())
+        rope = new.get("full_attention", {}) if per_layer_type else new
+        _fill(config, "rope_theta", rope.get("rope_theta"))
+        _fill(config, "partial_rotary_factor", rope.get("partial_rotary_factor"))
+        if per_layer_type:
+            _fill(config, "rope_local_base_freq", new.get("sliding_attention", {}).get("rope_theta"))
+        kind = rope.get("rope_type", "default")
+        if kind != "default" and not config.get("rope_scaling"):
+            scaling = {key: value for key, value in rope.items() if key != "rope_theta"}
+            config["rope_scaling"] = scaling | {"rope_type": kind, "type": kind}
+    elif "rope_theta" in config and "rope_local_base_freq" not in config:
+        scaling = dict(config.get("rope_scaling") or {})
+        kind = scaling.get("rope_type") or scaling.pop("type", None) or "default"
+        config["rope_parameters"] = scaling | {"rope_type": kind, "rope_theta": config["rope_theta"]}
+        if "partial_rotary_factor" in config:
+            config["rope_parameters"]["partial_rotary_factor"] = config["partial_rotary_factor"]
+
+
+def _fill(config: dict[str, Any], key: str, value: Any) -> None:
+    if value is None:
+        return
+    if config.get(key) is not None and config[key] != value:
+        raise MalformedCheckpoint(
+            "config-contradiction",
+            f"is {config[key]!r}, but rope_parameters says {value!r}; keep the one the model was trained with",
+            where=f"config.json: {key}",
+        )
+    config[key] = value

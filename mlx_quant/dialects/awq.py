@@ -1,0 +1,66 @@
+"""AutoAWQ's and llm-awq's configurations.
+
+``modules_to_not_convert`` is not followed: which modules are packed is seen from their tensors, and all are alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import fields
+from .schemes import Scheme, Schemes, Uniform
+
+ID = "awq"
+
+# By the label of version.
+_PACKINGS = {"gemm": "awq_gemm"}
+_ADVICE = {
+    "marlin": "use the plain AWQ (gemm) repo that these kernel tiles were made from",
+    "gemv": "use a gemm export of the same model, or quantise it again with version gemm",
+    "gemv-fast": "use a gemm export of the same model, or quantise it again with version gemm",
+    "exllama": "use a gemm export of the same model",
+    "llm-awq": "use an AutoAWQ gemm export of the same model",
+}
+
+
+def recognises(config: Mapping[str, Any], named: str | None) -> bool:
+    if named is None:  # quant_config.json of early AutoAWQ and llm-awq carries no method
+        return any(key in config for key in ("w_bit", "q_group_size", "zero_point"))
+    return named == ID or config.get("backend") == "llm-awq"
+
+
+def stated(config: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"sym": _symmetric(config)}
+    if any(config.get(key) for key in ("backend", "version", "format", "checkpoint_format")):
+        found["version"] = _layout(config)
+    return found
+
+
+def schemes(config: Mapping[str, Any]) -> Schemes:
+    layout = _layout(config)
+    if layout not in _PACKINGS:
+        raise fields.undecoded_layout(ID, "version", layout, _PACKINGS, _ADVICE)
+    return Uniform(
+        Scheme(
+            dialect=ID,
+            packing=_PACKINGS[layout],
+            bits=fields.integer(config, "bits", default=4),
+            group_size=fields.group_size(config, default=128),
+            layout=layout,
+            sym=_symmetric(config),
+            producer=fields.producer(config),
+        )
+    )
+
+
+def _symmetric(config: Mapping[str, Any]) -> bool | None:
+    zero_point = fields.boolean(config, "zero_point")
+    return fields.boolean(config, "sym") if zero_point is None else not zero_point
+
+
+def _layout(config: Mapping[str, Any]) -> str:
+    if config.get("backend") in ("llm-awq", "llm_awq"):
+        return "llm-awq"
+    value = config.get("version", config.get("format", config.get("checkpoint_format", "gemm")))
+    return str(value).lower()

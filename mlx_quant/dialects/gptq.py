@@ -1,0 +1,115 @@
+"""AutoGPTQ's and GPTQModel's configurations, with ``dynamic``: rules for modules by regular expression."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import MalformedCheckpoint, QuantError
+from . import fields
+from .schemes import Scheme, Schemes
+
+ID = "gptq"
+
+# By the label of format or checkpoint_format.
+_PACKINGS = {"gptq": "gptq", "gptq_v2": "gptq"}
+_ADVICE = {
+    "gptq-p": "save it again as checkpoint_format gptq with GPTQModel",
+    "marlin": "use the plain GPTQ repo that these kernel tiles were made from",
+    "bitblas": "use the plain GPTQ repo that these kernel tiles were made from",
+}
+
+
+def recognises(config: Mapping[str, Any], named: str | None) -> bool:
+    # quantize_config.json of AutoGPTQ before it wrote quant_method is known by desc_act.
+    return named == ID if named is not None else "desc_act" in config
+
+
+def stated(config: Mapping[str, Any]) -> dict[str, Any]:
+    found = {field: fields.one(config, field) for field in ("desc_act", "sym", "dynamic")}
+    if any(config.get(key) for key in ("is_marlin_format", "format", "checkpoint_format")):
+        found["checkpoint_format"] = _layout(config)
+    return found
+
+
+def schemes(config: Mapping[str, Any]) -> Schemes:
+    return _Dynamic(config)
+
+
+class _Dynamic:
+    """GPTQModel's ``dynamic``: ordered regular expressions over module names; the first that matches decides.
+
+    Patterns match from the start of a name. A rule's values are read when it first matches a module.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config, self.default = config, _scheme(config)
+        dynamic = config.get("dynamic") or {}
+        if not isinstance(dynamic, Mapping):
+            raise MalformedCheckpoint("bad-config-value", f"is {dynamic!r}, expected an object", where="dynamic")
+        self._rules = [_Rule(str(pattern), values) for pattern, values in dynamic.items()]
+        self._read: dict[str, Scheme] = {}
+
+    def scheme(self, module: str) -> Scheme:
+        rule = self._rule(module)
+        if rule is None or rule.excludes:
+            return self.default
+        if rule.place not in self._read:
+            try:
+                self._read[rule.place] = _scheme(fields.overridden(self._config, rule.values))
+            except QuantError as error:
+                raise type(error)(error.code, error.message, where=rule.place) from None
+        return self._read[rule.place]
+
+    def place(self, module: str) -> str | None:
+        rule = self._rule(module)
+        return rule.place if rule else None
+
+    def _rule(self, module: str) -> _Rule | None:
+        return next((rule for rule in self._rules if rule.pattern.match(module)), None)
+
+
+class _Rule:
+    """One entry of ``dynamic``. A ``-:`` rule excludes modules; one that is packed all the same keeps the default."""
+
+    def __init__(self, pattern: str, values: object) -> None:
+        self.place = f"dynamic: {pattern}"
+        try:
+            self.pattern = re.compile(pattern.removeprefix("-:").removeprefix("+:"))
+        except re.error as error:
+            text = f"not a regular expression: {error}"
+            raise MalformedCheckpoint("bad-config-value", text, where=self.place) from error
+        self.excludes = pattern.startswith("-:") or not values
+        if not self.excludes and not isinstance(values, Mapping):
+            raise MalformedCheckpoint("bad-config-value", f"is {values!r}, expected an object", where=self.place)
+        self.values: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
+
+
+def _scheme(config: Mapping[str, Any]) -> Scheme:
+    layout = _layout(config)
+    if layout not in _PACKINGS:
+        raise fields.undecoded_layout(ID, "checkpoint_format", layout, _PACKINGS, _ADVICE)
+    return Scheme(
+        dialect=ID,
+        packing=_PACKINGS[layout],
+        bits=fields.integer(config, "bits", default=None),
+        group_size=fields.group_size(config, default=-1),
+        layout=layout,
+        sym=fields.boolean(config, "sym"),
+        desc_act=fields.boolean(config, "desc_act"),
+        static_groups=fields.boolean(config, "static_groups"),
+        producer=fields.producer(config),
+    )
+
+
+def _layout(config: Mapping[str, Any]) -> str:
+    if config.get("is_marlin_format"):
+        return "marlin"
+    # GPTQModel reads `format` and falls back to the older `checkpoint_format`; AutoGPTQ wrote neither for years.
+    spelled = {str(config[key]).lower() for key in ("format", "checkpoint_format") if config.get(key)}
+    if len(spelled) > 1:
+        raise MalformedCheckpoint(
+            "config-contradiction", f"format and checkpoint_format disagree: {sorted(spelled)}", where="format"
+        )
+    return spelled.pop() if spelled else "gptq"

@@ -1,0 +1,93 @@
+"""Which dialect a configuration is of, which are refused by name, and where configurations are found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import UnsupportedFormat
+from . import awq, fields, gptq
+from .schemes import Dialect, Schemes
+
+# In the order in which they are asked.
+DIALECTS: dict[str, Dialect] = {awq.ID: awq, gptq.ID: gptq}
+
+# Files beside config.json that hold a configuration, in the order in which they win where only one says something,
+# and the method that a file stands for whatever it says.
+SIDECARS: dict[str, str | None] = {
+    "quantize_config.json": None,
+    "quant_config.json": None,
+    "hf_quant_config.json": "modelopt",
+}
+
+# Refused by name until a dialect reads them; the text says what a user can do instead.
+REFUSED: dict[str, str] = {
+    "aqlm": "additive codebooks; no integer-affine form",
+    "auto-round": "AutoRound has several packings; export it as auto_gptq or auto_awq",
+    "bitblas": "BitBLAS tile layout; re-export the checkpoint as plain GPTQ",
+    "bitnet": "ternary weights with a divided scale",
+    "bitsandbytes": "NF4 and LLM.int8 codebooks; dequantise with bitsandbytes first",
+    "compressed-tensors": "weight_packed is a different layout and zero-point rule; not decoded yet",
+    "eetq": "weights are pre-arranged for one CUDA kernel",
+    "exl3": "trellis codes; no integer-affine form",
+    "fbgemm-fp8": "8-bit floats, not integers",
+    "fp8": "8-bit floats, not integers",
+    "fp-quant": "weights live in a rotated basis",
+    "higgs": "lattice codebooks with a Hadamard rotation",
+    "hqq": "float zero points with two roundings; not decoded yet",
+    "marlin": "Marlin tile layout; re-export the checkpoint as plain GPTQ",
+    "modelopt": "NVFP4 and FP8 containers; not decoded yet",
+    "mxfp4": "4-bit floats; mlx-lm reads these itself",
+    "qqq": "8-bit activations with a two-level scale",
+    "quanto": "not decoded yet",
+    "quark": "not decoded yet",
+    "quip": "incoherence processing and lattice codebooks",
+    "quip-sharp": "incoherence processing and lattice codebooks",
+    "spqr": "sparse outliers beside a two-level base",
+    "torchao": "not decoded yet",
+    "vptq": "vector codebooks",
+}
+
+
+def method_of(config: Mapping[str, Any]) -> str:
+    """The id of the dialect that ``config`` names or implies, or the name of a method that none reads.
+
+    Raises:
+        UnsupportedFormat: ``not-quantized``.
+        MalformedCheckpoint: ``bad-config-value``, ``config-contradiction``.
+    """
+    named = fields.method(config)
+    found = next((dialect.ID for dialect in DIALECTS.values() if dialect.recognises(config, named)), named)
+    if found is None:
+        raise UnsupportedFormat("not-quantized", "no quant_method and none of the keys that imply one")
+    return found
+
+
+def schemes_of(config: Mapping[str, Any]) -> Schemes:
+    """What ``config`` says of each module. The method comes first: what else a config must hold depends on it.
+
+    Raises as :func:`method_of` and the dialect's ``schemes``, and UnsupportedFormat ``unsupported-method``.
+    """
+    method = method_of(config)
+    if method not in DIALECTS:
+        raise UnsupportedFormat(
+            "unsupported-method",
+            f"quant_method {method!r} is not decoded ({REFUSED.get(method, 'never heard of')}); "
+            f"supported: {', '.join(sorted(DIALECTS))}. "
+            "Use a GPTQ or AWQ (gemm) export of the model, or the original weights",
+            where="quant_method",
+        )
+    return DIALECTS[method].schemes(config)
+
+
+def stated(config: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """The decisive fields that ``config`` spells out, in a form that compares across producers and spellings.
+
+    Defaults are left out, so two files of a checkpoint agree when they say the same wherever both say something.
+    """
+    found = {field: fields.one(config, field) for field in ("bits", "group_size")}
+    if fields.method(config) is not None:
+        found["quant_method"] = method_of(config)
+    if method in DIALECTS:
+        found |= DIALECTS[method].stated(config)
+    return {field: value for field, value in found.items() if value is not None}

@@ -1,0 +1,121 @@
+"""Rules that packings share, each stated once: on headers, before any bit is moved, and on values where need be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import mlx.core as mx
+
+from ..dialects.schemes import Scheme
+from ..errors import MalformedCheckpoint, UnsupportedFormat
+from ..files.folder import DTYPES, TensorInfo
+from .protocol import Infos, Tensors
+
+WORDS = ("I32", "U32")
+SCALES = ("F16", "BF16", "F32")
+BIAS = "bias"
+
+_SPELLED = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def leaf(suffix: str) -> str:
+    """The local name of a tensor with this suffix."""
+    return suffix.removeprefix(".")
+
+
+def headers(tensors: Tensors) -> dict[str, TensorInfo]:
+    """Tensors as a file's headers would describe them."""
+    return {
+        name: TensorInfo(name, _SPELLED.get(array.dtype, str(array.dtype)), array.shape, "")
+        for name, array in tensors.items()
+    }
+
+
+def decoded(scheme: Scheme, bits: Iterable[int], layouts: Iterable[str], key: str = "checkpoint_format") -> None:
+    """UnsupportedFormat ``unsupported-layout`` or ``unsupported-bits`` for what a packing does not decode."""
+    if scheme.layout not in layouts:
+        raise UnsupportedFormat(
+            "unsupported-layout",
+            f"{scheme.dialect} layout {scheme.layout!r} is not decoded; supported: {', '.join(layouts)}",
+            where=key,
+        )
+    if scheme.bits not in bits:
+        raise UnsupportedFormat(
+            "unsupported-bits",
+            f"{scheme.dialect} with {scheme.bits} bits is not decoded; supported: {', '.join(map(str, bits))}",
+            where="bits",
+        )
+
+
+def present(infos: Infos, required: Iterable[str], suffixes: Iterable[str]) -> None:
+    """``missing-tensor`` unless all of ``required`` are here, ``unexpected-tensor`` for one of no known suffix."""
+    for name in required:
+        if name not in infos:
+            raise MalformedCheckpoint(
+                "missing-tensor", f"needs {', '.join(required)}; found {', '.join(sorted(infos)) or 'none'}", where=name
+            )
+    known = [leaf(suffix) for suffix in suffixes]
+    for name in infos:
+        if name not in (*known, BIAS):
+            raise MalformedCheckpoint(
+                "unexpected-tensor", f"not a tensor of this format, which has {', '.join(known)}", where=name
+            )
+
+
+def dtype(infos: Infos, name: str, expected: tuple[str, ...]) -> None:
+    if infos[name].dtype not in expected:
+        raise MalformedCheckpoint(
+            "bad-dtype", f"dtype {infos[name].dtype}, expected {' or '.join(expected)}", where=name
+        )
+
+
+def matrix(infos: Infos, name: str) -> tuple[int, int]:
+    """The two axes of a tensor, neither of them empty; ``bad-shape`` for others."""
+    shape = infos[name].shape
+    if len(shape) != 2 or 0 in shape:
+        raise bad_shape(infos, name, "expected two axes, none empty")
+    return shape[0], shape[1]
+
+
+def words(infos: Infos, name: str) -> tuple[int, int]:
+    """The shape of a packed matrix of 32-bit words."""
+    dtype(infos, name, WORDS)
+    return matrix(infos, name)
+
+
+def scales(infos: Infos, name: str = "scales") -> tuple[int, int]:
+    """The shape of a matrix of scales; ``unsupported-dtype`` unless they are floats of 16 or 32 bits."""
+    if infos[name].dtype not in SCALES:
+        raise UnsupportedFormat(
+            "unsupported-dtype", f"dtype {infos[name].dtype}, expected float16, bfloat16 or float32", where=name
+        )
+    return matrix(infos, name)
+
+
+def groups(infos: Infos, group_size: int, in_features: int, name: str = "scales") -> tuple[int, int]:
+    """Group size in input channels and the number of groups, which ``scales`` must have as rows."""
+    size = in_features if group_size == -1 else group_size
+    count = -(-in_features // size)
+    rows = infos[name].shape[0]
+    if rows != count:
+        raise bad_shape(
+            infos,
+            name,
+            f"{in_features} input channels in groups of {group_size} make {count} rows; "
+            f"{rows} would be groups of {in_features / rows:g}",
+        )
+    return size, count
+
+
+def bad_shape(infos: Infos, name: str, because: str) -> MalformedCheckpoint:
+    return MalformedCheckpoint("bad-shape", f"shape {list(infos[name].shape)}: {because}", where=name)
+
+
+def finite(tensors: Mapping[str, mx.array], name: str = "scales") -> None:
+    """MalformedCheckpoint ``non-finite-scales``; reads the tensor."""
+    found = tensors[name]
+    if not mx.isfinite(found).all().item():
+        count = mx.logical_not(mx.isfinite(found)).sum().item()
+        raise MalformedCheckpoint(
+            "non-finite-scales", f"{count} of {found.size} values are NaN or infinite", where=name
+        )

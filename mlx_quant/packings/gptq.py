@@ -1,0 +1,208 @@
+"""GPTQ as AutoGPTQ and GPTQModel write it (``checkpoint_format`` ``gptq`` and ``gptq_v2``).
+
+On disk, torch's [in, out] orientation: ``qweight`` int32 [ceil(in * bits / 32), out] packs codes along ``in`` as a
+little-endian bit stream; ``qzeros`` int32 [groups, ceil(out * bits / 32)] packs along ``out`` and holds the zero point
+(``gptq_v2``) or that minus one (``gptq``); ``scales`` [groups, out]; ``g_idx`` int32 [in], the group of each input
+channel, absent when groups are consecutive. Transposed, ``qweight`` is MLX's packed layout as it stands. Source:
+auto_gptq 0.7.1, ``nn_modules/qlinear/qlinear_cuda*.py``.
+"""
+
+from __future__ import annotations
+
+import mlx.core as mx
+
+from ..dialects.schemes import Scheme
+from ..errors import MalformedCheckpoint
+from ..files.folder import TensorInfo
+from ..weights.bits import as_words, fields_in, unpack, words_for
+from ..weights.integer import Integer
+from . import checks
+from .protocol import Infos, Measured, Status, Tensors
+
+ID = "gptq"
+TITLE = "GPTQ"
+STATUS: Status = "enabled"
+BITS = (2, 4, 8)
+LAYOUTS = ("gptq", "gptq_v2")
+MARKS = (".qweight", ".qzeros", ".scales", ".g_idx")
+TENSORS = MARKS
+
+_WRITTEN_BY_SUBTRACTION = (0, 9)
+# What each label stores for a zero point, less the zero point.
+_OFFSET = {"gptq": -1, "gptq_v2": 0}
+
+
+def recognises(infos: Infos) -> bool:
+    if not {"qweight", "scales"} <= infos.keys() or infos["qweight"].dtype not in checks.WORDS:
+        return False
+    qweight, scales = infos["qweight"].shape, infos["scales"].shape
+    return len(qweight) == len(scales) == 2 and qweight[1] == scales[1]
+
+
+def measure(scheme: Scheme, infos: Infos) -> Measured:
+    checks.decoded(scheme, BITS, LAYOUTS)
+    # A producer that leaves sym out means true, and only asymmetric weights cannot do without their zero points.
+    checks.present(infos, ("qweight", "scales", *(("qzeros",) if scheme.sym is False else ())), TENSORS)
+    rows, out_features = checks.words(infos, "qweight")
+    if checks.scales(infos)[1] != out_features:
+        raise checks.bad_shape(infos, "qweight", f"scales have {infos['scales'].shape[1]} columns, one for each output")
+    in_features = _in_features(scheme, infos, rows)
+    _, groups = checks.groups(infos, scheme.group_size, in_features)
+    if "g_idx" not in infos and scheme.desc_act and not scheme.static_groups and groups > 1:
+        raise MalformedCheckpoint(
+            "missing-tensor", "desc_act is true, so without it nobody knows the group of a channel", where="g_idx"
+        )
+    if "qzeros" in infos:
+        expected = (groups, words_for(out_features, scheme.bits))
+        if checks.words(infos, "qzeros") != expected:
+            raise checks.bad_shape(
+                infos, "qzeros", f"{groups} groups of {out_features} zero points take {list(expected)}"
+            )
+    return Measured(out_features, in_features, infos["scales"].mlx_dtype)
+
+
+def decode(scheme: Scheme, tensors: Tensors) -> Integer:
+    found = measure(scheme, checks.headers(tensors))
+    checks.finite(tensors)
+    groups = tensors["scales"].shape[0]
+    size = found.in_features if groups == 1 else scheme.group_size
+    fields = _stored(scheme, tensors)
+    if fields is None or _mislabelled(scheme, fields):
+        zeros = mx.full((groups, found.out_features), _middle(scheme), dtype=mx.uint8)
+    else:
+        zeros = _zeros(scheme, tensors["qzeros"], fields)
+    return Integer(
+        words=mx.contiguous(as_words(tensors["qweight"]).T),
+        zeros=zeros,
+        scales=tensors["scales"],
+        bits=scheme.bits,
+        in_features=found.in_features,
+        group_size=size,
+        group_index=_group_index(tensors.get("g_idx"), found.in_features, size, groups),
+    )
+
+
+def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
+    fields = _stored(scheme, tensors)
+    if fields is None:
+        return []
+    low, high = fields.min().item(), fields.max().item()
+    labelled = _middle(scheme) + _OFFSET[scheme.layout]
+    if low == high == _other_middle(scheme) and scheme.sym is False:
+        return [
+            f"sym is false, yet every zero point is stored as {low}, which symmetric weights have under another "
+            f"layout than {scheme.layout!r}; decoded as labelled"
+        ]
+    if low == high == _other_middle(scheme):
+        return [
+            f"labelled {scheme.layout!r}, but its symmetric zero points are stored as {low}, not {labelled}; "
+            "decoded by the data"
+        ]
+    if scheme.sym and not low == high == labelled:
+        return [f"sym is true, yet zero points differ ({low} to {high} as stored); decoded as stored"]
+    return []
+
+
+def stand_in(scheme: Scheme, leaf: str, info: TensorInfo) -> mx.array:
+    """Group indices as ``desc_act`` promises them, zero points in the middle, everything else zero."""
+    if leaf == "g_idx":
+        in_features = info.shape[0]
+        size = in_features if scheme.group_size == -1 else scheme.group_size
+        channels, groups = mx.arange(in_features, dtype=mx.int32), -(-in_features // size)
+        ordered = scheme.desc_act and not scheme.static_groups
+        return (channels % groups if ordered else channels // size).astype(info.mlx_dtype)
+    if leaf == "qzeros":
+        field, bits = _middle(scheme) + _OFFSET[scheme.layout], scheme.bits
+        count = fields_in(info.shape[-1], bits)
+        stream = sum(field << place * bits for place in range(count)).to_bytes(info.shape[-1] * 4, "little")
+        row = mx.array(list(stream), dtype=mx.uint8).view(info.mlx_dtype)
+        return mx.contiguous(mx.broadcast_to(row, info.shape))
+    return mx.zeros(info.shape, info.mlx_dtype)
+
+
+def _middle(scheme: Scheme) -> int:
+    """The zero point of symmetric weights."""
+    return 1 << (scheme.bits - 1)
+
+
+def _other_middle(scheme: Scheme) -> int:
+    """What the other label than the one given stores for symmetric weights."""
+    (other,) = (offset for label, offset in _OFFSET.items() if label != scheme.layout)
+    return _middle(scheme) + other
+
+
+def _stored(scheme: Scheme, tensors: Tensors) -> mx.array | None:
+    """The fields of ``qzeros``, uint8 [groups, out], as they are stored."""
+    if "qzeros" not in tensors:
+        return None
+    return unpack(as_words(tensors["qzeros"]), scheme.bits, tensors["scales"].shape[1])
+
+
+def _mislabelled(scheme: Scheme, fields: mx.array) -> bool:
+    """Whether the zero points of a symmetric module contradict the label: all of them are the other label's middle."""
+    return scheme.sym is not False and bool(mx.all(fields == _other_middle(scheme)).item())
+
+
+def _zeros(scheme: Scheme, qzeros: mx.array, fields: mx.array) -> mx.array:
+    """uint8 [groups, out], the zero points that a module's label makes of its stored fields.
+
+    A field of all ones under the label ``gptq`` decodes to 0. AutoGPTQ's own readers give 16 or 0 there; its quantiser
+    only makes zero points 0 to 15, so the writer meant 0 (docs/policies.md).
+    """
+    if scheme.layout == "gptq_v2":
+        return fields
+    if _borrowed(scheme):
+        words = as_words(qzeros) + _ones(scheme.bits)
+        return mx.contiguous(unpack(words, scheme.bits, fields.shape[1]))
+    return mx.contiguous((fields + 1) & ((1 << scheme.bits) - 1))
+
+
+def _ones(bits: int) -> mx.array:
+    """A word of which every field is one."""
+    return mx.array(0xFFFFFFFF // ((1 << bits) - 1), dtype=mx.uint32)
+
+
+def _borrowed(scheme: Scheme) -> bool:
+    """Whether stored zero points were made by one subtraction over the whole packed word.
+
+    GPTQModel from 0.9 on turns zero points into AutoGPTQ's form that way, so an asymmetric zero of 0 borrows from its
+    neighbours, and only an addition over the whole word gives them back.
+    """
+    if scheme.producer is None or scheme.sym is not False:
+        return False
+    name, version = scheme.producer
+    return name == "gptqmodel" and version >= _WRITTEN_BY_SUBTRACTION
+
+
+def _in_features(scheme: Scheme, infos: Infos, rows: int) -> int:
+    if "g_idx" not in infos:
+        # GPTQModel pads the last word, and only groups that do not fill what there is room for can tell.
+        room, grouped = fields_in(rows, scheme.bits), infos["scales"].shape[0] * scheme.group_size
+        return grouped if 0 < grouped < room and words_for(grouped, scheme.bits) == rows else room
+    checks.dtype(infos, "g_idx", ("I32", "I64"))
+    # A matrix whose codes do not fill their last word has it padded; only g_idx knows the true count.
+    shape = infos["g_idx"].shape
+    if len(shape) != 1 or 0 in shape:
+        raise checks.bad_shape(infos, "g_idx", "expected one entry for each input channel")
+    if words_for(shape[0], scheme.bits) != rows:
+        raise checks.bad_shape(
+            infos,
+            "qweight",
+            f"{shape[0]} input channels of {scheme.bits} bits take {words_for(shape[0], scheme.bits)} rows; "
+            f"{rows} would be {rows * 32 / shape[0]:g} bits",
+        )
+    return shape[0]
+
+
+def _group_index(g_idx: mx.array | None, in_features: int, size: int, groups: int) -> mx.array | None:
+    """None when groups are consecutive and whole, else int32 [in]. Where there is a ``g_idx``, its values decide."""
+    consecutive = mx.arange(in_features, dtype=mx.int32) // size
+    index = consecutive if g_idx is None else g_idx
+    low, high = int(index.min()), int(index.max())
+    if low < 0 or high >= groups:
+        raise MalformedCheckpoint(
+            "group-index-out-of-range", f"values {low} to {high}, but there are {groups} groups", where="g_idx"
+        )
+    index = index.astype(mx.int32)
+    whole = in_features % size == 0
+    return None if whole and mx.array_equal(index, consecutive).item() else index

@@ -1,0 +1,109 @@
+"""Moves of bit fields between packed words. Nothing here knows a format, a scale or a zero point.
+
+Packed form everywhere: a little-endian bit stream along the last axis, in uint32 words, which is MLX's own layout for
+``mx.dequantize`` and ``mx.quantized_matmul``. Where ``bits`` does not divide 8, fields straddle bytes and words, and
+eight of them take ``bits`` whole bytes.
+"""
+
+from __future__ import annotations
+
+import mlx.core as mx
+
+WIDTHS = range(1, 9)
+
+
+def as_words(array: mx.array) -> mx.array:
+    """The same bits as uint32; int32 is what checkpoints store because torch long had no unsigned words."""
+    return array if array.dtype == mx.uint32 else array.view(mx.uint32)
+
+
+def words_for(fields: int, bits: int) -> int:
+    """How many 32-bit words a stream of so many fields takes, the last one possibly padded."""
+    return -(-fields * bits // 32)
+
+
+def fields_in(words: int, bits: int) -> int:
+    """How many whole fields so many words hold."""
+    return words * 32 // bits
+
+
+def unpack(words: mx.array, bits: int, count: int | None = None) -> mx.array:
+    """Fields of ``words`` [..., n] as uint8 [..., count], lowest field first.
+
+    ``count`` None takes all there are. Raises ValueError where the words then hold no whole number of fields, or fewer
+    than ``count``, or ``bits`` is not 1 to 8.
+    """
+    if bits not in WIDTHS:
+        raise ValueError(f"fields of {bits} bits; expected 1 to 8")
+    length = words.shape[-1]
+    if count is None and length * 32 % bits:
+        raise ValueError(f"{length} words hold no whole number of {bits}-bit fields; say how many there are")
+    if count is None:
+        count = fields_in(length, bits)
+    elif count > fields_in(length, bits):
+        raise ValueError(f"{length} words hold {fields_in(length, bits)} fields of {bits} bits, not {count}")
+    # Bytes rather than words: a quarter of the memory traffic, and the host's vector units take 8-bit lanes.
+    octets = words.view(mx.uint8)
+    if bits == 8:
+        return octets[..., :count]
+    fields = _within_octets(octets, bits) if 8 % bits == 0 else _across_octets(octets, bits)
+    return fields.reshape(*words.shape[:-1], -1)[..., :count]
+
+
+def pack(codes: mx.array, bits: int) -> mx.array:
+    """Inverse of :func:`unpack`: uint8 codes [..., m] to uint32 words; ValueError unless they fill whole words."""
+    if codes.shape[-1] * bits % 32:
+        raise ValueError(f"{codes.shape[-1]} fields of {bits} bits do not fill whole words")
+    per_block = 8 // bits if 8 % bits == 0 else 8
+    fields = codes.reshape(*codes.shape[:-1], -1, per_block)
+    octets = []
+    for octet in range(per_block * bits // 8):
+        value = None
+        for field in range(per_block):
+            shift = field * bits - octet * 8
+            if -bits < shift < 8:
+                part = fields[..., field] << shift if shift >= 0 else fields[..., field] >> -shift
+                value = part if value is None else value | part
+        assert value is not None
+        octets.append(value)
+    stream = octets[0] if len(octets) == 1 else mx.stack(octets, axis=-1).reshape(*codes.shape[:-1], -1)
+    return mx.contiguous(stream).view(mx.uint32)
+
+
+def transpose_nibbles(words: mx.array) -> mx.array:
+    """Transpose each 8 x 8 block of nibbles: [rows, columns] words to [rows // 8, 8, columns] words.
+
+    Nibble ``k`` of ``result[r, i, c]`` is nibble ``i`` of ``words[8 * r + k, c]``; ``rows`` must be a multiple of 8.
+    Three exchanges of half-blocks (16, 8, then 4 bits), as one transposes a bit matrix.
+    """
+    columns = words.shape[1]
+    block = words.reshape(-1, 8, columns)
+    for distance, mask in ((4, 0x0000FFFF), (2, 0x00FF00FF), (1, 0x0F0F0F0F)):
+        shift = 4 * distance
+        pairs = block.reshape(-1, 8 // (2 * distance), 2, distance, columns)
+        upper, lower = pairs[:, :, 0], pairs[:, :, 1]
+        keep = mx.array(mask, dtype=mx.uint32)
+        swapped = [(upper & keep) | ((lower & keep) << shift), ((upper >> shift) & keep) | (lower & ~keep)]
+        block = mx.stack(swapped, axis=2).reshape(-1, 8, columns)
+    return block
+
+
+def _within_octets(octets: mx.array, bits: int) -> mx.array:
+    mask = (1 << bits) - 1
+    return mx.stack([(octets >> shift) & mask for shift in range(0, 8, bits)], axis=-1)
+
+
+def _across_octets(octets: mx.array, bits: int) -> mx.array:
+    """Eight fields in each block of ``bits`` bytes; what the last block lacks is zero and is cut off by the caller."""
+    short = -octets.shape[-1] % bits
+    if short:
+        octets = mx.pad(octets, [(0, 0)] * (octets.ndim - 1) + [(0, short)])
+    blocks = octets.reshape(*octets.shape[:-1], -1, bits)
+    mask, fields = (1 << bits) - 1, []
+    for field in range(8):
+        octet, shift = divmod(field * bits, 8)
+        value = blocks[..., octet] >> shift
+        if shift + bits > 8:
+            value = value | (blocks[..., octet + 1] << (8 - shift))
+        fields.append(value & mask)
+    return mx.stack(fields, axis=-1)

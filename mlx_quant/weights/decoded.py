@@ -1,0 +1,39 @@
+"""What every decoded module is, whatever its packing: a matrix of which the numbers are known."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import mlx.core as mx
+
+from .native import NativeWeights
+
+
+class Weight(Protocol):
+    """A matrix [out, in] as its format means it; lazy until its arrays are evaluated."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Output and input features."""
+        ...
+
+    @property
+    def dtype(self) -> mx.Dtype:
+        """The dtype that the format defines, which :meth:`dense` has unless another is asked for."""
+        ...
+
+    @property
+    def act_order(self) -> bool:
+        """Whether input channels stand in another order than their groups."""
+        ...
+
+    def dense(self, dtype: mx.Dtype | None = None) -> mx.array:
+        """The matrix as ``dtype``, by the format's own roundings."""
+        ...
+
+    def native(self, params_dtype: mx.Dtype | None = None) -> NativeWeights:
+        """MLX's packed form with the same codes; UnsupportedFormat ``unsupported-affine`` where none holds them.
+
+        ``params_dtype`` is the dtype of float parameters; None keeps the stored one. Refusing never reads the codes.
+        """
+        ...

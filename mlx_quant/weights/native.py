@@ -1,0 +1,65 @@
+"""MLX's own packed forms of a matrix, as ``mx.dequantize``, ``mx.quantized_matmul`` and mlx-lm take them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import mlx.core as mx
+
+from ..errors import UnsupportedFormat
+
+# Largest first: fewer parameters for the same weights.
+AFFINE_GROUP_SIZES = (128, 64, 32)
+AFFINE_BITS = (2, 3, 4, 5, 6, 8)
+
+
+@dataclass(frozen=True)
+class NativeWeights:
+    """One matrix in one of MLX's packed modes.
+
+    Attributes:
+        mode: MLX's name of the mode: ``"affine"``, ``"mxfp4"``, ...
+        weight: uint32 [out, in * bits // 32], codes as a little-endian bit stream.
+        scales: [out, in // group_size].
+        biases: as ``scales``, or None in a mode that has none.
+        group_size, bits: as ``mx.dequantize`` takes them.
+        permutation: None, or int32 [in]; column ``j`` of the stored matrix is input channel ``permutation[j]``, so a
+            user computes ``quantized_matmul(x[..., permutation], ...)``.
+    """
+
+    mode: ClassVar[str]
+
+    weight: mx.array
+    scales: mx.array
+    biases: mx.array | None
+    group_size: int
+    bits: int
+    permutation: mx.array | None = None
+
+    @property
+    def arrays(self) -> dict[str, mx.array]:
+        """What a converted checkpoint stores of it, by mlx-lm's names."""
+        found = {"weight": self.weight, "scales": self.scales}
+        return found if self.biases is None else found | {"biases": self.biases}
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """How mlx-lm's ``config.json`` describes it."""
+        return {"group_size": self.group_size, "bits": self.bits, "mode": self.mode}
+
+    def as_affine(self) -> AffineWeights:
+        """This, if it is in the affine mode; UnsupportedFormat ``unsupported-affine`` otherwise."""
+        raise UnsupportedFormat("unsupported-affine", f"MLX holds this as {self.mode}, not affine; use to_native")
+
+
+@dataclass(frozen=True)
+class AffineWeights(NativeWeights):
+    """MLX's affine form: ``W = scales * q + biases`` per group along the input axis."""
+
+    mode: ClassVar[str] = "affine"
+
+    biases: mx.array
+
+    def as_affine(self) -> AffineWeights:
+        return self

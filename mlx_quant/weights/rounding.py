@@ -1,0 +1,37 @@
+"""Products of a scale and a small integer, rounded once whatever dtypes stand on either side."""
+
+from __future__ import annotations
+
+import mlx.core as mx
+
+
+def scaled(scales: mx.array, integers: mx.array, stored: mx.Dtype, dtype: mx.Dtype) -> mx.array:
+    """``RN(scales * integers)`` as ``dtype``, one rounding to nearest, ties to even.
+
+    Args:
+        scales: float32 values of what was stored as ``stored``.
+        integers: float32 [...], whole numbers of at most 9 bits.
+
+    A float16 or bfloat16 scale has at most 11 bits, so the float32 product is exact and the cast the only rounding. A
+    float32 scale can make the product inexact; then it is rounded to odd before it is cast to a narrower type.
+    """
+    inexact = stored == mx.float32 and dtype != mx.float32
+    return (_round_to_odd(scales, integers) if inexact else scales * integers).astype(dtype)
+
+
+def _round_to_odd(scales: mx.array, integers: mx.array) -> mx.array:
+    """``scales * integers`` in float32, rounded to odd, so that one further rounding equals rounding once.
+
+    ``scales`` is split into a part of at most 12 bits and the rest; times a 9-bit integer both are exact, and the
+    rounding error of their sum is recovered exactly (Dekker's fast two-sum). Where it is not zero, the float32
+    neighbour with an odd last bit is taken (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+    """
+    high = (scales.view(mx.uint32) & mx.array(0xFFFFF000, dtype=mx.uint32)).view(mx.float32)
+    big, small = high * integers, (scales - high) * integers
+    product = scales * integers  # the same number as big + small, which would lose the sign of a zero
+    error = small - (product - big)
+    bits = product.view(mx.int32)
+    # One step towards the exact value changes the magnitude up when the error has the sign of the product.
+    step = mx.where((error > 0) == (product > 0), 1, -1)
+    inexact = (error != 0) & ((bits & 1) == 0) & mx.isfinite(product)
+    return mx.where(inexact, bits + step, bits).view(mx.float32)
