@@ -49,7 +49,11 @@ class _Subject:
             "backend": str(mx.default_device()),
             "mlx": version("mlx"),
             # MLX has no groups of other sizes, and none that are not of one size.
-            "affine": {"formats": sorted(DIALECTS), "excludes": ["arbitrary-groups", "ragged"], "biases": "nearest"},
+            "affine": {
+                "formats": sorted(DIALECTS),
+                "excludes": ["arbitrary-groups", "ragged", "group-size-16"],
+                "biases": "nearest",
+            },
         }
 
     dequantize = staticmethod(dequantize)
