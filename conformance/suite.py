@@ -164,7 +164,9 @@ def _affine(asked: Iterable[Question]) -> Iterator[Case]:
 
 def _checkpoints() -> Iterator[Case]:
     for folder in every.folders(heard_checkpoints()):
-        own = {folder.format, *folder.flags} | ({"real"} if folder.id.startswith("real-") else set())
+        own = {folder.format, *folder.flags}
+        if folder.id.startswith("real-"):
+            own |= _real_flags(folder.id.removeprefix("real-"))
         yield Case(
             f"checkpoints/{folder.id}",
             partial(judge.judge, folder),
@@ -175,6 +177,12 @@ def _checkpoints() -> Iterator[Case]:
             folder.code is not None and not folder.either,
         )
     for case in heard():
-        name, tensors = next(iter(checkpoint(case.id).modules.items()))
-        flags = flags_of(checkpoint(case.id).config_of(name), tensors) | {"real"}
-        yield replace(case, id=f"generation/{case.id}", level="generation", claim="logits", flags=flags)
+        yield replace(case, id=f"generation/{case.id}", level="generation", flags=_real_flags(case.id))
+
+
+def _real_flags(name: str) -> frozenset[str]:
+    """What a loader must be able to read for a whole model: all that is particular about any of its modules."""
+    found = checkpoint(name)
+    own = [flags_of(found.config_of(module), tensors) for module, tensors in found.modules.items()]
+    dynamic = {"dynamic"} if found.config["quantization_config"].get("dynamic") else set()
+    return frozenset({"real"} | dynamic).union(*own)

@@ -39,6 +39,7 @@ class UnsupportedFormat(QuantError):
             "not-quantized",
             "mlx-native",
             "unsupported-method",
+            "candidate-format",
             "unsupported-layout",
             "unsupported-bits",
             "unsupported-group-size",

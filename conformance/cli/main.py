@@ -5,6 +5,7 @@ Exit status: 0 conforms, 1 does not, 2 mis-wired adapter or wrong usage, 3 fewer
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +13,11 @@ from typing import Annotated
 import typer
 
 from .. import SUITE_VERSION
+from ..formats.registry import FORMATS
 from ..run import baseline, verify
 from ..run import judge as judging
 from ..run.claims import Miswired
+from ..run.evidence import gather
 from ..run.record import Report, ReportError
 from ..subjects.resolve import CORE, ORACLE
 from . import terminal
@@ -41,13 +44,20 @@ def run(
     subject: SubjectName = CORE,
     only: Only = None,
     exhaustive: Annotated[bool, typer.Option("--exhaustive", help="Also every 16-bit scale: minutes.")] = False,
+    format: Annotated[str, typer.Option(metavar="ID", help="Gather the evidence for one format.")] = "",
+    evidence: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to write ID.json, with --format.")] = None,
     report: ReportFile = None,
     junit: Junit = None,
     markdown: Markdown = None,
     html: Html = None,
     badge: Badge = None,
 ) -> None:
-    """A verdict a case: does this loader read what it claims to read?"""
+    """A verdict a case: does this loader read what it claims to read?
+
+    With --format: every level that applies to one format, mutants included, and the evidence for enabling it.
+    """
+    if format:
+        raise typer.Exit(_gather(subject, format, evidence))
     found = _judged(subject, only, exhaustive)
     _write([found], report, junit, markdown, html, badge)
     terminal.show(found, terminal.console())
@@ -170,6 +180,21 @@ def verify_command(
         raise typer.Exit(EXIT_FAULT) from None
     terminal.show_modules(found, reader, oracle, console)
     raise typer.Exit(EXIT_FAULT if not found or any(module.complaint for module in found) else 0)
+
+
+def _gather(subject: str, id: str, folder: Path | None) -> int:
+    if id not in FORMATS:
+        stop(f"no format {id!r}; there are {', '.join(FORMATS)}")
+    with progress("cases") as (_, advance):
+        found = gather(FORMATS[id], subject_called(subject), subject_called(ORACLE), lambda *_: advance())
+    written = found.to_dict()
+    for line in found.failed:
+        typer.echo(f"FAIL  {line}")
+    terminal.show_evidence(written, terminal.console())
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{id}.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    return 0 if written["complete"] else EXIT_FAULT
 
 
 def _judged(name: str, only: list[str] | None, exhaustive: bool) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +28,22 @@ def console() -> Console:
 def counts(report: Report) -> str:
     """``870 pass, 2 fail`` of the verdicts there are."""
     return ", ".join(f"{report.counts[verdict]} {verdict}" for verdict in VERDICTS if report.counts[verdict])
+
+
+def show_evidence(found: Mapping[str, Any], out: Console) -> None:
+    """What ``run --format`` found, a line a level."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("level")
+    for title in ("cases", "weights"):
+        table.add_column(title, justify="right")
+    for level, count in found["levels"].items():
+        table.add_row(level, f"{count['cases']:,}", f"{count['weights']:,}" if count["weights"] else "")
+    mutants = found["mutants"]
+    table.add_row("mutants", f"{mutants['noticed']} of {mutants['asked']} noticed")
+    out.print(table)
+    lacking = f", lacking {', '.join(found['missing'])}" if found["missing"] else ""
+    verdict = "complete" if found["complete"] else f"not complete{lacking}"
+    out.print(f"{found['format']}, suite {found['suite']}, against {', '.join(found['upstream'])}: evidence {verdict}")
 
 
 def show(report: Report, out: Console) -> None:

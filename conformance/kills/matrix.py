@@ -63,12 +63,16 @@ def first_kill(subject: Any, oracle: Any, cases: Iterable[Case]) -> Kill | None:
     return None
 
 
-def meet(mutant: Mutant, oracle: Any, cases: Cases) -> Row:
-    """One mutant against every level that can meet it."""
+def meet(mutant: Mutant, oracle: Any, cases: Cases, *, quick: bool = False) -> Row:
+    """One mutant against every level that can meet it; if ``quick``, no further than the first that notices it."""
     started = time.monotonic()
     subject = Subject(mutant, oracle)
     met = BY_CHECKPOINT if mutant.load else BY_MODULE
-    row = Row(mutant, {level: first_kill(subject, oracle, cases.of(level)) for level in met})
+    row = Row(mutant)
+    for level in met:
+        row.kills[level] = first_kill(subject, oracle, cases.of(level))
+        if quick and row.kills[level]:
+            break
     row.seconds = time.monotonic() - started
     return row
 

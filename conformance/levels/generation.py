@@ -14,7 +14,7 @@ from ..cases.verdict import Verdict
 from ..corpus.fixtures import TinyCheckpoint, checkpoint, heard_checkpoints, present_checkpoints
 from ..subjects.ask import load, load_weights
 from ..subjects.subject import Model
-from .recitation import SMOKE_WINDOWS, complaint, dense_weights, run_model, smoke
+from .recitation import SMOKE_WINDOWS, complaint, dense_weights, run_mlx, run_model, smoke
 
 
 def heard() -> Iterator[Case]:
@@ -22,6 +22,18 @@ def heard() -> Iterator[Case]:
     for name in heard_checkpoints():
         if name in present_checkpoints():
             yield Case(name, partial(_heard, name), checkpoint(name).format.SLUG, "generation", "logits")
+
+
+def recited() -> Iterator[Case]:
+    """Every real model that is here, in mlx-lm: the whole text, and perplexity over all of it."""
+    for name in present_checkpoints():
+        yield Case(name, partial(_recited, name), checkpoint(name).format.SLUG, "generation", "logits")
+
+
+def _recited(name: str, subject: Any, oracle: Any) -> Verdict:
+    found = checkpoint(name)
+    got = run_mlx(found, dense_weights(subject, oracle, found))
+    return _by_ear(found, complaint(oracle, name, got))
 
 
 def _heard(name: str, subject: Any, oracle: Any) -> Verdict:

@@ -15,7 +15,7 @@ from ..errors import MalformedCheckpoint, QuantError, QuantWarning, UnsupportedF
 from ..files.folder import DTYPES, Files
 from ..files.hub import resolve
 from ..files.shards import locate
-from ..packings.registry import decode, remarks
+from ..packings.registry import decode, remarks, require_usable
 from ..weights.decoded import Weight
 from ..weights.native import AffineWeights, NativeWeights
 from .modules import packed_modules
@@ -58,8 +58,9 @@ class Checkpoint:
         shards, ignored_files: safetensors files that are read, and those that belong to something else.
     """
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, *, candidates: bool = False) -> None:
         found = detect(files)
+        self._candidates = candidates
         weights = locate(files, found.quantization)
         self.files, self.label = files, files.label
         self.config, self.quantization_config = found.config, found.quantization
@@ -74,6 +75,8 @@ class Checkpoint:
                     where=f"{info.file}: {info.name}",
                 )
         self.modules = packed_modules(weights.tensors, found.schemes)
+        for module in self.modules.values():
+            require_usable(module.scheme, candidates)
         inside = {info.name for module in self.modules.values() for info in module.tensors.values()}
         self.plain = {name: info for name, info in weights.tensors.items() if name not in inside}
         self._open: OrderedDict[str, dict[str, mx.array]] = OrderedDict()
@@ -94,6 +97,7 @@ class Checkpoint:
         revision: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
+        candidates: bool = False,
     ) -> Checkpoint:
         """Open a checkpoint in a folder or on the Hub, without reading (or downloading) weights.
 
@@ -102,13 +106,15 @@ class Checkpoint:
             revision: branch, tag or commit of a Hub repo.
             cache_dir: the Hub cache; None is huggingface_hub's own.
             local_files_only: use only what the cache holds, as ``HF_HUB_OFFLINE=1`` does.
+            candidates: take formats as well whose evidence is not complete (see :func:`mlx_quant.formats`).
 
         Raises:
             UnsupportedFormat: what the files hold is not decoded by this version.
             MalformedCheckpoint: the files contradict each other or themselves.
             ConversionError: ``hub-error``, ``missing-dependency``.
         """
-        return cls(resolve(path_or_repo, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only))
+        files = resolve(path_or_repo, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
+        return cls(files, candidates=candidates)
 
     @property
     def warnings(self) -> list[str]:
@@ -148,7 +154,7 @@ class Checkpoint:
         module = self.modules[name]
         arrays = {leaf: self.tensor(info.name) for leaf, info in module.weight_tensors.items()}
         try:
-            weight = decode(module.scheme, arrays)
+            weight = decode(module.scheme, arrays, candidates=self._candidates)
         except QuantError as error:
             raise error.at(f"{module.file}: {name}") from None
         if name not in self._remarks:

@@ -46,6 +46,7 @@ Source = Annotated[str, typer.Argument(metavar="PATH_OR_REPO", help="A folder, o
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repo.")]
 CacheDir = Annotated[Path | None, typer.Option(help="The Hub cache, if not the usual one.", file_okay=False)]
 Offline = Annotated[bool, typer.Option("--offline", help="Use only what the Hub cache holds.")]
+Candidates = Annotated[bool, typer.Option("--candidates", help="Also formats whose evidence is not complete.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output; refusals too.")]
 Dtype = Annotated[DtypeName | None, typer.Option(help="Of decoded weights and other float tensors.")]
 ParamsDtype = Annotated[DtypeName | None, typer.Option(help="Of the scales and biases of affine modules.")]
@@ -73,12 +74,15 @@ def inspect_command(
     revision: Revision = None,
     cache_dir: CacheDir = None,
     offline: Offline = False,
+    candidates: Candidates = False,
     as_json: Json = False,
 ) -> None:
     """Show what a checkpoint holds and what each target would make of it."""
     _bars(None)
     with _refusals(as_json):
-        found = inspect(source, data=read, revision=revision, cache_dir=cache_dir, local_files_only=offline)
+        found = inspect(
+            source, data=read, revision=revision, cache_dir=cache_dir, local_files_only=offline, candidates=candidates
+        )
         if as_json:
             _print_json(found.to_dict())
         else:
@@ -111,6 +115,7 @@ def convert_command(
     revision: Revision = None,
     cache_dir: CacheDir = None,
     offline: Offline = False,
+    candidates: Candidates = False,
     progress: Progress = None,
     as_json: Json = False,
 ) -> None:
@@ -128,6 +133,7 @@ def convert_command(
             revision=revision,
             cache_dir=cache_dir,
             local_files_only=offline,
+            candidates=candidates,
         )
         if as_json:
             _print_json(done.to_dict())
@@ -156,6 +162,7 @@ def generate_command(
     revision: Revision = None,
     cache_dir: CacheDir = None,
     offline: Offline = False,
+    candidates: Candidates = False,
     progress: Progress = None,
 ) -> None:
     """Load a checkpoint and continue a prompt; greedy unless a temperature is given."""
@@ -169,6 +176,7 @@ def generate_command(
             revision=revision,
             cache_dir=cache_dir,
             local_files_only=offline,
+            candidates=candidates,
             tokenizer_config={"trust_remote_code": True} if trust_remote_code else None,
             adapter_path=None if adapter_path is None else str(adapter_path),
             progress=_bars(progress),

@@ -60,10 +60,21 @@ def show_conversion(report: ConversionReport, out: Console) -> None:
 
 
 def show_formats(found: Mapping[str, FormatStatus], out: Console) -> None:
-    table = _table("format", "status", "what is decoded, or why not")
+    table = _table("format", "status", "what is decoded, or why not", "evidence")
     for status in found.values():
-        table.add_row(status.name, status.status, status.reason)
+        table.add_row(status.name, status.status, status.reason, _evidence(status))
     out.print(table)
+
+
+def _evidence(status: FormatStatus) -> str:
+    found = status.evidence
+    if found is None:
+        return ""
+    cases = sum(level["cases"] for level in found["levels"].values())
+    weights = sum(level["weights"] for level in found["levels"].values())
+    lacking = f"; lacks {', '.join(found['missing'])}" if found["missing"] else ""
+    upstream = f", against {', '.join(found['upstream'])}" if found["upstream"] else ""
+    return f"suite {found['suite']}: {cases:,} cases, {weights:,} weights{upstream}{lacking}"
 
 
 def show_refusal(error: QuantError, out: Console) -> None:

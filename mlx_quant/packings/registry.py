@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import mlx.core as mx
 
 from ..dialects.registry import REFUSED
 from ..dialects.schemes import Scheme
-from ..errors import MalformedCheckpoint
+from ..errors import MalformedCheckpoint, UnsupportedFormat
 from ..files.folder import TensorInfo
 from ..weights.decoded import Weight
 from . import awq_gemm, foreign, gptq
+from .evidence import evidence_of, status_of
 from .protocol import Infos, Packing, Status, Tensors
 
 PACKINGS: dict[str, Packing] = {packing.ID: packing for packing in (awq_gemm, gptq)}
@@ -26,6 +29,7 @@ class FormatStatus:
         status: ``"enabled"``, ``"candidate"`` or ``"refused"``.
         reason: why not, or what of it is decoded.
         bits, layouts: what of a format is decoded; empty for a refused one.
+        evidence: what the conformance suite found, as ``mlx-quant-conformance run --format`` writes it; None without.
     """
 
     name: str
@@ -33,6 +37,7 @@ class FormatStatus:
     reason: str
     bits: tuple[int, ...] = ()
     layouts: tuple[str, ...] = ()
+    evidence: Mapping[str, Any] | None = None
 
 
 def formats() -> dict[str, FormatStatus]:
@@ -40,8 +45,21 @@ def formats() -> dict[str, FormatStatus]:
     found = {}
     for name, packing in sorted(PACKINGS.items()):
         reason = f"{packing.TITLE}: {', '.join(map(str, packing.BITS))} bits, layout {', '.join(packing.LAYOUTS)}"
-        found[name] = FormatStatus(name, packing.STATUS, reason, packing.BITS, packing.LAYOUTS)
+        status, evidence = status_of(packing), evidence_of(packing.ID)
+        found[name] = FormatStatus(name, status, reason, packing.BITS, packing.LAYOUTS, evidence)
     return found | {name: FormatStatus(name, "refused", reason) for name, reason in sorted(REFUSED.items())}
+
+
+def require_usable(scheme: Scheme, candidates: bool) -> None:
+    """UnsupportedFormat ``candidate-format`` for a packing that is not enabled, unless candidates are asked for."""
+    packing = PACKINGS[scheme.packing]
+    if status_of(packing) != "enabled" and not candidates:
+        raise UnsupportedFormat(
+            "candidate-format",
+            f"{packing.TITLE} is a candidate: it is decoded, but the conformance suite's evidence is not complete. "
+            "Ask for it with candidates=True (--candidates), and check what comes out",
+            where="quant_method",
+        )
 
 
 def packing_for(scheme: Scheme, infos: Infos) -> Packing:
@@ -65,8 +83,9 @@ def packing_for(scheme: Scheme, infos: Infos) -> Packing:
     return packing
 
 
-def decode(scheme: Scheme, tensors: Tensors) -> Weight:
+def decode(scheme: Scheme, tensors: Tensors, *, candidates: bool = False) -> Weight:
     """The weight of one module; ``tensors`` by local name, of which ``bias`` is not read."""
+    require_usable(scheme, candidates)
     return PACKINGS[scheme.packing].decode(scheme, tensors)
 
 

@@ -1,4 +1,4 @@
-"""The GPTQ packing at every width: bits, labels, borrowed and swapped zero points, padding, groups, against integers."""
+"""GPTQ at every width: bits, labels, borrowed and swapped zero points, padding and groups, against integers."""
 
 from __future__ import annotations
 

@@ -14,6 +14,14 @@ FILES = Files(
     # Producers that store zero points in a way of their own.
     produced=("gptqmodel-7.7.0", "gptqmodel-7.7.0-family"),
     checkpoints=(
+        "llama-gptq-2bit-g32-seq-asym",
+        "llama-gptq-3bit-g32-act-asym",
+        "qwen2-gptq-3bit-g32-act-sym",
+        "qwen2-gptq-8bit-g128-act-asym",
+        "llama-gptqmodel-v2-g64-act-asym",
+        "llama-gptqmodel-dynamic-lm_head",
+        "qwen2-gptqmodel-3bit-g32-act-asym",
+        "qwen2-gptqmodel-8bit-v2-g32-act-sym",
         "llama-gptq-g128-act-asym",
         "llama-gptq-g128-seq-asym",
         "llama-gptq-g32-act-sym",
@@ -23,8 +31,14 @@ FILES = Files(
         "qwen2-gptq-g32-seq-asym",
         "qwen2-gptq-gall-seq-sym",
     ),
-    heard=("qwen2-gptq-g128-act-sym", "llama-gptq-g128-seq-asym"),
-    digests=("auto-gptq-0.7.1",),
+    heard=(
+        "qwen2-gptq-g128-act-sym",
+        "llama-gptq-g128-seq-asym",
+        "llama-gptq-3bit-g32-act-asym",
+        "llama-gptqmodel-v2-g64-act-asym",
+        "llama-gptqmodel-dynamic-lm_head",
+    ),
+    digests=("auto-gptq-0.7.1", "gptqmodel-7.7.0"),
 )
 COLUMNS = {
     "symmetric": ("symmetric",),
