@@ -1,4 +1,4 @@
-"""GPTQ as AutoGPTQ and GPTQModel write it (``checkpoint_format`` ``gptq`` and ``gptq_v2``), 4 bits.
+"""GPTQ as AutoGPTQ and GPTQModel write it (``checkpoint_format`` ``gptq`` and ``gptq_v2``).
 
 On disk, torch's [in, out] orientation: ``qweight`` int32 [ceil(in * bits / 32), out] packs codes along ``in`` as a
 little-endian bit stream; ``qzeros`` int32 [groups, ceil(out * bits / 32)] packs along ``out`` and holds the zero point
@@ -22,12 +22,11 @@ from .protocol import Infos, Measured, Status, Tensors
 ID = "gptq"
 TITLE = "GPTQ"
 STATUS: Status = "enabled"
-BITS = (4,)
+BITS = (2, 4, 8)
 LAYOUTS = ("gptq", "gptq_v2")
 MARKS = (".qweight", ".qzeros", ".scales", ".g_idx")
 TENSORS = MARKS
 
-_WORD_OF_ONES = 0x11111111
 _WRITTEN_BY_SUBTRACTION = (0, 9)
 # What each label stores for a zero point, less the zero point.
 _OFFSET = {"gptq": -1, "gptq_v2": 0}
@@ -65,8 +64,8 @@ def measure(scheme: Scheme, infos: Infos) -> Measured:
 def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     found = measure(scheme, checks.headers(tensors))
     checks.finite(tensors)
-    size = found.in_features if scheme.group_size == -1 else scheme.group_size
     groups = tensors["scales"].shape[0]
+    size = found.in_features if groups == 1 else scheme.group_size
     fields = _stored(scheme, tensors)
     if fields is None or _mislabelled(scheme, fields):
         zeros = mx.full((groups, found.out_features), _middle(scheme), dtype=mx.uint8)
@@ -153,9 +152,14 @@ def _zeros(scheme: Scheme, qzeros: mx.array, fields: mx.array) -> mx.array:
     if scheme.layout == "gptq_v2":
         return fields
     if _borrowed(scheme):
-        words = as_words(qzeros) + mx.array(_WORD_OF_ONES, dtype=mx.uint32)
+        words = as_words(qzeros) + _ones(scheme.bits)
         return mx.contiguous(unpack(words, scheme.bits, fields.shape[1]))
     return mx.contiguous((fields + 1) & ((1 << scheme.bits) - 1))
+
+
+def _ones(bits: int) -> mx.array:
+    """A word of which every field is one."""
+    return mx.array(0xFFFFFFFF // ((1 << bits) - 1), dtype=mx.uint32)
 
 
 def _borrowed(scheme: Scheme) -> bool:
@@ -172,7 +176,9 @@ def _borrowed(scheme: Scheme) -> bool:
 
 def _in_features(scheme: Scheme, infos: Infos, rows: int) -> int:
     if "g_idx" not in infos:
-        return fields_in(rows, scheme.bits)
+        # GPTQModel pads the last word, and only groups that do not fill what there is room for can tell.
+        room, grouped = fields_in(rows, scheme.bits), infos["scales"].shape[0] * scheme.group_size
+        return grouped if 0 < grouped < room and words_for(grouped, scheme.bits) == rows else room
     checks.dtype(infos, "g_idx", ("I32", "I64"))
     # A matrix whose codes do not fill their last word has it padded; only g_idx knows the true count.
     shape = infos["g_idx"].shape
