@@ -22,12 +22,19 @@ from .protocol import Infos, Measured, Status, Tensors
 ID = "gptq"
 TITLE = "GPTQ"
 STATUS: Status = "enabled"
-BITS = (2, 4, 8)
+BITS = (2, 3, 4, 8)
 LAYOUTS = ("gptq", "gptq_v2")
 MARKS = (".qweight", ".qzeros", ".scales", ".g_idx")
 TENSORS = MARKS
 
+# Versions of GPTQModel that made v1 zero points by a subtraction over whole words; at 3 bits it ended with the second.
 _WRITTEN_BY_SUBTRACTION = (0, 9)
+_THREE_BITS_BY_FIELD = (7,)
+# What they subtracted at 3 bits, by the place of a word among three, where ones in every field would be 0x49249249,
+# 0x92492492, 0x24924924; and what that makes of zero points that are all 4. Source: GPTQModel before 8e8ff117b (#2763),
+# gptqmodel/utils/model.py, convert_gptq_v2_to_v1_format_module.
+_SUBTRACTED_AT_3 = (0x24924924, 0x92492492, 0x49249249)
+_FOURS_AT_3 = (0x00000000, 0xB6DB6DB7, 0x49249249)
 # What each label stores for a zero point, less the zero point.
 _OFFSET = {"gptq": -1, "gptq_v2": 0}
 
@@ -67,7 +74,7 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     groups = tensors["scales"].shape[0]
     size = found.in_features if groups == 1 else scheme.group_size
     fields = _stored(scheme, tensors)
-    if fields is None or _mislabelled(scheme, fields):
+    if fields is None or _mislabelled(scheme, fields) or _misconverted(scheme, tensors):
         zeros = mx.full((groups, found.out_features), _middle(scheme), dtype=mx.uint8)
     else:
         zeros = _zeros(scheme, tensors["qzeros"], fields)
@@ -86,6 +93,8 @@ def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
     fields = _stored(scheme, tensors)
     if fields is None:
         return []
+    if _misconverted(scheme, tensors):
+        return ["zero points are what GPTQModel before 7.0.0 made of symmetric 3-bit ones; decoded as 4"]
     low, high = fields.min().item(), fields.max().item()
     labelled = _middle(scheme) + _OFFSET[scheme.layout]
     if low == high == _other_middle(scheme) and scheme.sym is False:
@@ -152,14 +161,28 @@ def _zeros(scheme: Scheme, qzeros: mx.array, fields: mx.array) -> mx.array:
     if scheme.layout == "gptq_v2":
         return fields
     if _borrowed(scheme):
-        words = as_words(qzeros) + _ones(scheme.bits)
+        words = as_words(qzeros) + _subtracted(scheme.bits, qzeros.shape[1])
         return mx.contiguous(unpack(words, scheme.bits, fields.shape[1]))
     return mx.contiguous((fields + 1) & ((1 << scheme.bits) - 1))
 
 
-def _ones(bits: int) -> mx.array:
-    """A word of which every field is one."""
-    return mx.array(0xFFFFFFFF // ((1 << bits) - 1), dtype=mx.uint32)
+def _subtracted(bits: int, count: int) -> mx.array:
+    """What GPTQModel subtracted from each of ``count`` words: ones in every field, except at 3 bits."""
+    if bits == 3:
+        return _repeated(_SUBTRACTED_AT_3, count)
+    return _repeated((0xFFFFFFFF // ((1 << bits) - 1),), count)
+
+
+def _repeated(words: tuple[int, ...], count: int) -> mx.array:
+    return mx.array([words[place % len(words)] for place in range(count)], dtype=mx.uint32)
+
+
+def _misconverted(scheme: Scheme, tensors: Tensors) -> bool:
+    """Whether 3-bit zero points of a symmetric module are what GPTQModel before 7.0.0 made of fours."""
+    if scheme.bits != 3 or scheme.layout != "gptq" or scheme.sym is False or "qzeros" not in tensors:
+        return False
+    words = as_words(tensors["qzeros"])
+    return bool(mx.all(words == _repeated(_FOURS_AT_3, words.shape[1])).item())
 
 
 def _borrowed(scheme: Scheme) -> bool:
@@ -171,7 +194,8 @@ def _borrowed(scheme: Scheme) -> bool:
     if scheme.producer is None or scheme.sym is not False:
         return False
     name, version = scheme.producer
-    return name == "gptqmodel" and version >= _WRITTEN_BY_SUBTRACTION
+    ended = scheme.bits == 3 and version >= _THREE_BITS_BY_FIELD
+    return name == "gptqmodel" and version >= _WRITTEN_BY_SUBTRACTION and not ended
 
 
 def _in_features(scheme: Scheme, infos: Infos, rows: int) -> int:
