@@ -40,6 +40,7 @@ class UnsupportedFormat(QuantError):
             "mlx-native",
             "unsupported-method",
             "unsupported-layout",
+            "candidate-format",
             "unsupported-bits",
             "unsupported-group-size",
             "unsupported-dtype",

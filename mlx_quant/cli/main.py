@@ -46,6 +46,9 @@ Source = Annotated[str, typer.Argument(metavar="PATH_OR_REPO", help="A folder, o
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repo.")]
 CacheDir = Annotated[Path | None, typer.Option(help="The Hub cache, if not the usual one.", file_okay=False)]
 Offline = Annotated[bool, typer.Option("--offline", help="Use only what the Hub cache holds.")]
+Candidates = Annotated[
+    bool, typer.Option("--candidates", help="Decode formats too that the conformance suite has not proven yet.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output; refusals too.")]
 Dtype = Annotated[DtypeName | None, typer.Option(help="Of decoded weights and other float tensors.")]
 ParamsDtype = Annotated[DtypeName | None, typer.Option(help="Of the scales and biases of affine modules.")]
@@ -70,6 +73,7 @@ def inspect_command(
             "from its headers, and none of its weights are downloaded.",
         ),
     ] = None,
+    candidates: Candidates = False,
     revision: Revision = None,
     cache_dir: CacheDir = None,
     offline: Offline = False,
@@ -78,7 +82,9 @@ def inspect_command(
     """Show what a checkpoint holds and what each target would make of it."""
     _bars(None)
     with _refusals(as_json):
-        found = inspect(source, data=read, revision=revision, cache_dir=cache_dir, local_files_only=offline)
+        found = inspect(
+            source, data=read, candidates=candidates, revision=revision, cache_dir=cache_dir, local_files_only=offline
+        )
         if as_json:
             _print_json(found.to_dict())
         else:
@@ -108,6 +114,7 @@ def convert_command(
     max_shard_size: Annotated[
         int | None, typer.Option(parser=_nbytes, metavar="SIZE", help="Such as 5GB or 500MB; by default 1GiB.")
     ] = None,
+    candidates: Candidates = False,
     revision: Revision = None,
     cache_dir: CacheDir = None,
     offline: Offline = False,
@@ -125,6 +132,7 @@ def convert_command(
             overwrite=overwrite,
             progress=_bars(progress),
             max_shard_bytes=max_shard_size or MAX_SHARD_BYTES,
+            candidates=candidates,
             revision=revision,
             cache_dir=cache_dir,
             local_files_only=offline,
@@ -153,6 +161,7 @@ def generate_command(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let the tokenizer run code from the repo.")
     ] = False,
+    candidates: Candidates = False,
     revision: Revision = None,
     cache_dir: CacheDir = None,
     offline: Offline = False,
@@ -166,6 +175,7 @@ def generate_command(
             requantize=requantize,
             dtype=dtype,
             params_dtype=params_dtype,
+            candidates=candidates,
             revision=revision,
             cache_dir=cache_dir,
             local_files_only=offline,

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..conversion.convert import ConversionReport
 from ..errors import QuantError
-from ..packings.registry import FormatStatus
+from ..packings.status import FormatStatus
 from .inspection import Inspection, Outcome
 
 # Where no terminal sets the width, a table may be as wide as what it says.
@@ -60,9 +60,10 @@ def show_conversion(report: ConversionReport, out: Console) -> None:
 
 
 def show_formats(found: Mapping[str, FormatStatus], out: Console) -> None:
-    table = _table("format", "status", "what is decoded, or why not")
+    table = _table("format", "status", "what is decoded, or why not", "evidence")
     for status in found.values():
-        table.add_row(status.name, status.status, status.reason)
+        evidence = "none yet" if status.evidence is None and status.status != "refused" else str(status.evidence or "")
+        table.add_row(status.name, status.status, status.reason, evidence)
     out.print(table)
 
 
