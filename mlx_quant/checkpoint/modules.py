@@ -95,4 +95,4 @@ def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes, cand
 
 
 def _named(module: str, suffix: str) -> str:
-    return f".{module}{suffix}"[1:] if module else leaf(suffix)
+    return f"{module}{suffix}" if module else leaf(suffix)
