@@ -341,13 +341,13 @@ static uint64_t infinity(const Type *type) { return ((UINT64_C(1) << type->expon
 
 static int bias(const Type *type) { return (1 << (type->exponent_bits - 1)) - 1; }
 
-/* The bits in `to` of a scale, given as bits of `from`, times a difference of -15 to 15. */
+/* The bits in `to` of a scale, given as bits of `from`, times a difference of -255 to 255. */
 static uint32_t product(uint32_t scale, const Type *from, int difference, const Type *to) {
     uint64_t hidden = UINT64_C(1) << from->fraction_bits, fraction = scale & (hidden - 1);
     int field = (int)(scale >> from->fraction_bits & ((1u << from->exponent_bits) - 1));
     bool negative = (scale >> (from->exponent_bits + from->fraction_bits) & 1) != (difference < 0);
     uint64_t sign = (uint64_t)negative << (to->exponent_bits + to->fraction_bits);
-    /* The exact magnitude is m * 2^x, where m has at most 28 bits. */
+    /* The exact magnitude is m * 2^x, where m has at most 32 bits. */
     uint64_t m = (field ? fraction | hidden : fraction) * (uint64_t)abs(difference);
     int x = (field ? field : 1) - bias(from) - from->fraction_bits;
     if (!m) return (uint32_t)sign;
@@ -375,9 +375,10 @@ static uint32_t product(uint32_t scale, const Type *from, int difference, const 
 typedef struct {
     bool awq;
     int64_t group_size;
-    bool symmetric, asymmetric; /* neither where the file does not say */
+    unsigned bits;
+    bool symmetric;             /* or not said */
     bool lost_order;            /* act-order without static groups: only g_idx knows the groups */
-    bool version_2;             /* zero points are stored as they are; decoded only if the label is wrong */
+    bool version_2;             /* zero points are stored as they are */
     bool borrowed;              /* zero points are stored minus one by whole words */
 } Settings;
 
@@ -416,16 +417,16 @@ static char *folded(const Json *found, const char *name) {
 
 static bool is(const char *text, const char *other) { return text && !strcmp(text, other); }
 
-/* GPTQModel from 0.9 on takes one from all zero points of a word by one subtraction, which may borrow across them. */
-static bool by_subtraction(const Json *config) {
+/* The version of GPTQModel that packed it, times 1000 and the minor one; -1 for another producer or none. */
+static long producer_of(const Json *config) {
     Json *producer = member(member(config, "meta"), "quantizer");
     if (!producer) producer = member(config, "quantizer");
     if (producer && producer->kind == LIST) producer = producer->first;
     char *name = producer && producer->kind == TEXT ? folded(producer, "quantizer") : NULL;
     char *version = name ? strchr(name, ':') : NULL;
-    if (!version || strncmp(name, "gptqmodel:", 10)) return false;
+    if (!version || strncmp(name, "gptqmodel:", 10)) return -1;
     long major = strtol(version + 1, &version, 10);
-    return major > 0 || (*version == '.' && strtol(version + 1, NULL, 10) >= 9);
+    return 1000 * major + (*version == '.' ? strtol(version + 1, NULL, 10) : 0);
 }
 
 static char *method_of(const Json *config) {
@@ -466,16 +467,21 @@ static Settings settings_of(const Json *config) {
             refuse("config-contradiction", "format and checkpoint_format disagree");
         char *layout = label ? label : older ? older : "gptq";
         if (stated(config, "is_marlin_format", true)) layout = "marlin";
-        self.symmetric = stated(config, "sym", true);
-        self.asymmetric = stated(config, "sym", false);
+        /* A producer that leaves sym out means true. */
+        stated(config, "sym", true);
+        self.symmetric = !stated(config, "sym", false);
         self.version_2 = is(layout, "gptq-v2");
-        /* A symmetric file under this label may turn out to be mislabelled: its zero points will tell. */
-        if (!is(layout, "gptq") && !(self.version_2 && self.symmetric))
+        if (!is(layout, "gptq") && !self.version_2)
             refuse("unsupported-layout", "GPTQ layout %s is not decoded", layout);
         self.lost_order = stated(config, "desc_act", true) && !stated(config, "static_groups", true);
-        self.borrowed = self.asymmetric && by_subtraction(config);
+        /* GPTQModel from 0.9 on takes one from all zero points of a word by one subtraction, which may borrow across
+           them; of 3 bits only before 7.0, and then with words of which two are swapped. */
+        long producer = producer_of(config);
+        self.borrowed = !self.symmetric && !self.version_2 && producer >= 9 && (bits != 3 || producer < 7000);
     }
-    if (bits != 4) refuse("unsupported-bits", "%lld bits are not decoded", (long long)bits);
+    if (self.awq ? bits != 4 : bits != 2 && bits != 3 && bits != 4 && bits != 8)
+        refuse("unsupported-bits", "%lld bits are not decoded", (long long)bits);
+    self.bits = (unsigned)bits;
     return self;
 }
 
@@ -505,6 +511,9 @@ static int64_t group_of(const Module *m, uint64_t i) {
     return m->g_idx ? (int32_t)(uint32_t)element(m->g_idx, i) : (int64_t)(i / m->size);
 }
 
+/* Words of 32 bits that so many fields take; the last one may not be full. */
+static uint64_t words_for(uint64_t fields, unsigned bits) { return (fields * bits + 31) / 32; }
+
 static Module module_of(const Settings *settings, const Tensor *tensors) {
     Module m = {0};
     for (const Tensor *t = tensors; t; t = t->next) {
@@ -520,12 +529,12 @@ static Module module_of(const Settings *settings, const Tensor *tensors) {
     words(m.qweight);
 
     uint64_t rows = m.qweight->shape[0], columns = m.qweight->shape[1];
-    m.in = settings->awq ? rows : rows * 8;
+    m.in = settings->awq ? rows : rows * 32 / settings->bits;
     m.out = settings->awq ? columns * 8 : columns;
     if (m.g_idx) {
         if (!is(m.g_idx->dtype, "I32")) refuse("bad-dtype", "g_idx is %s, expected I32", m.g_idx->dtype);
         /* Where the last word is not full, only g_idx knows how many inputs there are. */
-        if (m.g_idx->axes != 1 || (m.g_idx->count + 7) / 8 != rows)
+        if (m.g_idx->axes != 1 || words_for(m.g_idx->count, settings->bits) != rows)
             refuse("bad-shape", "g_idx does not fit the %llu rows of qweight", (unsigned long long)rows);
         m.in = m.g_idx->count;
     }
@@ -540,7 +549,7 @@ static Module module_of(const Settings *settings, const Tensor *tensors) {
             refuse("non-finite-scales", "scales hold a NaN or an infinity");
     if (m.qzeros) {
         words(m.qzeros);
-        shape_is(m.qzeros, m.groups, (m.out + 7) / 8);
+        shape_is(m.qzeros, m.groups, words_for(m.out, settings->bits));
     }
     if (!m.g_idx && settings->lost_order && m.groups > 1)
         refuse("missing-tensor", "desc_act without g_idx: nobody knows the group of an input");
@@ -550,15 +559,40 @@ static Module module_of(const Settings *settings, const Tensor *tensors) {
     return m;
 }
 
-static uint32_t nibble(const Tensor *words, uint64_t row, uint64_t column, int index, uint32_t added) {
-    return ((uint32_t)element(words, row * words->shape[1] + column) + added) >> 4 * index & 15;
+/* Ones in every field of a word; of 3 bits what GPTQModel before 7.0 took for them, by the word's number modulo 3. */
+static uint32_t ones(unsigned bits, uint64_t word) {
+    static const uint32_t swapped[3] = {0x24924924, 0x92492492, 0x49249249};
+    return bits == 3 ? swapped[word % 3] : UINT32_MAX / ((1u << bits) - 1);
+}
+
+/* Field `index` of a stream of them, lowest bit first, in the words `first`, `first + stride`, ...; a field of 3 bits
+   may lie in two words. With `added`, ones are added to every word, carries and all. */
+static uint32_t field(const Tensor *words, uint64_t first, uint64_t stride, unsigned bits, uint64_t index, bool added) {
+    uint64_t word = bits * index / 32, place = bits * index % 32;
+    uint32_t low = (uint32_t)element(words, first + word * stride) + (added ? ones(bits, word) : 0);
+    uint64_t pair = low;
+    if (place + bits > 32) {
+        uint32_t high = (uint32_t)element(words, first + (word + 1) * stride) + (added ? ones(bits, word + 1) : 0);
+        pair |= (uint64_t)high << 32;
+    }
+    return (uint32_t)(pair >> place) & ((1u << bits) - 1);
 }
 
 /* Whether every stored zero point of a GPTQ module is `stored`. */
-static bool all_zeros_are(const Module *m, uint32_t stored) {
+static bool all_zeros_are(const Module *m, unsigned bits, uint32_t stored) {
+    uint64_t columns = m->qzeros->shape[1];
     for (uint64_t g = 0; g < m->groups; g++)
         for (uint64_t o = 0; o < m->out; o++)
-            if (nibble(m->qzeros, g, o / 8, (int)(o % 8), 0) != stored) return false;
+            if (field(m->qzeros, g * columns, 1, bits, o, false) != stored) return false;
+    return true;
+}
+
+/* Whether they are what GPTQModel before 7.0 made of zero points of 4, the middle of 3 bits. */
+static bool swapped_middle(const Module *m) {
+    static const uint32_t pattern[3] = {0x00000000, 0xB6DB6DB7, 0x49249249};
+    uint64_t columns = m->qzeros->shape[1];
+    for (uint64_t i = 0; i < m->qzeros->count; i++)
+        if ((uint32_t)element(m->qzeros, i) != pattern[i % columns % 3]) return false;
     return true;
 }
 
@@ -571,28 +605,34 @@ static void dequantize(const Json *request) {
     if (named) type = type_named(needed_text(request, "dtype"));
     if (!type || !type->exponent_bits) refuse("unsupported-dtype", "the dtype asked for is not written");
 
-    /* The zero point of a symmetric file is 8, whether its label fits what it stores or not. */
-    bool eight = !m.qzeros || (settings.symmetric && all_zeros_are(&m, settings.version_2 ? 7 : 8));
-    if (settings.version_2 && (!m.qzeros || !eight)) refuse("unsupported-layout", "GPTQ layout gptq_v2 is not decoded");
+    unsigned bits = settings.bits, mask = (1u << bits) - 1;
+    uint32_t middle = 1u << (bits - 1);
+    /* The zero point of a symmetric file is in the middle, whether its label fits what it stores or not. */
+    bool known = !m.qzeros || (settings.symmetric && all_zeros_are(&m, bits, settings.version_2 ? middle - 1 : middle));
+    if (!known && bits == 3 && settings.symmetric && !settings.version_2) known = swapped_middle(&m);
+    uint32_t offset = settings.awq || settings.version_2 || settings.borrowed ? 0 : 1;
     int64_t *group = memory(m.in, sizeof *group);
     for (uint64_t i = 0; i < m.in; i++) group[i] = group_of(&m, i);
-    /* With 4 bits an output has 16 weights a group. */
-    uint32_t(*weights)[16] = memory(m.groups, sizeof *weights);
+    /* An output has no more than 256 weights a group. */
+    uint32_t(*weights)[256] = memory(m.groups, sizeof *weights);
     unsigned char *data = memory(m.out * m.in, (uint64_t)type->bytes), *at = data;
+    uint64_t columns = m.qweight->shape[1];
     for (uint64_t o = 0; o < m.out; o++) {
-        int place = settings.awq ? NIBBLE_OF_COLUMN[o % 8] : (int)(o % 8);
+        uint64_t place = settings.awq ? o / 8 * 8 + (uint64_t)NIBBLE_OF_COLUMN[o % 8] : o;
         for (uint64_t g = 0; g < m.groups; g++) {
-            uint32_t zero = 8;
-            if (!eight && settings.borrowed) zero = nibble(m.qzeros, g, o / 8, place, 0x11111111);
-            else if (!eight) zero = (nibble(m.qzeros, g, o / 8, place, 0) + (settings.awq ? 0 : 1)) & 15;
+            uint32_t zero = middle;
+            if (!known) {
+                uint32_t stored = field(m.qzeros, g * m.qzeros->shape[1], 1, bits, place, settings.borrowed);
+                zero = (stored + offset) & mask;
+            }
             uint32_t scale = (uint32_t)element(m.scales, g * m.out + o);
-            for (int q = 0; q < 16; q++) weights[g][q] = product(scale, m.scales->type, q - (int)zero, type);
+            for (uint32_t q = 0; q <= mask; q++) weights[g][q] = product(scale, m.scales->type, (int)q - (int)zero, type);
         }
         for (uint64_t i = 0; i < m.in; i++) {
-            uint32_t q = settings.awq ? nibble(m.qweight, i, o / 8, place, 0)
-                                      : nibble(m.qweight, i / 8, o, (int)(i % 8), 0);
-            uint32_t bits = weights[group[i]][q];
-            for (int byte = 0; byte < type->bytes; byte++, bits >>= 8) *at++ = (unsigned char)bits;
+            uint32_t q = settings.awq ? field(m.qweight, i * columns, 1, bits, place, false)
+                                      : field(m.qweight, o, columns, bits, i, false);
+            uint32_t weight = weights[group[i]][q];
+            for (int byte = 0; byte < type->bytes; byte++, weight >>= 8) *at++ = (unsigned char)weight;
         }
     }
     write_weight(needed_text(request, "output"), type, m.out, m.in, data);
