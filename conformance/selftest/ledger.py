@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from ..cases.verdict import Verdict
 from ..corpus.fixtures import INSTALLED
@@ -28,6 +29,19 @@ class Ledger:
         count.checks += 1
         count.modules += modules
         count.weights += weights
+
+    def counted(self) -> dict[str, Any]:
+        """As plain data, for a process that adds it to its own."""
+        counts = {level: asdict(count) for level, count in self.counts.items()}
+        return {"counts": counts, "excused": self.excused}
+
+    def join(self, counted: dict[str, Any]) -> None:
+        """Add what another process counted."""
+        self.excused |= counted["excused"]
+        for level, count in counted["counts"].items():
+            own = self.counts[level]
+            for name, number in count.items():
+                setattr(own, name, getattr(own, name) + number)
 
     def excuse(self, level: str, reason: str) -> None:
         """Take a level out of the count for a subject that has nothing to show there; the table says so."""

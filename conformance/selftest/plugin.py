@@ -25,7 +25,7 @@ _LEDGER = pytest.StashKey[Ledger]()
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile(
     "conformance",
-    max_examples=1200,
+    max_examples=800,
     deadline=None,
     derandomize=True,
     database=None,
@@ -50,6 +50,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_LEDGER] = Ledger()
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.register(_Workers())
 
 
 @pytest.fixture(scope="session")
@@ -82,10 +84,22 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
+class _Workers:
+    """The other side of ``-n``: processes of pytest-xdist hand in what they counted."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: Any) -> None:
+        if counted := getattr(node, "workeroutput", {}).get("ledger"):
+            node.config.stash[_LEDGER].join(counted)
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
     yield
     config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["ledger"] = config.stash[_LEDGER].counted()
+        return
     judged = not config.getoption("--no-floor") and not config.getoption("collectonly")
     clean = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
     if judged and clean and config.stash[_LEDGER].below_floor():

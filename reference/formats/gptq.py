@@ -197,7 +197,7 @@ def pack(
     (docs/policies.md); that accident is a fixture, not a formula.
     """
     bits = first(config, "bits", "w_bit", "wbits")
-    stored = (z - (_label(config) == "gptq")) % (1 << bits)
+    stored = (z - int(_label(config) == "gptq")) % (1 << bits)
     tensors = {"qweight": _words(q.T, bits), "qzeros": _words(stored.T, bits).T.contiguous(), "scales": s}
     if g is not None:
         tensors["g_idx"] = g.to(torch.int32)

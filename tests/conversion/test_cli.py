@@ -45,15 +45,18 @@ def parsed(result: Any) -> dict[str, Any]:
     return json.loads(result.stdout)
 
 
+GROUPS = {"gall": -1, "g32": 32, "g128": 128}
+
+
 def test_inspect_json_says_what_the_files_hold(packed_name: str) -> None:
     """Held to the name of the checkpoint, which says how it was quantised, and to its config."""
     found = parsed(run("inspect", stored(packed_name), "--json"))
     config = json.loads((stored(packed_name) / "config.json").read_text())
     parts = packed_name.split("-")
-    ordered = "act" in parts
+    ordered, bits = "act" in parts, next((int(part[0]) for part in parts if part.endswith("bit")), 4)
     scheme, total = found["scheme"], 7 * config["num_hidden_layers"]
-    assert (scheme["method"], scheme["bits"], found["model_type"]) == (parts[1], 4, parts[0])
-    assert scheme["group_size"] == {"gall": -1, "g32": 32, "g128": 128}[parts[2]]
+    assert (scheme["method"], scheme["bits"], found["model_type"]) == (parts[1], bits, parts[0])
+    assert scheme["group_size"] == next(GROUPS[part] for part in parts if part in GROUPS)
     assert scheme["sym"] is ("sym" in parts)
     assert {group["act_order"] for group in found["modules"]} == {ordered and "gall" not in parts}
     assert sum(group["count"] for group in found["modules"]) == total
