@@ -27,6 +27,7 @@ class Format(Protocol):
         SHAPES: what layouts are proven on.
         SMOKE: the name of the plainest :class:`Sample` of the grid.
         COLUMNS: columns of a report: title to the flags of which a case has one.
+        BRIEF: the few columns of a short table: title to the flags that a case must have, and those that it must not.
         FLAG_NOTES, FOLDER_NOTES: what exports say of its flags, and of its folders by id without the slug: a text, and
             ids of mutants and ``#policies``.
         SIDECAR, LEGACY: of checkpoint folders: the file for settings beside ``config.json``, and the settings of an old
@@ -42,6 +43,7 @@ class Format(Protocol):
     SHAPES: tuple[Shape, ...]
     SMOKE: str
     COLUMNS: Mapping[str, tuple[str, ...]]
+    BRIEF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
     FLAG_NOTES: Mapping[str, tuple[str, str]]
     FOLDER_NOTES: Mapping[str, tuple[str, str]]
     SIDECAR: str

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from ..bits.difference import CLASSES, Histogram, largest
+from ..formats.registry import BY_SLUG
 from ..run.record import Record, Report
 from .variants import COLUMNS, ROWS, TITLES, WORDS, Column, outcome, unsound
 
@@ -180,15 +181,24 @@ def markdown(reports: list[Report]) -> str:
     return "\n".join([*lines, legend(), "", *_summary(reports)]) + "\n"
 
 
-_BRIEF: dict[str, Callable[[Record], bool]] = {
-    "GPTQ symmetric": lambda r: _module(r, "gptq") and "symmetric" in r.flags,
-    "GPTQ asymmetric": lambda r: _module(r, "gptq") and "asymmetric" in r.flags and "zero-point-0" not in r.flags,
-    "GPTQ act-order": lambda r: _module(r, "gptq") and "act-order" in r.flags,
-    "GPTQ zero point 0": lambda r: _module(r, "gptq") and "zero-point-0" in r.flags,
-    "AWQ": lambda r: _module(r, "awq"),
+_ALL: dict[str, Callable[[Record], bool]] = {
     "bad input": unsound,
     "whole checkpoints": lambda r: r.claim in ROWS["model"],
 }
+
+
+def _brief() -> dict[str, Callable[[Record], bool]]:
+    """The columns of every format, then those that all share."""
+
+    def holds(slug: str, wanted: frozenset[str], unwanted: frozenset[str]) -> Callable[[Record], bool]:
+        return lambda r: _module(r, slug) and wanted <= set(r.flags) and not unwanted & set(r.flags)
+
+    own = {
+        title: holds(slug, frozenset(wanted), frozenset(unwanted))
+        for slug in TITLES
+        for title, (wanted, unwanted) in BY_SLUG[slug].BRIEF.items()
+    }
+    return own | _ALL
 
 
 def _module(record: Record, format: str) -> bool:
@@ -197,7 +207,8 @@ def _module(record: Record, format: str) -> bool:
 
 def brief(reports: list[Report]) -> str:
     """One row a loader, few columns: for a page that is about something else."""
-    titles = list(_BRIEF)
+    brief_columns = _brief()
+    titles = list(brief_columns)
     lines = [f"| loader | held to | {' | '.join(titles)} |", f"|---|---|{'---|' * len(titles)}"]
     for report in reports:
         kinds = [kind for kind in ("dense", "affine") if any(record.claim == kind for record in report.records)]
@@ -205,7 +216,7 @@ def brief(reports: list[Report]) -> str:
             own = [r for r in report.records if r.claim == kind or r.claim in ROWS["model"]]
             cells = [
                 Cell(Column(title, "", holds), Counter(outcome(record) for record in own if holds(record)))
-                for title, holds in _BRIEF.items()
+                for title, holds in brief_columns.items()
             ]
             said = " | ".join(f"**{cell.text}**" if cell.state == "bad" else cell.text for cell in cells)
             lines.append(f"| {_name(report)} | {kind} | {said} |")

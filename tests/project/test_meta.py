@@ -16,28 +16,23 @@ import pytest
 
 import mlx_quant
 import mlx_quant.subject
-import reference
 from conformance.cases.verdict import declined
-from conformance.corpus.fixtures import VECTOR_FILES, vectors
-from conformance.formats import registry as contract
+from conformance.formats import strategies
 from conformance.formats.module import Pack
-from conformance.kills.matrix import LEVELS as MATRIX_LEVELS
-from conformance.levels import layouts, strategies
-from conformance.levels.drawn import drawn
-from conformance.levels.folders import build as folder_cases
-from conformance.levels.refusals import unreadable
-from conformance.selftest.ledger import LEVELS, Ledger
+from conformance.formats.registry import FORMATS, known, parts
+from conformance.levels.catalogue import CHECKED, MET
+from conformance.levels.drawn import STRATEGIES, drawn
+from conformance.selftest.ledger import Ledger
 from conformance.subjects.ask import decode
 from conformance.subjects.subject import Crashed, Refused
 
 ROOT = Path(__file__).parents[2]
-FORMATS = ("awq", "gptq")
 ENOUGH = 400
 
 
 @pytest.fixture(scope="module")
 def packs() -> dict[str, tuple[Pack, ...]]:
-    return {format: drawn(format, ENOUGH) for format in FORMATS}
+    return {label: drawn(label, ENOUGH) for label in STRATEGIES}
 
 
 SHARED = (
@@ -50,11 +45,19 @@ SHARED = (
 ONLY_GPTQ = (*(f"g_idx-{kind}" for kind in strategies.GROUP_MAPS), "sym", "asym")
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_every_flag_of_a_strategy_occurs(format: str, packs: dict[str, tuple[Pack, ...]]) -> None:
-    claimed = {*SHARED, *(ONLY_GPTQ if format == "gptq" else ())}
-    found = {flag for pack in packs[format] for flag in pack.flags}
+@pytest.mark.parametrize("label", STRATEGIES)
+def test_every_flag_of_a_strategy_occurs(label: str, packs: dict[str, tuple[Pack, ...]]) -> None:
+    claimed = {*SHARED, *(ONLY_GPTQ if label.startswith("gptq") else ())}
+    found = {flag for pack in packs[label] for flag in pack.flags}
     assert found == claimed
+
+
+def _zeros(pack: Pack) -> Any:
+    return parts(pack.config, pack.tensors).z
+
+
+def _stored(pack: Pack) -> Any:
+    return known(pack.config).stored(_zeros(pack), parts(pack.config, pack.tensors).bits)
 
 
 def _scales(pack: Pack) -> Any:
@@ -63,8 +66,8 @@ def _scales(pack: Pack) -> Any:
 
 EDGES: dict[str, Callable[[Pack], bool]] = {
     "negative words": lambda pack: bool((pack.tensors["qweight"].bits < 0).any()),
-    "a zero point of 0": lambda pack: 0 in contract.fields(pack.tensors["qzeros"].bits, axis=1),
-    "a stored zero point of all ones": lambda pack: 15 in contract.fields(pack.tensors["qzeros"].bits, axis=1),
+    "a zero point of 0": lambda pack: 0 in _zeros(pack),
+    "a stored zero point of all ones": lambda pack: (1 << parts(pack.config, pack.tensors).bits) - 1 in _stored(pack),
     "negative scales": lambda pack: bool((_scales(pack) < 0).any()),
     "scales of zero": lambda pack: bool((_scales(pack) == 0).any()),
     "a negative zero": lambda pack: bool(((_scales(pack) == 0) & (pack.tensors["scales"].bits != 0)).any()),
@@ -79,34 +82,18 @@ ONLY_AWQ: dict[str, Callable[[Pack], bool]] = {
 
 
 @pytest.mark.parametrize("edge", [*EDGES, *ONLY_AWQ])
-@pytest.mark.parametrize("format", FORMATS)
-def test_the_strategies_reach_the_edges(format: str, edge: str, packs: dict[str, tuple[Pack, ...]]) -> None:
-    if edge in ONLY_AWQ and format == "gptq":
+@pytest.mark.parametrize("label", STRATEGIES)
+def test_the_strategies_reach_the_edges(label: str, edge: str, packs: dict[str, tuple[Pack, ...]]) -> None:
+    if edge in ONLY_AWQ and label != "awq":
         return
     reached = EDGES.get(edge) or ONLY_AWQ[edge]
-    assert any(reached(pack) for pack in packs[format])
-
-
-def test_everything_lists_the_same_formats() -> None:
-    listed = {
-        "registry": set(mlx_quant.formats.ENABLED),
-        "reference": set(reference.subject.FORMATS),
-        "contract": set(contract.FORMATS),
-        "strategies": {format for format in FORMATS if format in drawn(format, 1)[0].config.values()},
-        "layouts": {shape.format for shape in layouts.SHAPES},
-        "folders": set(folder_cases.SETTINGS),
-        "vectors": {vector.config["quant_method"] for vector in vectors()},
-        "refusals": {case.id.partition("-")[0] for case in unreadable() if "-no-qweight" in case.id},
-        "README": {format for format in FORMATS if f"(`{format}`)" in (ROOT / "README.md").read_text()},
-        "modules": {file.stem for file in (ROOT / "mlx_quant/formats").glob("[a-z]*.py")},
-    }
-    assert all(found == set(FORMATS) for found in listed.values()), listed
+    assert any(reached(pack) for pack in packs[label])
 
 
 def test_the_levels_of_the_ledger_are_those_of_the_matrix() -> None:
-    assert {level.id for level in LEVELS} - {"faults", "mutants"} == set(MATRIX_LEVELS)
+    assert {level.id for level in CHECKED} - {"faults", "mutants"} == set(MET)
     explained = (ROOT / "docs/levels.md").read_text()
-    assert all(level.title in explained for level in LEVELS)
+    assert all(level.title in explained for level in CHECKED)
 
 
 def test_the_written_matrix_names_the_mutants_there_are() -> None:
@@ -131,12 +118,13 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("checkout")
     for folder in ("conformance", "reference", "mlx_quant"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "fixtures/vectors", root / "fixtures/vectors")
-    (root / "fixtures/models").mkdir()
-    for stem in VECTOR_FILES:
-        file = root / f"fixtures/vectors/{stem}.json"
-        index = json.loads(file.read_text())
-        file.write_text(json.dumps(index | {"cases": index["cases"][:2]}))
+    for format in FORMATS.values():
+        folder = f"fixtures/{format.ID}/vectors"
+        shutil.copytree(ROOT / folder, root / folder)
+        for stem in format.FILES.vectors:
+            file = root / folder / f"{stem}.json"
+            index = json.loads(file.read_text())
+            file.write_text(json.dumps(index | {"cases": index["cases"][:2]}))
     shutil.copy(ROOT / "pyproject.toml", root)
     return root
 
@@ -144,7 +132,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_truncated_suite_is_below_the_floor(copied: Path) -> None:
     found = run("--", "-q", "-k", "test_vectors", root=copied)
     assert found.returncode == 3, found.stdout + found.stderr
-    assert "upstream vectors: 10 checks, at least 132 expected" in found.stdout
+    assert "upstream vectors: 16 checks, at least 264 expected" in found.stdout
 
 
 def test_an_empty_selection_is_below_the_floor() -> None:
@@ -212,11 +200,11 @@ def test_a_crash_is_no_refusal() -> None:
 
 
 def test_a_floor_is_set_for_every_level() -> None:
-    assert all(0 < level.installed_floor <= level.floor for level in LEVELS)
-    assert len(Ledger().below_floor()) == len(LEVELS)
+    assert all(0 < level.installed_floor <= level.floor for level in CHECKED)
+    assert len(Ledger().below_floor()) == len(CHECKED)
     excused = Ledger()
     excused.excuse("checkpoints", "no load()")
-    assert len(excused.below_floor()) == len(LEVELS) - 1
+    assert len(excused.below_floor()) == len(CHECKED) - 1
     assert any("no load()" in line for line in excused.table())
 
 

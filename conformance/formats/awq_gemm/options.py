@@ -19,6 +19,9 @@ COLUMNS = {
 }
 
 
+BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"AWQ": ((), ())}
+
+
 def names(config: Config) -> bool:
     method = config.get("quant_method") or config.get("method")
     # quant_config.json of early AutoAWQ and llm-awq carries no method.

@@ -5,13 +5,14 @@ from .explain import code_place, zero_place
 from .folders import LEGACY, SIDECAR, drawn, folders, leaving_out
 from .grid import SMOKE, grid
 from .notes import FLAG_NOTES, FOLDER_NOTES
-from .options import COLUMNS, FILES, ID, MARK, SLUG, TITLE, flags, names
+from .options import BRIEF, COLUMNS, FILES, ID, MARK, SLUG, TITLE, flags, names
 from .packing import WIDTHS, config, config_of, group_size, pack, parts
 from .policies import disputed, settled, spellings
 from .refusals import refusals
 from .strategy import strategies
 
 __all__ = [
+    "BRIEF",
     "COLUMNS",
     "FILES",
     "FLAG_NOTES",

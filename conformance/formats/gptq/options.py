@@ -51,6 +51,16 @@ COLUMNS = {
 }
 
 
+BRIEF = {
+    "GPTQ 4 bits, symmetric": (("bits-4", "symmetric"), ("gptq_v2", "policy")),
+    "GPTQ 4 bits, asymmetric": (("bits-4", "asymmetric"), ("gptq_v2", "policy", "zero-point-0")),
+    "GPTQ act-order": (("bits-4", "act-order"), ("gptq_v2", "policy", "zero-point-0")),
+    "GPTQ zero point 0": (("zero-point-0",), ("gptq_v2",)),
+    "GPTQ 2, 3, 8 bits": ((), ("bits-4", "gptq_v2", "policy", "zero-point-0")),
+    "GPTQ version 2": (("gptq_v2",), ("policy",)),
+}
+
+
 def names(config: Config) -> bool:
     method = config.get("quant_method") or config.get("method")
     # AutoGPTQ's quantize_config.json had no method for years.
