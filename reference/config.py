@@ -12,12 +12,12 @@ Config = Mapping[str, Any]
 # Every name of a setting that has more than one.
 SPELLINGS = (
     ("bits", "w_bit", "wbits"),
-    ("group_size", "q_group_size"),
+    ("group_size", "q_group_size", "groupsize"),
     ("format", "checkpoint_format"),
     ("quant_method", "method"),
 )
 # Names of methods and layouts, which count as equal in upper and lower case.
-NAMES = ("quant_method", "method", "format", "checkpoint_format", "version")
+NAMES = ("quant_method", "method", "format", "checkpoint_format", "version", "backend")
 
 
 def written(config: Config) -> dict[str, Any]:

@@ -32,7 +32,8 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
     bits = setting(config, "bits", 4)
     if type(bits) is not int or bits != 4:
         raise Refused(f"{bits!r} bits, expected 4")
-    layout = "llm-awq" if config.get("backend") else setting(config, "version", setting(config, "format", "gemm"))
+    layout = setting(config, "version", setting(config, "format", "gemm"))
+    layout = "llm-awq" if written(config).get("backend") == "llm-awq" else layout
     if layout != "gemm":
         raise Refused(f"layout {layout}, expected gemm")
     for name in ("qweight", "qzeros", "scales"):
