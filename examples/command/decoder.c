@@ -341,13 +341,13 @@ static uint64_t infinity(const Type *type) { return ((UINT64_C(1) << type->expon
 
 static int bias(const Type *type) { return (1 << (type->exponent_bits - 1)) - 1; }
 
-/* The bits in `to` of a scale, given as bits of `from`, times a difference of -15 to 15. */
+/* The bits in `to` of a scale, given as bits of `from`, times a difference of -255 to 255. */
 static uint32_t product(uint32_t scale, const Type *from, int difference, const Type *to) {
     uint64_t hidden = UINT64_C(1) << from->fraction_bits, fraction = scale & (hidden - 1);
     int field = (int)(scale >> from->fraction_bits & ((1u << from->exponent_bits) - 1));
     bool negative = (scale >> (from->exponent_bits + from->fraction_bits) & 1) != (difference < 0);
     uint64_t sign = (uint64_t)negative << (to->exponent_bits + to->fraction_bits);
-    /* The exact magnitude is m * 2^x, where m has at most 28 bits. */
+    /* The exact magnitude is m * 2^x, where m has at most 32 bits. */
     uint64_t m = (field ? fraction | hidden : fraction) * (uint64_t)abs(difference);
     int x = (field ? field : 1) - bias(from) - from->fraction_bits;
     if (!m) return (uint32_t)sign;
@@ -374,11 +374,12 @@ static uint32_t product(uint32_t scale, const Type *from, int difference, const 
 
 typedef struct {
     bool awq;
+    int bits;
     int64_t group_size;
-    bool symmetric, asymmetric; /* neither where the file does not say */
+    bool symmetric;             /* as GPTQ is where the file does not say */
     bool lost_order;            /* act-order without static groups: only g_idx knows the groups */
-    bool version_2;             /* zero points are stored as they are; decoded only if the label is wrong */
-    bool borrowed;              /* zero points are stored minus one by whole words */
+    bool version_2;             /* zero points are stored as they are, not minus one */
+    const uint32_t *subtracted; /* from the words of zero points, by their number modulo 3; NULL if from each field */
 } Settings;
 
 /* The one value of a setting that has several names. */
@@ -416,16 +417,25 @@ static char *folded(const Json *found, const char *name) {
 
 static bool is(const char *text, const char *other) { return text && !strcmp(text, other); }
 
-/* GPTQModel from 0.9 on takes one from all zero points of a word by one subtraction, which may borrow across them. */
-static bool by_subtraction(const Json *config) {
+/* GPTQModel from 0.9 on takes one from all zero points of a word by one subtraction, which may borrow across them; at
+ * 3 bits, where fields lie in two words, only before 7.0, with constants that are not quite those of a one a field. */
+static const uint32_t *by_subtraction(const Json *config, int bits) {
+    static const uint32_t ones[][3] = {
+        {0x55555555, 0x55555555, 0x55555555},
+        {0x24924924, 0x92492492, 0x49249249},
+        {0x11111111, 0x11111111, 0x11111111},
+        {0x01010101, 0x01010101, 0x01010101},
+    };
     Json *producer = member(member(config, "meta"), "quantizer");
     if (!producer) producer = member(config, "quantizer");
     if (producer && producer->kind == LIST) producer = producer->first;
     char *name = producer && producer->kind == TEXT ? folded(producer, "quantizer") : NULL;
     char *version = name ? strchr(name, ':') : NULL;
-    if (!version || strncmp(name, "gptqmodel:", 10)) return false;
+    if (!version || strncmp(name, "gptqmodel:", 10)) return NULL;
     long major = strtol(version + 1, &version, 10);
-    return major > 0 || (*version == '.' && strtol(version + 1, NULL, 10) >= 9);
+    long minor = *version == '.' ? strtol(version + 1, NULL, 10) : 0;
+    if ((major == 0 && minor < 9) || (bits == 3 && major >= 7)) return NULL;
+    return ones[bits == 8 ? 3 : bits - 2];
 }
 
 static char *method_of(const Json *config) {
@@ -466,16 +476,16 @@ static Settings settings_of(const Json *config) {
             refuse("config-contradiction", "format and checkpoint_format disagree");
         char *layout = label ? label : older ? older : "gptq";
         if (stated(config, "is_marlin_format", true)) layout = "marlin";
-        self.symmetric = stated(config, "sym", true);
-        self.asymmetric = stated(config, "sym", false);
+        self.symmetric = !stated(config, "sym", false);
         self.version_2 = is(layout, "gptq-v2");
-        /* A symmetric file under this label may turn out to be mislabelled: its zero points will tell. */
-        if (!is(layout, "gptq") && !(self.version_2 && self.symmetric))
+        if (!is(layout, "gptq") && !self.version_2)
             refuse("unsupported-layout", "GPTQ layout %s is not decoded", layout);
         self.lost_order = stated(config, "desc_act", true) && !stated(config, "static_groups", true);
-        self.borrowed = self.asymmetric && by_subtraction(config);
     }
-    if (bits != 4) refuse("unsupported-bits", "%lld bits are not decoded", (long long)bits);
+    if (bits != 4 && (self.awq || (bits != 2 && bits != 3 && bits != 8)))
+        refuse("unsupported-bits", "%lld bits are not decoded", (long long)bits);
+    self.bits = (int)bits;
+    if (!self.awq && !self.symmetric && !self.version_2) self.subtracted = by_subtraction(config, self.bits);
     return self;
 }
 
@@ -500,6 +510,8 @@ static void words(const Tensor *tensor) {
     if (tensor->axes != 2 || !tensor->count) refuse("bad-shape", "%s needs two axes, none empty", tensor->name);
 }
 
+static uint64_t filled(uint64_t fields, int bits) { return (fields * (uint64_t)bits + 31) / 32; }
+
 /* As the file has it: not checked. */
 static int64_t group_of(const Module *m, uint64_t i) {
     return m->g_idx ? (int32_t)(uint32_t)element(m->g_idx, i) : (int64_t)(i / m->size);
@@ -519,16 +531,21 @@ static Module module_of(const Settings *settings, const Tensor *tensors) {
     if (!m.qzeros && !settings->symmetric) refuse("missing-tensor", "qzeros is missing");
     words(m.qweight);
 
-    uint64_t rows = m.qweight->shape[0], columns = m.qweight->shape[1];
-    m.in = settings->awq ? rows : rows * 8;
+    uint64_t rows = m.qweight->shape[0], columns = m.qweight->shape[1], size = (uint64_t)settings->group_size;
+    m.in = settings->awq ? rows : rows * 32 / (uint64_t)settings->bits;
     m.out = settings->awq ? columns * 8 : columns;
     if (m.g_idx) {
         if (!is(m.g_idx->dtype, "I32")) refuse("bad-dtype", "g_idx is %s, expected I32", m.g_idx->dtype);
-        /* Where the last word is not full, only g_idx knows how many inputs there are. */
-        if (m.g_idx->axes != 1 || (m.g_idx->count + 7) / 8 != rows)
-            refuse("bad-shape", "g_idx does not fit the %llu rows of qweight", (unsigned long long)rows);
+        if (m.g_idx->axes != 1) refuse("bad-shape", "g_idx has not one axis");
+        /* Where the last word is not full, g_idx knows best how many inputs there are. */
         m.in = m.g_idx->count;
+    } else if (!settings->awq && settings->group_size != -1 && m.scales->axes == 2 &&
+               m.scales->shape[0] <= m.in / size) {
+        m.in = m.scales->shape[0] * size; /* what is beyond all groups can only fill up the last word */
     }
+    if (!settings->awq && filled(m.in, settings->bits) != rows)
+        refuse("bad-shape", "qweight has %llu rows of words, which %llu inputs do not fill", (unsigned long long)rows,
+               (unsigned long long)m.in);
     m.size = settings->group_size == -1 ? m.in : (uint64_t)settings->group_size;
     m.groups = m.in / m.size + (m.in % m.size != 0);
     if (settings->awq && m.in % m.size) refuse("bad-shape", "the group size does not divide the inputs");
@@ -540,7 +557,7 @@ static Module module_of(const Settings *settings, const Tensor *tensors) {
             refuse("non-finite-scales", "scales hold a NaN or an infinity");
     if (m.qzeros) {
         words(m.qzeros);
-        shape_is(m.qzeros, m.groups, (m.out + 7) / 8);
+        shape_is(m.qzeros, m.groups, filled(m.out, settings->bits));
     }
     if (!m.g_idx && settings->lost_order && m.groups > 1)
         refuse("missing-tensor", "desc_act without g_idx: nobody knows the group of an input");
@@ -550,16 +567,59 @@ static Module module_of(const Settings *settings, const Tensor *tensors) {
     return m;
 }
 
-static uint32_t nibble(const Tensor *words, uint64_t row, uint64_t column, int index, uint32_t added) {
-    return ((uint32_t)element(words, row * words->shape[1] + column) + added) >> 4 * index & 15;
+/* Words of a tensor one after another: down a column, or along a row. Something may be added to each of them. */
+typedef struct {
+    const Tensor *tensor;
+    uint64_t start, step;
+    const uint32_t *added; /* by the number of the word modulo 3; NULL for nothing */
+} Line;
+
+static uint32_t word(const Line *line, uint64_t number) {
+    uint32_t found = (uint32_t)element(line->tensor, line->start + number * line->step);
+    return line->added ? found + line->added[number % 3] : found;
 }
 
+/* Fields follow one another from the lowest bit of the first word; one that meets its word's end goes on in the next. */
+static uint32_t field(const Line *line, uint64_t index, int bits) {
+    uint64_t at = index * (uint64_t)bits / 32;
+    int shift = (int)(index * (uint64_t)bits % 32);
+    uint32_t found = word(line, at) >> shift;
+    if (shift + bits > 32) found |= word(line, at + 1) << (32 - shift);
+    return found & ((1u << bits) - 1);
+}
+
+static Line column(const Tensor *tensor, uint64_t number) { return (Line){tensor, number, tensor->shape[1], NULL}; }
+static Line row(const Tensor *tensor, uint64_t number) { return (Line){tensor, number * tensor->shape[1], 1, NULL}; }
+
 /* Whether every stored zero point of a GPTQ module is `stored`. */
-static bool all_zeros_are(const Module *m, uint32_t stored) {
-    for (uint64_t g = 0; g < m->groups; g++)
+static bool all_zeros_are(const Module *m, int bits, uint32_t stored) {
+    for (uint64_t g = 0; g < m->groups; g++) {
+        Line zeros = row(m->qzeros, g);
         for (uint64_t o = 0; o < m->out; o++)
-            if (nibble(m->qzeros, g, o / 8, (int)(o % 8), 0) != stored) return false;
+            if (field(&zeros, o, bits) != stored) return false;
+    }
     return true;
+}
+
+/* Whether every word of zero points is what GPTQModel before 7.0 made of fours of 3 bits, see by_subtraction. */
+static bool faulty_fours(const Module *m) {
+    static const uint32_t words[3] = {0x00000000, 0xB6DB6DB7, 0x49249249};
+    for (uint64_t g = 0; g < m->groups; g++) {
+        Line zeros = row(m->qzeros, g);
+        for (uint64_t i = 0; i < m->qzeros->shape[1]; i++)
+            if (word(&zeros, i) != words[i % 3]) return false;
+    }
+    return true;
+}
+
+/* Whether all zero points are in the middle, as those of a symmetric module are, whatever is stored for them. */
+static bool in_the_middle(const Settings *settings, const Module *m) {
+    uint32_t middle = 1u << (settings->bits - 1);
+    if (!m->qzeros) return true;
+    if (!settings->symmetric) return false;
+    /* What the other label stores for the middle shows that the label is wrong. */
+    if (all_zeros_are(m, settings->bits, settings->version_2 ? middle - 1 : middle)) return true;
+    return settings->bits == 3 && !settings->version_2 && faulty_fours(m);
 }
 
 static void dequantize(const Json *request) {
@@ -571,27 +631,30 @@ static void dequantize(const Json *request) {
     if (named) type = type_named(needed_text(request, "dtype"));
     if (!type || !type->exponent_bits) refuse("unsupported-dtype", "the dtype asked for is not written");
 
-    /* The zero point of a symmetric file is 8, whether its label fits what it stores or not. */
-    bool eight = !m.qzeros || (settings.symmetric && all_zeros_are(&m, settings.version_2 ? 7 : 8));
-    if (settings.version_2 && (!m.qzeros || !eight)) refuse("unsupported-layout", "GPTQ layout gptq_v2 is not decoded");
+    bool middle = in_the_middle(&settings, &m);
+    /* Where the file holds zero points minus one, field by field. */
+    uint32_t one = !settings.awq && !settings.version_2 && !settings.subtracted;
     int64_t *group = memory(m.in, sizeof *group);
     for (uint64_t i = 0; i < m.in; i++) group[i] = group_of(&m, i);
-    /* With 4 bits an output has 16 weights a group. */
-    uint32_t(*weights)[16] = memory(m.groups, sizeof *weights);
+    /* An output has as many different weights a group as there are codes. */
+    uint32_t codes = 1u << settings.bits, *weights = memory(m.groups * codes, sizeof *weights);
     unsigned char *data = memory(m.out * m.in, (uint64_t)type->bytes), *at = data;
     for (uint64_t o = 0; o < m.out; o++) {
-        int place = settings.awq ? NIBBLE_OF_COLUMN[o % 8] : (int)(o % 8);
+        uint64_t place = settings.awq ? o / 8 * 8 + (uint64_t)NIBBLE_OF_COLUMN[o % 8] : o;
         for (uint64_t g = 0; g < m.groups; g++) {
-            uint32_t zero = 8;
-            if (!eight && settings.borrowed) zero = nibble(m.qzeros, g, o / 8, place, 0x11111111);
-            else if (!eight) zero = (nibble(m.qzeros, g, o / 8, place, 0) + (settings.awq ? 0 : 1)) & 15;
-            uint32_t scale = (uint32_t)element(m.scales, g * m.out + o);
-            for (int q = 0; q < 16; q++) weights[g][q] = product(scale, m.scales->type, q - (int)zero, type);
+            uint32_t zero = codes / 2, scale = (uint32_t)element(m.scales, g * m.out + o);
+            if (!middle) {
+                Line zeros = row(m.qzeros, g);
+                zeros.added = settings.subtracted;
+                zero = (field(&zeros, place, settings.bits) + one) % codes;
+            }
+            for (uint32_t q = 0; q < codes; q++)
+                weights[g * codes + q] = product(scale, m.scales->type, (int)q - (int)zero, type);
         }
         for (uint64_t i = 0; i < m.in; i++) {
-            uint32_t q = settings.awq ? nibble(m.qweight, i, o / 8, place, 0)
-                                      : nibble(m.qweight, i / 8, o, (int)(i % 8), 0);
-            uint32_t bits = weights[group[i]][q];
+            Line line = settings.awq ? row(m.qweight, i) : column(m.qweight, o);
+            uint32_t q = field(&line, settings.awq ? place : i, settings.bits);
+            uint32_t bits = weights[(uint64_t)group[i] * codes + q];
             for (int byte = 0; byte < type->bytes; byte++, bits >>= 8) *at++ = (unsigned char)bits;
         }
     }
@@ -623,7 +686,7 @@ static bool answer(const char *line, size_t length) {
     if (is(what, "stop")) return false;
     if (is(what, "info")) {
         if (!protocol || protocol->integer != 1) fail("speaks protocol 1");
-        printf("{\"seq\":%lld,\"ok\":{\"protocol\":1,\"name\":\"decoder.c\",\"version\":\"1.0\","
+        printf("{\"seq\":%lld,\"ok\":{\"protocol\":1,\"name\":\"decoder.c\",\"version\":\"1.1\","
                "\"formats\":[\"awq\",\"gptq\"],\"backend\":\"C\"}}\n", seq);
     } else if (is(what, "dequantize")) {
         dequantize(request);
