@@ -5,7 +5,8 @@ from .conversion.convert import ConversionReport, convert
 from .dialects.schemes import Scheme
 from .errors import ConversionError, MalformedCheckpoint, QuantError, QuantWarning, UnsupportedFormat
 from .module import dequantize, to_affine, to_native
-from .packings.registry import FormatStatus, formats
+from .packings.registry import formats
+from .packings.status import Evidence, FormatStatus
 from .running.load import load
 from .version import __version__
 from .weights.native import AffineWeights, NativeWeights
@@ -15,6 +16,7 @@ __all__ = [
     "Checkpoint",
     "ConversionError",
     "ConversionReport",
+    "Evidence",
     "FormatStatus",
     "MalformedCheckpoint",
     "NativeWeights",

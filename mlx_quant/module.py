@@ -29,7 +29,7 @@ def dequantize(
             allowed and not part of the weight).
         dtype: dtype of the result; None keeps the one that the format defines (the dtype of the scales). Either way
             the exact product ``s * (q - z)`` is rounded once, to nearest even.
-        candidates: decode formats as well whose evidence is not complete (see :func:`mlx_quant.formats`).
+        candidates: decode formats too that the conformance suite has not proven yet.
 
     Raises:
         UnsupportedFormat: the method, layout, width or dtype is not decoded; ``candidate-format``.

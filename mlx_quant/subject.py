@@ -1,7 +1,11 @@
-"""The core as a conformance subject. Nothing here imports the harness."""
+"""The core as a conformance subject. Nothing here imports the harness.
+
+Candidates are decoded as well, for it is here that they are proven.
+"""
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -22,7 +26,7 @@ class _Opened(Mapping[str, mx.array]):
     """The packed modules of a checkpoint as ``<module>.weight``, each decoded when it is asked for."""
 
     def __init__(self, checkpoint_dir: str | Path) -> None:
-        self._checkpoint = Checkpoint.open(checkpoint_dir)
+        self._checkpoint = Checkpoint.open(checkpoint_dir, candidates=True)
 
     def __getitem__(self, name: str) -> mx.array:
         module = name.removesuffix(".weight")
@@ -48,7 +52,7 @@ class _Subject:
             "formats": sorted(DIALECTS),
             "backend": str(mx.default_device()),
             "mlx": version("mlx"),
-            # MLX has no groups of other sizes, and none that are not of one size.
+            # MLX has no groups of fewer than 32, and none that are not of one size.
             "affine": {
                 "formats": sorted(DIALECTS),
                 "excludes": ["arbitrary-groups", "ragged", "group-size-16"],
@@ -56,15 +60,15 @@ class _Subject:
             },
         }
 
-    dequantize = staticmethod(dequantize)
-    to_affine = staticmethod(to_affine)
+    dequantize = staticmethod(functools.partial(dequantize, candidates=True))
+    to_affine = staticmethod(functools.partial(to_affine, candidates=True))
     open = staticmethod(_Opened)
 
     def load(self, checkpoint_dir: str | Path) -> dict[str, mx.array]:
         """Every dense weight by its Hugging Face name, by way of a real conversion."""
         weights: dict[str, mx.array] = {}
         with tempfile.TemporaryDirectory() as scratch:
-            report = convert(checkpoint_dir, Path(scratch) / "dense", target="dense", progress=False)
+            report = convert(checkpoint_dir, Path(scratch) / "dense", target="dense", candidates=True, progress=False)
             for file in report.files:
                 loaded = mx.load(str(Path(report.destination) / file))
                 assert isinstance(loaded, dict)

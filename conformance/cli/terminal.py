@@ -39,7 +39,7 @@ def show_evidence(found: Mapping[str, Any], out: Console) -> None:
     for level, count in found["levels"].items():
         table.add_row(level, f"{count['cases']:,}", f"{count['weights']:,}" if count["weights"] else "")
     mutants = found["mutants"]
-    table.add_row("mutants", f"{mutants['noticed']} of {mutants['asked']} noticed")
+    table.add_row("mutants", f"{mutants['caught']} of {mutants['asked']} caught")
     out.print(table)
     lacking = f", lacking {', '.join(found['missing'])}" if found["missing"] else ""
     verdict = "complete" if found["complete"] else f"not complete{lacking}"

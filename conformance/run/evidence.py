@@ -49,7 +49,7 @@ class Evidence:
     format: str
     levels: dict[str, dict[str, int]] = field(default_factory=dict)
     upstream: list[str] = field(default_factory=list)
-    mutants: dict[str, int] = field(default_factory=lambda: {"asked": 0, "noticed": 0})
+    mutants: dict[str, int] = field(default_factory=lambda: {"asked": 0, "caught": 0})
     failed: list[str] = field(default_factory=list)
 
     @property
@@ -59,7 +59,7 @@ class Evidence:
 
     def _stands(self, level: str) -> bool:
         if level == "mutants":
-            return 0 < self.mutants["asked"] == self.mutants["noticed"]
+            return 0 < self.mutants["asked"] == self.mutants["caught"]
         return self.levels.get(level, {}).get("cases", 0) > 0 and not any(
             f.startswith(f"{level}/") for f in self.failed
         )
@@ -127,7 +127,7 @@ def gather(
     for number, mutant in enumerate(mutants, 1):
         row: Row = meet(mutant, oracle, made, quick=True)
         found.mutants["asked"] += 1
-        found.mutants["noticed"] += bool(row.killers)
+        found.mutants["caught"] += bool(row.killers)
         if not row.killers:
             found.failed.append(f"mutants/{mutant.id}: survives")
         say("mutants", number, len(mutants))

@@ -93,10 +93,9 @@ function settingsOf(config) {
   let label = spelled(config, ["format", "checkpoint_format"]) ?? "gptq";
   if (config.is_marlin_format) label = "marlin";
   if (awq) label = config.backend === "llm-awq" ? "llm-awq" : String(config.version ?? "gemm").toLowerCase();
-  const undecided = label === "gptq_v2" && config.sym === true; // a symmetric file outranks its label
-  refuseIf(label !== (awq ? "gemm" : "gptq") && !undecided, "unsupported-layout");
-  refuseIf(bits !== 4, "unsupported-bits");
-  return { awq, size, label, sym: config.sym };
+  refuseIf(!(awq ? ["gemm"] : ["gptq", "gptq_v2"]).includes(label), "unsupported-layout");
+  refuseIf(!(awq ? [4] : [2, 3, 4, 8]).includes(bits), "unsupported-bits");
+  return { awq, bits, size, label, sym: config.sym !== false }; // GPTQ that does not say is symmetric
 }
 
 const needShape = (tensor, ...shape) => refuseIf(String(tensor.shape) !== String(shape), "bad-shape");
@@ -105,46 +104,64 @@ function needWords(tensor) {
   refuseIf(tensor.shape.length !== 2 || tensor.shape.includes(0), "bad-shape");
 }
 
-// Stored fields [rows, 8 * words], lowest nibble first.
-const fields = (words, add = 0) => Uint8Array.from({ length: 8 * words.length }, (_, i) =>
-  ((words[i >> 3] + add) >>> (4 * (i & 7))) & 15);
+// A field of a little-endian stream of them, in the words at `start`, `start + stride`, ...; it may lie in two words.
+function field(words, start, stride, bits, index) {
+  const word = start + ((bits * index) >> 5) * stride, place = (bits * index) & 31;
+  const low = words[word] >>> place;
+  return (place + bits > 32 ? low | (words[word + stride] << (32 - place)) : low) & ((1 << bits) - 1);
+}
 
-function gptqZeros(config, { label, sym }, qzeros, count) {
-  if (!qzeros) return new Uint8Array(count).fill(8);
-  const stored = fields(qzeros.data);
-  if (sym === true && stored.every((field) => field === (label === "gptq" ? 8 : 7))) return stored.fill(8);
-  refuseIf(label !== "gptq", "unsupported-layout");
+// Stored fields [rows, count] of words [rows, columns], packed along the rows.
+const fields = (words, columns, count, bits) => Uint8Array.from(
+  { length: (words.length / columns) * count },
+  (_, i) => field(words, Math.floor(i / count) * columns, 1, bits, i % count));
+
+// What GPTQModel before 7.0 took off the words of 3-bit zero points, and what it left of zero points of 4.
+const SWAPPED = [0x24924924, 0x92492492, 0x49249249], FOURS = [0, 0xb6db6db7, 0x49249249];
+
+function gptqZeros(config, { bits, label, sym }, qzeros, out) {
+  const middle = 1 << (bits - 1), limit = 1 << bits, columns = qzeros.shape[1], words = qzeros.data;
+  const v1 = label === "gptq";
   const quantizer = String(config.meta?.quantizer ?? "");
   const [major, minor] = (quantizer.match(/\d+/g) ?? []).map(Number);
-  const borrowed = quantizer.includes("gptqmodel") && sym === false && (major > 0 || minor >= 9);
-  // Undoing a borrow needs the carries of the whole word; otherwise a field is one less than its zero point, modulo 16.
-  return borrowed ? fields(qzeros.data, 0x11111111) : stored.map((field) => (field + 1) & 15);
+  const byWord = quantizer.includes("gptqmodel") && v1 && !sym && (major > 0 || minor >= 9);
+  if (byWord && (bits !== 3 || major < 7)) {
+    // Undoing a borrow needs the carries of the whole word.
+    const ones = 0xffffffff / (limit - 1);
+    return fields(words.map((word, i) => word + (bits === 3 ? SWAPPED[(i % columns) % 3] : ones)), columns, out, bits);
+  }
+  const swapped = sym && v1 && bits === 3 && words.every((word, i) => word >>> 0 === FOURS[(i % columns) % 3]);
+  const stored = fields(words, columns, out, bits);
+  // A symmetric file outranks its label; otherwise a field of version 1 is one less than its zero point, modulo.
+  if (swapped || (sym && stored.every((zero) => zero === (v1 ? middle : middle - 1)))) return stored.fill(middle);
+  return stored.map((zero) => (zero + (v1 ? 1 : 0)) & (limit - 1));
 }
 
 // Natural column j of each eight is nibble COLUMN[j] of an AWQ word.
 const COLUMN = [0, 4, 1, 5, 2, 6, 3, 7];
 
 function decode(config, tensors, dtype) {
-  const settings = settingsOf(config), { awq, sym } = settings;
-  const required = ["qweight", "scales", ...(awq || sym !== true ? ["qzeros"] : [])];
+  const settings = settingsOf(config), { awq, bits, sym } = settings;
+  const required = ["qweight", "scales", ...(awq || !sym ? ["qzeros"] : [])];
   refuseIf(required.some((name) => !(name in tensors)), "missing-tensor");
   const known = ["qweight", "qzeros", "scales", "bias", ...(awq ? [] : ["g_idx"])];
   refuseIf(Object.keys(tensors).some((name) => !known.includes(name)), "unexpected-tensor");
   const { qweight, qzeros, scales, g_idx: map } = tensors;
   for (const words of [qweight, qzeros, ...(map ? [{ ...map, shape: [1, 1] }] : [])]) if (words) needWords(words);
   const [rows, columns] = qweight.shape, out = awq ? 8 * columns : columns;
-  if (map) refuseIf(map.shape.length !== 1 || Math.ceil(map.shape[0] / 8) !== rows, "bad-shape");
-  const inputs = awq ? rows : map ? map.shape[0] : 8 * rows;
+  if (map) refuseIf(map.shape.length !== 1 || Math.ceil((map.shape[0] * bits) / 32) !== rows, "bad-shape");
+  const inputs = awq ? rows : map ? map.shape[0] : Math.floor((32 * rows) / bits);
   const size = settings.size === -1 ? inputs : settings.size, groups = Math.ceil(inputs / size);
   refuseIf(!(scales.dtype in FLOATS), "unsupported-dtype");
   refuseIf(awq && inputs % size !== 0, "bad-shape");
   needShape(scales, groups, out);
-  if (qzeros) needShape(qzeros, groups, Math.ceil(out / 8));
+  if (qzeros) needShape(qzeros, groups, Math.ceil((out * bits) / 32));
   const lost = !awq && !map && config.desc_act && !config.static_groups && groups > 1;
   refuseIf(lost, "missing-tensor");
   if (map) refuseIf(map.data.some((group) => group < 0 || group >= groups), "group-index-out-of-range");
   const values = Array.from(scales.data, (bits) => valueOf(bits, scales.dtype));
-  const zeros = awq ? fields(qzeros.data) : gptqZeros(config, settings, qzeros, groups * out);
+  const zeros = !qzeros ? new Uint8Array(groups * out).fill(1 << (bits - 1))
+    : awq ? fields(qzeros.data, columns, out, bits) : gptqZeros(config, settings, qzeros, out);
   const result = dtype ?? scales.dtype;
   const data = new (result === "float32" ? Uint32Array : Uint16Array)(out * inputs);
   for (let o = 0; o < out; o++) {
@@ -152,8 +169,8 @@ function decode(config, tensors, dtype) {
     for (let i = 0; i < inputs; i++) {
       const group = map ? map.data[i] : Math.floor(i / size);
       const code = awq
-        ? (qweight.data[i * columns + (place >> 3)] >>> (4 * (place & 7))) & 15
-        : (qweight.data[(i >> 3) * columns + o] >>> (4 * (i & 7))) & 15;
+        ? field(qweight.data, i * columns, 1, bits, place)
+        : field(qweight.data, o, columns, bits, i);
       data[o * inputs + i] = rounded(values[group * out + o] * (code - zeros[group * out + place]), result);
     }
   }
@@ -197,7 +214,8 @@ function storedTensors(folder) {
 // Rules of GPTQModel: the first pattern that matches from the start of the name decides.
 function ruled(settings, module) {
   for (const [rule, own] of Object.entries(settings.dynamic ?? {}))
-    if (new RegExp(`^(?:${rule.replace(/^[-+]:/, "")})`).test(module)) return { ...settings, ...own };
+    if (new RegExp(`^(?:${rule.replace(/^[-+]:/, "")})`).test(module))
+      return rule.startsWith("-:") ? settings : { ...settings, ...own };
   return settings;
 }
 

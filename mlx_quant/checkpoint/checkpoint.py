@@ -15,7 +15,7 @@ from ..errors import MalformedCheckpoint, QuantError, QuantWarning, UnsupportedF
 from ..files.folder import DTYPES, Files
 from ..files.hub import resolve
 from ..files.shards import locate
-from ..packings.registry import decode, remarks, require_usable
+from ..packings.registry import decode, remarks
 from ..weights.decoded import Weight
 from ..weights.native import AffineWeights, NativeWeights
 from .modules import packed_modules
@@ -49,6 +49,7 @@ class Checkpoint:
     Attributes:
         label: the path or repo id it was opened by.
         files: where its files are.
+        candidates: whether formats that are not proven yet are decoded.
         config: ``config.json``.
         quantization_config: the quantisation settings, merged from every file that has some.
         sources: the files and keys they came from.
@@ -60,9 +61,8 @@ class Checkpoint:
 
     def __init__(self, files: Files, *, candidates: bool = False) -> None:
         found = detect(files)
-        self._candidates = candidates
         weights = locate(files, found.quantization)
-        self.files, self.label = files, files.label
+        self.files, self.label, self.candidates = files, files.label, candidates
         self.config, self.quantization_config = found.config, found.quantization
         self.sources, self.scheme = found.sources, found.scheme
         self.shards, self.ignored_files = weights.shards, weights.ignored
@@ -74,9 +74,7 @@ class Checkpoint:
                     f"dtype {info.dtype} is not decoded; supported: {', '.join(DTYPES)}",
                     where=f"{info.file}: {info.name}",
                 )
-        self.modules = packed_modules(weights.tensors, found.schemes)
-        for module in self.modules.values():
-            require_usable(module.scheme, candidates)
+        self.modules = packed_modules(weights.tensors, found.schemes, candidates=candidates)
         inside = {info.name for module in self.modules.values() for info in module.tensors.values()}
         self.plain = {name: info for name, info in weights.tensors.items() if name not in inside}
         self._open: OrderedDict[str, dict[str, mx.array]] = OrderedDict()
@@ -94,19 +92,19 @@ class Checkpoint:
         cls,
         path_or_repo: str | os.PathLike[str],
         *,
+        candidates: bool = False,
         revision: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
-        candidates: bool = False,
     ) -> Checkpoint:
         """Open a checkpoint in a folder or on the Hub, without reading (or downloading) weights.
 
         Args:
             path_or_repo: a folder, or a Hub repo id where no such folder exists.
+            candidates: decode formats too that the conformance suite has not proven yet.
             revision: branch, tag or commit of a Hub repo.
             cache_dir: the Hub cache; None is huggingface_hub's own.
             local_files_only: use only what the cache holds, as ``HF_HUB_OFFLINE=1`` does.
-            candidates: take formats as well whose evidence is not complete (see :func:`mlx_quant.formats`).
 
         Raises:
             UnsupportedFormat: what the files hold is not decoded by this version.
@@ -154,7 +152,7 @@ class Checkpoint:
         module = self.modules[name]
         arrays = {leaf: self.tensor(info.name) for leaf, info in module.weight_tensors.items()}
         try:
-            weight = decode(module.scheme, arrays, candidates=self._candidates)
+            weight = decode(module.scheme, arrays, candidates=self.candidates)
         except QuantError as error:
             raise error.at(f"{module.file}: {name}") from None
         if name not in self._remarks:

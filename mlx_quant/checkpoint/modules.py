@@ -46,18 +46,21 @@ class PackedModule:
         return {name: info for name, info in self.tensors.items() if name != BIAS}
 
 
-def packed_modules(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> dict[str, PackedModule]:
+def packed_modules(
+    tensors: Mapping[str, TensorInfo], schemes: Schemes, *, candidates: bool = False
+) -> dict[str, PackedModule]:
     """The packed modules among ``tensors``, by name, in file order.
 
     Tensors decide what is packed: a module that the configuration leaves out is packed all the same if its tensors are.
 
     Raises:
-        UnsupportedFormat: ``unsupported-layout``, tensors of another packing; as :meth:`Packing.measure`.
+        UnsupportedFormat: ``unsupported-layout``, tensors of another packing; ``candidate-format``; as
+            :meth:`Packing.measure`.
         MalformedCheckpoint: ``unexpected-tensor``, packed and dense at once; as :meth:`Packing.measure`.
     """
     foreign.refuse(tensors)
     names = dict.fromkeys(_packed(tensors))
-    return {name: _module(name, tensors, schemes) for name in names}
+    return {name: _module(name, tensors, schemes, candidates) for name in names}
 
 
 def _packed(tensors: Mapping[str, TensorInfo]) -> Iterator[str]:
@@ -69,7 +72,7 @@ def _packed(tensors: Mapping[str, TensorInfo]) -> Iterator[str]:
             yield whole.removesuffix(suffix)[1:]
 
 
-def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes) -> PackedModule:
+def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes, candidates: bool) -> PackedModule:
     scheme = schemes.scheme(name)
     packing = PACKINGS[scheme.packing]
     # Marks of other packings are gathered as well, for this one to wonder at.
@@ -82,7 +85,7 @@ def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes) -> P
             "unexpected-tensor", "the module is packed and dense at once", where=f"{place}.weight"
         )
     try:
-        measured = packing_for(scheme, leaves).measure(scheme, leaves)
+        measured = packing_for(scheme, leaves, candidates=candidates).measure(scheme, leaves)
     except QuantError as error:
         rule = f" ({schemes.place(name)})" if schemes.place(name) else ""
         raise error.at(f"{place}{rule}") from None
@@ -92,4 +95,4 @@ def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes) -> P
 
 
 def _named(module: str, suffix: str) -> str:
-    return f".{module}{suffix}"[1:] if module else leaf(suffix)
+    return f"{module}{suffix}" if module else leaf(suffix)

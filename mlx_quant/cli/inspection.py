@@ -134,10 +134,10 @@ def inspect(
     path_or_repo: str | os.PathLike[str],
     *,
     data: bool | None = None,
+    candidates: bool = False,
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
-    candidates: bool = False,
 ) -> Inspection:
     """Look at a checkpoint and plan its conversions.
 
@@ -146,17 +146,12 @@ def inspect(
         data: whether to read what a plan depends on (scales, zero points, group indices, biases), or to believe the
             configuration; None reads where the files are local, so that nothing of a Hub repo but its headers is
             downloaded.
-        revision, cache_dir, local_files_only, candidates: as for :meth:`Checkpoint.open`.
+        candidates, revision, cache_dir, local_files_only: as for :meth:`Checkpoint.open`.
 
     Raises: as :func:`mlx_quant.convert` would, before it writes.
     """
-    checkpoint = Checkpoint.open(
-        path_or_repo,
-        revision=revision,
-        cache_dir=cache_dir,
-        local_files_only=local_files_only,
-        candidates=candidates,
-    )
+    options: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    checkpoint = Checkpoint.open(path_or_repo, candidates=candidates, **options)
     files = checkpoint.files
     read = isinstance(files, Folder) if data is None else data
     if read:

@@ -46,7 +46,9 @@ Source = Annotated[str, typer.Argument(metavar="PATH_OR_REPO", help="A folder, o
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repo.")]
 CacheDir = Annotated[Path | None, typer.Option(help="The Hub cache, if not the usual one.", file_okay=False)]
 Offline = Annotated[bool, typer.Option("--offline", help="Use only what the Hub cache holds.")]
-Candidates = Annotated[bool, typer.Option("--candidates", help="Also formats whose evidence is not complete.")]
+Candidates = Annotated[
+    bool, typer.Option("--candidates", help="Decode formats too that the conformance suite has not proven yet.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output; refusals too.")]
 Dtype = Annotated[DtypeName | None, typer.Option(help="Of decoded weights and other float tensors.")]
 ParamsDtype = Annotated[DtypeName | None, typer.Option(help="Of the scales and biases of affine modules.")]
@@ -71,17 +73,17 @@ def inspect_command(
             "from its headers, and none of its weights are downloaded.",
         ),
     ] = None,
+    candidates: Candidates = False,
     revision: Revision = None,
     cache_dir: CacheDir = None,
     offline: Offline = False,
-    candidates: Candidates = False,
     as_json: Json = False,
 ) -> None:
     """Show what a checkpoint holds and what each target would make of it."""
     _bars(None)
     with _refusals(as_json):
         found = inspect(
-            source, data=read, revision=revision, cache_dir=cache_dir, local_files_only=offline, candidates=candidates
+            source, data=read, candidates=candidates, revision=revision, cache_dir=cache_dir, local_files_only=offline
         )
         if as_json:
             _print_json(found.to_dict())
@@ -112,10 +114,10 @@ def convert_command(
     max_shard_size: Annotated[
         int | None, typer.Option(parser=_nbytes, metavar="SIZE", help="Such as 5GB or 500MB; by default 1GiB.")
     ] = None,
+    candidates: Candidates = False,
     revision: Revision = None,
     cache_dir: CacheDir = None,
     offline: Offline = False,
-    candidates: Candidates = False,
     progress: Progress = None,
     as_json: Json = False,
 ) -> None:
@@ -130,10 +132,10 @@ def convert_command(
             overwrite=overwrite,
             progress=_bars(progress),
             max_shard_bytes=max_shard_size or MAX_SHARD_BYTES,
+            candidates=candidates,
             revision=revision,
             cache_dir=cache_dir,
             local_files_only=offline,
-            candidates=candidates,
         )
         if as_json:
             _print_json(done.to_dict())
@@ -159,10 +161,10 @@ def generate_command(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let the tokenizer run code from the repo.")
     ] = False,
+    candidates: Candidates = False,
     revision: Revision = None,
     cache_dir: CacheDir = None,
     offline: Offline = False,
-    candidates: Candidates = False,
     progress: Progress = None,
 ) -> None:
     """Load a checkpoint and continue a prompt; greedy unless a temperature is given."""
@@ -173,10 +175,10 @@ def generate_command(
             requantize=requantize,
             dtype=dtype,
             params_dtype=params_dtype,
+            candidates=candidates,
             revision=revision,
             cache_dir=cache_dir,
             local_files_only=offline,
-            candidates=candidates,
             tokenizer_config={"trust_remote_code": True} if trust_remote_code else None,
             adapter_path=None if adapter_path is None else str(adapter_path),
             progress=_bars(progress),

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..conversion.convert import ConversionReport
 from ..errors import QuantError
-from ..packings.registry import FormatStatus
+from ..packings.status import FormatStatus
 from .inspection import Inspection, Outcome
 
 # Where no terminal sets the width, a table may be as wide as what it says.
@@ -62,19 +62,9 @@ def show_conversion(report: ConversionReport, out: Console) -> None:
 def show_formats(found: Mapping[str, FormatStatus], out: Console) -> None:
     table = _table("format", "status", "what is decoded, or why not", "evidence")
     for status in found.values():
-        table.add_row(status.name, status.status, status.reason, _evidence(status))
+        evidence = "none yet" if status.evidence is None and status.status != "refused" else str(status.evidence or "")
+        table.add_row(status.name, status.status, status.reason, evidence)
     out.print(table)
-
-
-def _evidence(status: FormatStatus) -> str:
-    found = status.evidence
-    if found is None:
-        return ""
-    cases = sum(level["cases"] for level in found["levels"].values())
-    weights = sum(level["weights"] for level in found["levels"].values())
-    lacking = f"; lacks {', '.join(found['missing'])}" if found["missing"] else ""
-    upstream = f", against {', '.join(found['upstream'])}" if found["upstream"] else ""
-    return f"suite {found['suite']}: {cases:,} cases, {weights:,} weights{upstream}{lacking}"
 
 
 def show_refusal(error: QuantError, out: Console) -> None:

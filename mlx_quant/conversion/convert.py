@@ -70,10 +70,10 @@ def convert(
     overwrite: bool = False,
     progress: bool = True,
     max_shard_bytes: int = MAX_SHARD_BYTES,
+    candidates: bool = False,
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
-    candidates: bool = False,
 ) -> ConversionReport:
     """Write a packed checkpoint as a plain MLX one: weights, index, config and tokenizer.
 
@@ -92,7 +92,7 @@ def convert(
         overwrite: replace a folder that is not empty.
         progress: show a bar on stderr.
         max_shard_bytes: size above which a new shard is begun, in bytes.
-        revision, cache_dir, local_files_only, candidates: as for :meth:`Checkpoint.open`.
+        candidates, revision, cache_dir, local_files_only: as for :meth:`Checkpoint.open`; an open one has its own.
 
     Biases: one is left out only if it belongs to a packed module, is all zero, and mlx-lm's model has no such
     parameter. Without mlx-lm, or for a model that it has not, every bias is kept.
@@ -109,13 +109,8 @@ def convert(
     destination = Path(dst).expanduser()
     refuse_existing(destination, overwrite=overwrite)
     if not isinstance(src, Checkpoint):
-        src = Checkpoint.open(
-            src,
-            revision=revision,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            candidates=candidates,
-        )
+        where: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
+        src = Checkpoint.open(src, candidates=candidates, **where)
     if src.files.folder.is_relative_to(os.path.realpath(destination)):
         raise ConversionError("bad-target", "would replace the source; choose another folder", where=str(destination))
     config = config_for(src.config, dtype=str(dense_dtype).rpartition(".")[2] if dense_dtype else None)

@@ -27,13 +27,14 @@ LAYOUTS = ("gptq", "gptq_v2")
 MARKS = (".qweight", ".qzeros", ".scales", ".g_idx")
 TENSORS = MARKS
 
+# Versions of GPTQModel that made v1 zero points by a subtraction over whole words; at 3 bits it ended with the second.
 _WRITTEN_BY_SUBTRACTION = (0, 9)
-_SUBTRACTED_BY_FIELD = (7,)
-# What GPTQModel subtracted from words of 3-bit zero points before 7.0, by the number of the word modulo 3. A one in
-# every field would be these words backwards.
-_SWAPPED = (0x24924924, 0x92492492, 0x49249249)
-# Zero points of 4 in every field, less those words.
-_SWAPPED_MIDDLE = (0x00000000, 0xB6DB6DB7, 0x49249249)
+_THREE_BITS_BY_FIELD = (7,)
+# What they subtracted at 3 bits, by the place of a word among three, where ones in every field would be 0x49249249,
+# 0x92492492, 0x24924924; and what that makes of zero points that are all 4. Source: GPTQModel before 8e8ff117b (#2763),
+# gptqmodel/utils/model.py, convert_gptq_v2_to_v1_format_module.
+_SUBTRACTED_AT_3 = (0x24924924, 0x92492492, 0x49249249)
+_FOURS_AT_3 = (0x00000000, 0xB6DB6DB7, 0x49249249)
 # What each label stores for a zero point, less the zero point.
 _OFFSET = {"gptq": -1, "gptq_v2": 0}
 
@@ -73,7 +74,7 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     groups = tensors["scales"].shape[0]
     size = found.in_features if groups == 1 else scheme.group_size
     fields = _stored(scheme, tensors)
-    if fields is None or _mislabelled(scheme, fields) or _swapped(scheme, tensors["qzeros"]):
+    if fields is None or _mislabelled(scheme, fields) or _misconverted(scheme, tensors):
         zeros = mx.full((groups, found.out_features), _middle(scheme), dtype=mx.uint8)
     else:
         zeros = _zeros(scheme, tensors["qzeros"], fields)
@@ -92,8 +93,8 @@ def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
     fields = _stored(scheme, tensors)
     if fields is None:
         return []
-    if _swapped(scheme, tensors["qzeros"]):
-        return ["its zero points of 3 bits were mangled by a GPTQModel before 7.0; all of them are 4"]
+    if _misconverted(scheme, tensors):
+        return ["zero points are what GPTQModel before 7.0.0 made of symmetric 3-bit ones; decoded as 4"]
     low, high = fields.min().item(), fields.max().item()
     labelled = _middle(scheme) + _OFFSET[scheme.layout]
     if low == high == _other_middle(scheme) and scheme.sym is False:
@@ -159,37 +160,42 @@ def _zeros(scheme: Scheme, qzeros: mx.array, fields: mx.array) -> mx.array:
     """
     if scheme.layout == "gptq_v2":
         return fields
-    subtracted = _subtracted(scheme, qzeros.shape[1])
-    if subtracted is not None:
-        return mx.contiguous(unpack(as_words(qzeros) + subtracted, scheme.bits, fields.shape[1]))
+    if _borrowed(scheme):
+        words = as_words(qzeros) + _subtracted(scheme.bits, qzeros.shape[1])
+        return mx.contiguous(unpack(words, scheme.bits, fields.shape[1]))
     return mx.contiguous((fields + 1) & ((1 << scheme.bits) - 1))
 
 
-def _subtracted(scheme: Scheme, columns: int) -> mx.array | None:
-    """What was taken off each packed word in one subtraction, borrows and all; None where it was done by field.
+def _subtracted(bits: int, count: int) -> mx.array:
+    """What GPTQModel subtracted from each of ``count`` words: ones in every field, except at 3 bits."""
+    if bits == 3:
+        return _repeated(_SUBTRACTED_AT_3, count)
+    return _repeated((0xFFFFFFFF // ((1 << bits) - 1),), count)
+
+
+def _repeated(words: tuple[int, ...], count: int) -> mx.array:
+    return mx.array([words[place % len(words)] for place in range(count)], dtype=mx.uint32)
+
+
+def _misconverted(scheme: Scheme, tensors: Tensors) -> bool:
+    """Whether 3-bit zero points of a symmetric module are what GPTQModel before 7.0.0 made of fours."""
+    if scheme.bits != 3 or scheme.layout != "gptq" or scheme.sym is False or "qzeros" not in tensors:
+        return False
+    words = as_words(tensors["qzeros"])
+    return bool(mx.all(words == _repeated(_FOURS_AT_3, words.shape[1])).item())
+
+
+def _borrowed(scheme: Scheme) -> bool:
+    """Whether stored zero points were made by one subtraction over the whole packed word.
 
     GPTQModel from 0.9 on turns zero points into AutoGPTQ's form that way, so an asymmetric zero of 0 borrows from its
-    neighbours, and only an addition over the whole word gives them back. At 3 bits it used the wrong words, until 7.0.
+    neighbours, and only an addition over the whole word gives them back.
     """
     if scheme.producer is None or scheme.sym is not False:
-        return None
-    name, version = scheme.producer
-    if name != "gptqmodel" or version < _WRITTEN_BY_SUBTRACTION:
-        return None
-    if scheme.bits == 3:
-        return _repeated(_SWAPPED, columns) if version < _SUBTRACTED_BY_FIELD else None
-    return _repeated((0xFFFFFFFF // ((1 << scheme.bits) - 1),), columns)
-
-
-def _swapped(scheme: Scheme, qzeros: mx.array) -> bool:
-    """Whether the 3-bit zero points of a symmetric module are what GPTQModel before 7.0 made of them: all are 4."""
-    if scheme.bits != 3 or scheme.layout != "gptq" or scheme.sym is False:
         return False
-    return bool(mx.all(as_words(qzeros) == _repeated(_SWAPPED_MIDDLE, qzeros.shape[1])).item())
-
-
-def _repeated(words: tuple[int, ...], columns: int) -> mx.array:
-    return mx.array([words[column % len(words)] for column in range(columns)], dtype=mx.uint32)
+    name, version = scheme.producer
+    ended = scheme.bits == 3 and version >= _THREE_BITS_BY_FIELD
+    return name == "gptqmodel" and version >= _WRITTEN_BY_SUBTRACTION and not ended
 
 
 def _in_features(scheme: Scheme, infos: Infos, rows: int) -> int:

@@ -2,74 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 import mlx.core as mx
 
 from ..dialects.registry import REFUSED
 from ..dialects.schemes import Scheme
-from ..errors import MalformedCheckpoint, UnsupportedFormat
+from ..errors import MalformedCheckpoint
 from ..files.folder import TensorInfo
 from ..weights.decoded import Weight
 from . import awq_gemm, foreign, gptq
-from .evidence import evidence_of, status_of
-from .protocol import Infos, Packing, Status, Tensors
+from .protocol import Infos, Packing, Tensors
+from .status import FormatStatus, allow, status_of
 
 PACKINGS: dict[str, Packing] = {packing.ID: packing for packing in (awq_gemm, gptq)}
 
 
-@dataclass(frozen=True)
-class FormatStatus:
-    """Whether one format is decoded.
-
-    Attributes:
-        name: format id, or the ``quant_method`` that is refused.
-        status: ``"enabled"``, ``"candidate"`` or ``"refused"``.
-        reason: why not, or what of it is decoded.
-        bits, layouts: what of a format is decoded; empty for a refused one.
-        evidence: what the conformance suite found, as ``mlx-quant-conformance run --format`` writes it; None without.
-    """
-
-    name: str
-    status: Status
-    reason: str
-    bits: tuple[int, ...] = ()
-    layouts: tuple[str, ...] = ()
-    evidence: Mapping[str, Any] | None = None
-
-
 def formats() -> dict[str, FormatStatus]:
     """Every format this package has heard of: those that are decoded, then those that are refused by name."""
-    found = {}
-    for name, packing in sorted(PACKINGS.items()):
-        reason = f"{packing.TITLE}: {', '.join(map(str, packing.BITS))} bits, layout {', '.join(packing.LAYOUTS)}"
-        status, evidence = status_of(packing), evidence_of(packing.ID)
-        found[name] = FormatStatus(name, status, reason, packing.BITS, packing.LAYOUTS, evidence)
+    found = {name: status_of(packing) for name, packing in sorted(PACKINGS.items())}
     return found | {name: FormatStatus(name, "refused", reason) for name, reason in sorted(REFUSED.items())}
 
 
-def require_usable(scheme: Scheme, candidates: bool) -> None:
-    """UnsupportedFormat ``candidate-format`` for a packing that is not enabled, unless candidates are asked for."""
-    packing = PACKINGS[scheme.packing]
-    if status_of(packing) != "enabled" and not candidates:
-        raise UnsupportedFormat(
-            "candidate-format",
-            f"{packing.TITLE} is a candidate: it is decoded, but the conformance suite's evidence is not complete. "
-            "Ask for it with candidates=True (--candidates), and check what comes out",
-            where="quant_method",
-        )
-
-
-def packing_for(scheme: Scheme, infos: Infos) -> Packing:
-    """The packing that a module's headers have, if the scheme says the same.
+def packing_for(scheme: Scheme, infos: Infos, *, candidates: bool = False) -> Packing:
+    """The packing that a module's headers have, if the scheme says the same and it may be used.
 
     Raises:
         MalformedCheckpoint: ``config-contradiction``, the tensors of another packing than the configuration's.
-        UnsupportedFormat: ``unsupported-layout``, tensors of a packing that is not decoded.
+        UnsupportedFormat: ``unsupported-layout``, tensors of a packing that is not decoded; ``candidate-format``.
     """
     packing = PACKINGS[scheme.packing]
+    allow(packing, candidates)
     if packing.recognises(infos):
         return packing
     if other := next((found for found in PACKINGS.values() if found.recognises(infos)), None):
@@ -84,9 +45,13 @@ def packing_for(scheme: Scheme, infos: Infos) -> Packing:
 
 
 def decode(scheme: Scheme, tensors: Tensors, *, candidates: bool = False) -> Weight:
-    """The weight of one module; ``tensors`` by local name, of which ``bias`` is not read."""
-    require_usable(scheme, candidates)
-    return PACKINGS[scheme.packing].decode(scheme, tensors)
+    """The weight of one module; ``tensors`` by local name, of which ``bias`` is not read.
+
+    Raises as :meth:`Packing.decode`, and UnsupportedFormat ``candidate-format`` unless ``candidates``.
+    """
+    packing = PACKINGS[scheme.packing]
+    allow(packing, candidates)
+    return packing.decode(scheme, tensors)
 
 
 def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:

@@ -31,10 +31,10 @@ def load(
     requantize: bool | Mapping[str, int] = False,
     dtype: mx.Dtype | str | None = None,
     params_dtype: mx.Dtype | str | None = None,
+    candidates: bool = False,
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
-    candidates: bool = False,
     tokenizer_config: dict[str, Any] | None = None,
     model_config: dict[str, Any] | None = None,
     adapter_path: str | None = None,
@@ -54,7 +54,7 @@ def load(
         requantize: decode to dense, then quantise to MLX's affine form, as a base for LoRA: True for 4 bits in groups
             of 64, or a mapping with ``bits`` and ``group_size``. The weights are rounded twice.
         dtype, params_dtype: as for :func:`convert`.
-        revision, cache_dir, local_files_only, candidates: as for :meth:`Checkpoint.open`.
+        candidates, revision, cache_dir, local_files_only: as for :meth:`Checkpoint.open`.
         tokenizer_config, model_config, adapter_path: as for ``mlx_lm.load``.
         lazy: do not read the weights yet; the temporary folder then stays as long as the model does.
         progress: show a bar for the conversion.
@@ -73,13 +73,8 @@ def load(
     if requantize and target == "affine":
         raise ConversionError("bad-target", "requantize starts from dense weights; leave target at 'auto' or 'dense'")
     affine = {**REQUANTIZE, **requantize} if isinstance(requantize, Mapping) else REQUANTIZE
-    checkpoint = Checkpoint.open(
-        path_or_repo,
-        revision=revision,
-        cache_dir=cache_dir,
-        local_files_only=local_files_only,
-        candidates=candidates,
-    )
+    options: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    checkpoint = Checkpoint.open(path_or_repo, candidates=candidates, **options)
     config = config_for(checkpoint.config) | (model_config or {})
     if Architecture.of(config) is None:
         raise UnsupportedFormat(

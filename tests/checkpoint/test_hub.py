@@ -306,8 +306,8 @@ def test_the_command_line_reads_the_endpoint_from_the_environment(hub: Hub, tmp_
 
 
 def test_verify_fetches_a_repo_and_finds_nothing_wrong(hub: Hub) -> None:
-    from conformance.run.verify import VerifyError, folder_of, modules
-    from conformance.subjects.resolve import CORE, ORACLE, resolve
+    from conformance.subjects import CORE, ORACLE, resolve
+    from conformance.verify import VerifyError, folder_of, modules
 
     hub.add(REPO, files_of(stored("qwen2-awq-g128")) | DECOYS)
     found = list(modules(resolve(CORE), resolve(ORACLE), folder_of(REPO)))

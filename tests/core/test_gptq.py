@@ -1,4 +1,4 @@
-"""GPTQ at every width: bits, labels, borrowed and swapped zero points, padding and groups, against integers."""
+"""The GPTQ packing at every width, against integers: labels, borrowed and swapped zero points, padding, groups."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from mlx_quant import MalformedCheckpoint, QuantError, UnsupportedFormat, dequan
 from mlx_quant.dialects import gptq as dialect
 from mlx_quant.packings import gptq
 from mlx_quant.packings.checks import headers
+from mlx_quant.weights.bits import as_words, unpack
 from tests.core.plain_gptq import Module, config, random_module
 
-WIDTHS = (2, 4, 8)
+WIDTHS = (2, 3, 4, 8)
 BORROWING = {"meta": {"quantizer": ["gptqmodel:1.4.2"]}}
 
 
@@ -86,7 +87,7 @@ def test_any_shape_and_any_group_map(
     same_bits(dequantize(settings, tensors), module.weight())
 
 
-@pytest.mark.parametrize(("bits", "group_size"), product(WIDTHS, [-1, 16, 32, 128, 1024]))
+@pytest.mark.parametrize(("bits", "group_size"), list(product(WIDTHS, [-1, 16, 32, 128, 1024])))
 def test_groups_without_a_map(bits: int, group_size: int) -> None:
     module = random_module(rng(), bits, 40, 2048, group_size)
     same_bits(dequantize(config(bits, group_size), module.tensors(g_idx=False)), module.weight())
@@ -114,6 +115,44 @@ def test_zero_points_that_borrowed_from_their_neighbours(bits: int) -> None:
     # The second version stores them as they are, whoever writes it.
     v2 = settings | BORROWING | {"checkpoint_format": "gptq_v2"}
     same_bits(dequantize(v2, module.tensors("v2")), module.weight())
+
+
+@pytest.mark.parametrize("out", [32, 64, 70, 96, 5])
+def test_zero_points_of_3_bits_by_the_version_that_wrote_them(out: int) -> None:
+    """Before 7.0.0 the words to subtract were in the wrong order; from 7.0.0 on it was done field by field."""
+    module = random_module(rng(), 3, out, 128, 32)
+    for version in ("0.9.0", "1.8.0", "6.99.1"):
+        settings = config(3, 32, meta={"quantizer": [f"gptqmodel:{version}"]})
+        same_bits(dequantize(settings, module.tensors("borrow")), module.weight())
+    for version in ("7", "7.0.0", "7.7.0"):
+        settings = config(3, 32, meta={"quantizer": [f"gptqmodel:{version}"]})
+        same_bits(dequantize(settings, module.tensors("v1")), module.weight())
+
+
+@pytest.mark.parametrize("more", [{}, BORROWING, {"meta": {"quantizer": ["gptqmodel:7.0.0"]}}])
+@pytest.mark.parametrize("sym", [True, None])
+def test_symmetric_files_of_3_bits_with_swapped_words_have_fours(sym: bool | None, more: dict[str, Any]) -> None:
+    settings = {**config(3, 32, **more), "sym": sym}
+    module = random_module(rng(), 3, 96, 128, 32, zeros=4)
+    tensors = module.tensors("borrow")
+    assert np.array(tensors["qzeros"]).view(np.uint32)[0, :3].tolist() == [0x00000000, 0xB6DB6DB7, 0x49249249]
+    same_bits(dequantize(settings, tensors), module.weight())
+    assert "GPTQModel before 7.0.0" in gptq.remarks(dialect.schemes(settings).default, tensors)[0]
+    # A word that is cut off with its output changes nothing of that.
+    module = random_module(rng(), 3, 42, 128, 32, zeros=4)
+    tensors = module.tensors("v2") | {"qzeros": tensors["qzeros"][:, :4]}
+    same_bits(dequantize(settings, tensors), module.weight())
+    # Under another label, or where it is not said to be symmetric, or with one bit changed, it is no such file.
+    stored = np.array(unpack(as_words(tensors["qzeros"]), 3, 42)).astype(np.int64)
+    module.zeros = stored
+    same_bits(dequantize(settings | {"format": "gptq_v2"}, tensors), module.weight())
+    module.zeros = (stored + 1) % 8
+    plain = {"sym": False, "meta": None}
+    same_bits(dequantize(settings | plain, tensors), module.weight())
+    changed = np.array(tensors["qzeros"])
+    changed[-1, 0] ^= 1
+    module.zeros[-1, 0] = (int(stored[-1, 0] ^ 1) + 1) % 8
+    same_bits(dequantize(settings, tensors | {"qzeros": mx.array(changed)}), module.weight())
 
 
 @pytest.mark.parametrize("bits", WIDTHS)
@@ -165,7 +204,7 @@ def test_remarks_name_what_is_doubtful_and_nothing_else(bits: int) -> None:
     assert "decoded as labelled" in remarks(even, "v2", sym=False)[0]
 
 
-@pytest.mark.parametrize(("bits", "group_size"), product(WIDTHS, [-1, 32, 64, 96, 128, 256, 1024]))
+@pytest.mark.parametrize(("bits", "group_size"), list(product(WIDTHS, [-1, 32, 64, 96, 128, 256, 1024])))
 def test_affine_has_the_same_codes_and_exact_weights(bits: int, group_size: int) -> None:
     module = random_module(rng(), bits, 24, 3072, group_size)
     found = to_affine(config(bits, group_size), module.tensors(), params_dtype=mx.float32)
@@ -190,7 +229,7 @@ def test_affine_of_act_order_has_its_columns_sorted(bits: int) -> None:
     np.testing.assert_array_equal(np.array(value), module.weight()[:, np.array(found.permutation)])
 
 
-@pytest.mark.parametrize(("bits", "group_size", "in_features"), product(WIDTHS, [16, 48, 100], [200]))
+@pytest.mark.parametrize(("bits", "group_size", "in_features"), list(product(WIDTHS, [16, 48, 100], [200])))
 def test_groups_that_mlx_has_not_are_refused_as_affine_and_decoded(
     bits: int, group_size: int, in_features: int
 ) -> None:
