@@ -1,8 +1,8 @@
-"""The CPU PyTorch port of the AutoGPTQ and AutoAWQ pack and unpack mathematics: the oracle of the suite.
+"""The CPU PyTorch port of the pack and unpack mathematics of AutoGPTQ, GPTQModel and AutoAWQ: the oracle.
 
 Plain and slow on purpose, one Python loop per field, so that it can be read beside the upstream formulas. It shares no
 code with the production core, down to reading the configuration. What it decodes equals auto-gptq 0.7.1 and
-autoawq 0.2.9 bit for bit (``fixtures/vectors``).
+autoawq 0.2.9 bit for bit (``fixtures/<format>/vectors``); where those disagree with themselves, docs/policies.md holds.
 """
 
 from .subject import SUBJECT, dequantize, pack, unpack

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 
+from .config import Config, overridden, values, written
 from .formats import FORMATS
 from .unpacked import Refused
 
-Decode = Callable[[Mapping[str, Any], Mapping[str, torch.Tensor]], torch.Tensor]
+Given = Mapping[str, torch.Tensor]
+Decode = Callable[[Config, Given], torch.Tensor]
 Tensors = dict[str, torch.Tensor]
 
 LEAVES = tuple(sorted({leaf for format in FORMATS.values() for leaf in format.LEAVES}))
+MARKS = {format.LEAVES[0] for format in FORMATS.values()}
 SIDECARS = ("quantize_config.json", "quant_config.json")
-SPELLINGS = (
-    ("bits", "w_bit", "wbits"),
-    ("group_size", "q_group_size"),
-    ("quant_method", "method"),
-    ("sym",),
-    ("desc_act",),
-)
+# Settings about which the files of a checkpoint must not disagree.
+AGREED = ("bits", "group_size", "quant_method", "sym", "desc_act")
 
 
 def load(checkpoint_dir: str | Path, decode: Decode) -> Tensors:
@@ -38,7 +36,7 @@ def load(checkpoint_dir: str | Path, decode: Decode) -> Tensors:
     config = read(folder / "config.json")
     quantization = settings(folder, config)
     stored = tensors(folder)
-    modules = sorted({name.removesuffix(".qweight") for name in stored if name.endswith(".qweight")})
+    modules = packed(stored)
     if not modules:
         raise Refused("the configuration names a packing, but no tensor is packed")
     weights = {}
@@ -63,7 +61,7 @@ class Opened(Mapping[str, torch.Tensor]):
         folder = Path(checkpoint_dir)
         self._decode, self._folder, self._placed = decode, folder, places(folder)
         self._quantization = settings(folder, read(folder / "config.json"))
-        self._modules = sorted(name.removesuffix(".qweight") for name in self._placed if name.endswith(".qweight"))
+        self._modules = packed(self._placed)
 
     def __getitem__(self, name: str) -> torch.Tensor:
         module = name.removesuffix(".weight")
@@ -83,6 +81,12 @@ class Opened(Mapping[str, torch.Tensor]):
         return len(self._modules)
 
 
+def packed(names: Iterable[str]) -> list[str]:
+    """The packed modules among the names of tensors."""
+    split = (name.rpartition(".") for name in names)
+    return sorted({module for module, _, leaf in split if leaf in MARKS})
+
+
 def read(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise Refused(f"{file.name} is missing")
@@ -93,22 +97,21 @@ def settings(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """The quantisation config from wherever it is written; two that disagree are refused."""
     found = [config.get("quantization_config"), (config.get("text_config") or {}).get("quantization_config")]
     found += [read(folder / name) for name in SIDECARS if (folder / name).is_file()]
-    written = [source for source in found if source]
-    if not written:
+    sources = [written(source) for source in found if source]
+    if not sources:
         raise Refused("no quantisation config")
-    for names in SPELLINGS:
-        values = {str(source[name]) for source in written for name in names if source.get(name) is not None}
-        if len(values) > 1:
-            raise Refused(f"the files disagree about {names[0]}: {sorted(values)}")
-    return {key: value for source in reversed(written) for key, value in source.items()}
+    for name in AGREED:
+        if len(different := values(sources, name)) > 1:
+            raise Refused(f"the files disagree about {name}: {different}")
+    return {key: value for source in reversed(sources) for key, value in source.items()}
 
 
-def settings_of(module: str, quantization: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(module: str, quantization: Config) -> dict[str, Any]:
     """GPTQModel's ``dynamic``: the first pattern that matches the start of the name decides; ``-:`` means unpacked."""
     own = {key: value for key, value in quantization.items() if key != "dynamic"}
-    for pattern, values in (quantization.get("dynamic") or {}).items():
+    for pattern, other in (quantization.get("dynamic") or {}).items():
         if re.match(pattern.removeprefix("+:").removeprefix("-:"), module):
-            return own if pattern.startswith("-:") else own | (values or {})
+            return own if pattern.startswith("-:") else overridden(own, other or {})
     return own
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -65,11 +63,6 @@ def signed(words: torch.Tensor) -> torch.Tensor:
     return torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)
 
 
-def first(config: Mapping[str, Any], *keys: str, default: Any = None) -> Any:
-    """The value of the first of ``keys`` that is there; null is as good as absent."""
-    return next((config[key] for key in keys if config.get(key) is not None), default)
-
-
 def check_shape(name: str, tensor: torch.Tensor, expected: tuple[int, ...]) -> None:
     if tuple(tensor.shape) != expected:
         raise Refused(f"{name} has shape {tuple(tensor.shape)}, expected {expected}")
@@ -77,13 +70,15 @@ def check_shape(name: str, tensor: torch.Tensor, expected: tuple[int, ...]) -> N
 
 def check_words(name: str, tensor: torch.Tensor) -> None:
     if tensor.dtype != torch.int32:
-        raise Refused(f"{name} is not int32")
+        raise Refused(f"{name} has dtype {tensor.dtype}, expected int32")
     if tensor.ndim != 2 or tensor.numel() == 0:
         raise Refused(f"{name} has shape {tuple(tensor.shape)}, expected two axes, none empty")
 
 
 def check_scales(scales: torch.Tensor) -> None:
     if scales.dtype not in (torch.float16, torch.bfloat16, torch.float32):
-        raise Refused(f"scales have dtype {scales.dtype}")
+        raise Refused(f"scales have dtype {scales.dtype}, expected float16, bfloat16 or float32")
     if not torch.isfinite(scales).all():
         raise Refused("scales are not all finite")
+    if scales.ndim != 2:
+        raise Refused(f"scales have shape {tuple(scales.shape)}, expected two axes")

@@ -374,12 +374,12 @@ static uint32_t product(uint32_t scale, const Type *from, int difference, const 
 
 typedef struct {
     bool awq;
+    int bits;
     int64_t group_size;
-    unsigned bits;
-    bool symmetric;             /* or not said */
+    bool symmetric;             /* as GPTQ is where the file does not say */
     bool lost_order;            /* act-order without static groups: only g_idx knows the groups */
-    bool version_2;             /* zero points are stored as they are */
-    bool borrowed;              /* zero points are stored minus one by whole words */
+    bool version_2;             /* zero points are stored as they are, not minus one */
+    const uint32_t *subtracted; /* from the words of zero points, by their number modulo 3; NULL if from each field */
 } Settings;
 
 /* The one value of a setting that has several names. */
@@ -417,16 +417,25 @@ static char *folded(const Json *found, const char *name) {
 
 static bool is(const char *text, const char *other) { return text && !strcmp(text, other); }
 
-/* The version of GPTQModel that packed it, times 1000 and the minor one; -1 for another producer or none. */
-static long producer_of(const Json *config) {
+/* GPTQModel from 0.9 on takes one from all zero points of a word by one subtraction, which may borrow across them; at
+ * 3 bits, where fields lie in two words, only before 7.0, with constants that are not quite those of a one a field. */
+static const uint32_t *by_subtraction(const Json *config, int bits) {
+    static const uint32_t ones[][3] = {
+        {0x55555555, 0x55555555, 0x55555555},
+        {0x24924924, 0x92492492, 0x49249249},
+        {0x11111111, 0x11111111, 0x11111111},
+        {0x01010101, 0x01010101, 0x01010101},
+    };
     Json *producer = member(member(config, "meta"), "quantizer");
     if (!producer) producer = member(config, "quantizer");
     if (producer && producer->kind == LIST) producer = producer->first;
     char *name = producer && producer->kind == TEXT ? folded(producer, "quantizer") : NULL;
     char *version = name ? strchr(name, ':') : NULL;
-    if (!version || strncmp(name, "gptqmodel:", 10)) return -1;
+    if (!version || strncmp(name, "gptqmodel:", 10)) return NULL;
     long major = strtol(version + 1, &version, 10);
-    return 1000 * major + (*version == '.' ? strtol(version + 1, NULL, 10) : 0);
+    long minor = *version == '.' ? strtol(version + 1, NULL, 10) : 0;
+    if ((major == 0 && minor < 9) || (bits == 3 && major >= 7)) return NULL;
+    return ones[bits == 8 ? 3 : bits - 2];
 }
 
 static char *method_of(const Json *config) {
@@ -467,21 +476,16 @@ static Settings settings_of(const Json *config) {
             refuse("config-contradiction", "format and checkpoint_format disagree");
         char *layout = label ? label : older ? older : "gptq";
         if (stated(config, "is_marlin_format", true)) layout = "marlin";
-        /* A producer that leaves sym out means true. */
-        stated(config, "sym", true);
         self.symmetric = !stated(config, "sym", false);
         self.version_2 = is(layout, "gptq-v2");
         if (!is(layout, "gptq") && !self.version_2)
             refuse("unsupported-layout", "GPTQ layout %s is not decoded", layout);
         self.lost_order = stated(config, "desc_act", true) && !stated(config, "static_groups", true);
-        /* GPTQModel from 0.9 on takes one from all zero points of a word by one subtraction, which may borrow across
-           them; of 3 bits only before 7.0, and then with words of which two are swapped. */
-        long producer = producer_of(config);
-        self.borrowed = !self.symmetric && !self.version_2 && producer >= 9 && (bits != 3 || producer < 7000);
     }
-    if (self.awq ? bits != 4 : bits != 2 && bits != 3 && bits != 4 && bits != 8)
+    if (bits != 4 && (self.awq || (bits != 2 && bits != 3 && bits != 8)))
         refuse("unsupported-bits", "%lld bits are not decoded", (long long)bits);
-    self.bits = (unsigned)bits;
+    self.bits = (int)bits;
+    if (!self.awq && !self.symmetric && !self.version_2) self.subtracted = by_subtraction(config, self.bits);
     return self;
 }
 
@@ -506,13 +510,12 @@ static void words(const Tensor *tensor) {
     if (tensor->axes != 2 || !tensor->count) refuse("bad-shape", "%s needs two axes, none empty", tensor->name);
 }
 
+static uint64_t filled(uint64_t fields, int bits) { return (fields * (uint64_t)bits + 31) / 32; }
+
 /* As the file has it: not checked. */
 static int64_t group_of(const Module *m, uint64_t i) {
     return m->g_idx ? (int32_t)(uint32_t)element(m->g_idx, i) : (int64_t)(i / m->size);
 }
-
-/* Words of 32 bits that so many fields take; the last one may not be full. */
-static uint64_t words_for(uint64_t fields, unsigned bits) { return (fields * bits + 31) / 32; }
 
 static Module module_of(const Settings *settings, const Tensor *tensors) {
     Module m = {0};
@@ -528,16 +531,21 @@ static Module module_of(const Settings *settings, const Tensor *tensors) {
     if (!m.qzeros && !settings->symmetric) refuse("missing-tensor", "qzeros is missing");
     words(m.qweight);
 
-    uint64_t rows = m.qweight->shape[0], columns = m.qweight->shape[1];
-    m.in = settings->awq ? rows : rows * 32 / settings->bits;
+    uint64_t rows = m.qweight->shape[0], columns = m.qweight->shape[1], size = (uint64_t)settings->group_size;
+    m.in = settings->awq ? rows : rows * 32 / (uint64_t)settings->bits;
     m.out = settings->awq ? columns * 8 : columns;
     if (m.g_idx) {
         if (!is(m.g_idx->dtype, "I32")) refuse("bad-dtype", "g_idx is %s, expected I32", m.g_idx->dtype);
-        /* Where the last word is not full, only g_idx knows how many inputs there are. */
-        if (m.g_idx->axes != 1 || words_for(m.g_idx->count, settings->bits) != rows)
-            refuse("bad-shape", "g_idx does not fit the %llu rows of qweight", (unsigned long long)rows);
+        if (m.g_idx->axes != 1) refuse("bad-shape", "g_idx has not one axis");
+        /* Where the last word is not full, g_idx knows best how many inputs there are. */
         m.in = m.g_idx->count;
+    } else if (!settings->awq && settings->group_size != -1 && m.scales->axes == 2 &&
+               m.scales->shape[0] <= m.in / size) {
+        m.in = m.scales->shape[0] * size; /* what is beyond all groups can only fill up the last word */
     }
+    if (!settings->awq && filled(m.in, settings->bits) != rows)
+        refuse("bad-shape", "qweight has %llu rows of words, which %llu inputs do not fill", (unsigned long long)rows,
+               (unsigned long long)m.in);
     m.size = settings->group_size == -1 ? m.in : (uint64_t)settings->group_size;
     m.groups = m.in / m.size + (m.in % m.size != 0);
     if (settings->awq && m.in % m.size) refuse("bad-shape", "the group size does not divide the inputs");
@@ -549,7 +557,7 @@ static Module module_of(const Settings *settings, const Tensor *tensors) {
             refuse("non-finite-scales", "scales hold a NaN or an infinity");
     if (m.qzeros) {
         words(m.qzeros);
-        shape_is(m.qzeros, m.groups, words_for(m.out, settings->bits));
+        shape_is(m.qzeros, m.groups, filled(m.out, settings->bits));
     }
     if (!m.g_idx && settings->lost_order && m.groups > 1)
         refuse("missing-tensor", "desc_act without g_idx: nobody knows the group of an input");
@@ -559,41 +567,59 @@ static Module module_of(const Settings *settings, const Tensor *tensors) {
     return m;
 }
 
-/* Ones in every field of a word; of 3 bits what GPTQModel before 7.0 took for them, by the word's number modulo 3. */
-static uint32_t ones(unsigned bits, uint64_t word) {
-    static const uint32_t swapped[3] = {0x24924924, 0x92492492, 0x49249249};
-    return bits == 3 ? swapped[word % 3] : UINT32_MAX / ((1u << bits) - 1);
+/* Words of a tensor one after another: down a column, or along a row. Something may be added to each of them. */
+typedef struct {
+    const Tensor *tensor;
+    uint64_t start, step;
+    const uint32_t *added; /* by the number of the word modulo 3; NULL for nothing */
+} Line;
+
+static uint32_t word(const Line *line, uint64_t number) {
+    uint32_t found = (uint32_t)element(line->tensor, line->start + number * line->step);
+    return line->added ? found + line->added[number % 3] : found;
 }
 
-/* Field `index` of a stream of them, lowest bit first, in the words `first`, `first + stride`, ...; a field of 3 bits
-   may lie in two words. With `added`, ones are added to every word, carries and all. */
-static uint32_t field(const Tensor *words, uint64_t first, uint64_t stride, unsigned bits, uint64_t index, bool added) {
-    uint64_t word = bits * index / 32, place = bits * index % 32;
-    uint32_t low = (uint32_t)element(words, first + word * stride) + (added ? ones(bits, word) : 0);
-    uint64_t pair = low;
-    if (place + bits > 32) {
-        uint32_t high = (uint32_t)element(words, first + (word + 1) * stride) + (added ? ones(bits, word + 1) : 0);
-        pair |= (uint64_t)high << 32;
-    }
-    return (uint32_t)(pair >> place) & ((1u << bits) - 1);
+/* Fields follow one another from the lowest bit of the first word; one that meets its word's end goes on in the next. */
+static uint32_t field(const Line *line, uint64_t index, int bits) {
+    uint64_t at = index * (uint64_t)bits / 32;
+    int shift = (int)(index * (uint64_t)bits % 32);
+    uint32_t found = word(line, at) >> shift;
+    if (shift + bits > 32) found |= word(line, at + 1) << (32 - shift);
+    return found & ((1u << bits) - 1);
 }
+
+static Line column(const Tensor *tensor, uint64_t number) { return (Line){tensor, number, tensor->shape[1], NULL}; }
+static Line row(const Tensor *tensor, uint64_t number) { return (Line){tensor, number * tensor->shape[1], 1, NULL}; }
 
 /* Whether every stored zero point of a GPTQ module is `stored`. */
-static bool all_zeros_are(const Module *m, unsigned bits, uint32_t stored) {
-    uint64_t columns = m->qzeros->shape[1];
-    for (uint64_t g = 0; g < m->groups; g++)
+static bool all_zeros_are(const Module *m, int bits, uint32_t stored) {
+    for (uint64_t g = 0; g < m->groups; g++) {
+        Line zeros = row(m->qzeros, g);
         for (uint64_t o = 0; o < m->out; o++)
-            if (field(m->qzeros, g * columns, 1, bits, o, false) != stored) return false;
+            if (field(&zeros, o, bits) != stored) return false;
+    }
     return true;
 }
 
-/* Whether they are what GPTQModel before 7.0 made of zero points of 4, the middle of 3 bits. */
-static bool swapped_middle(const Module *m) {
-    static const uint32_t pattern[3] = {0x00000000, 0xB6DB6DB7, 0x49249249};
-    uint64_t columns = m->qzeros->shape[1];
-    for (uint64_t i = 0; i < m->qzeros->count; i++)
-        if ((uint32_t)element(m->qzeros, i) != pattern[i % columns % 3]) return false;
+/* Whether every word of zero points is what GPTQModel before 7.0 made of fours of 3 bits, see by_subtraction. */
+static bool faulty_fours(const Module *m) {
+    static const uint32_t words[3] = {0x00000000, 0xB6DB6DB7, 0x49249249};
+    for (uint64_t g = 0; g < m->groups; g++) {
+        Line zeros = row(m->qzeros, g);
+        for (uint64_t i = 0; i < m->qzeros->shape[1]; i++)
+            if (word(&zeros, i) != words[i % 3]) return false;
+    }
     return true;
+}
+
+/* Whether all zero points are in the middle, as those of a symmetric module are, whatever is stored for them. */
+static bool in_the_middle(const Settings *settings, const Module *m) {
+    uint32_t middle = 1u << (settings->bits - 1);
+    if (!m->qzeros) return true;
+    if (!settings->symmetric) return false;
+    /* What the other label stores for the middle shows that the label is wrong. */
+    if (all_zeros_are(m, settings->bits, settings->version_2 ? middle - 1 : middle)) return true;
+    return settings->bits == 3 && !settings->version_2 && faulty_fours(m);
 }
 
 static void dequantize(const Json *request) {
@@ -605,34 +631,31 @@ static void dequantize(const Json *request) {
     if (named) type = type_named(needed_text(request, "dtype"));
     if (!type || !type->exponent_bits) refuse("unsupported-dtype", "the dtype asked for is not written");
 
-    unsigned bits = settings.bits, mask = (1u << bits) - 1;
-    uint32_t middle = 1u << (bits - 1);
-    /* The zero point of a symmetric file is in the middle, whether its label fits what it stores or not. */
-    bool known = !m.qzeros || (settings.symmetric && all_zeros_are(&m, bits, settings.version_2 ? middle - 1 : middle));
-    if (!known && bits == 3 && settings.symmetric && !settings.version_2) known = swapped_middle(&m);
-    uint32_t offset = settings.awq || settings.version_2 || settings.borrowed ? 0 : 1;
+    bool middle = in_the_middle(&settings, &m);
+    /* Where the file holds zero points minus one, field by field. */
+    uint32_t one = !settings.awq && !settings.version_2 && !settings.subtracted;
     int64_t *group = memory(m.in, sizeof *group);
     for (uint64_t i = 0; i < m.in; i++) group[i] = group_of(&m, i);
-    /* An output has no more than 256 weights a group. */
-    uint32_t(*weights)[256] = memory(m.groups, sizeof *weights);
+    /* An output has as many different weights a group as there are codes. */
+    uint32_t codes = 1u << settings.bits, *weights = memory(m.groups * codes, sizeof *weights);
     unsigned char *data = memory(m.out * m.in, (uint64_t)type->bytes), *at = data;
-    uint64_t columns = m.qweight->shape[1];
     for (uint64_t o = 0; o < m.out; o++) {
         uint64_t place = settings.awq ? o / 8 * 8 + (uint64_t)NIBBLE_OF_COLUMN[o % 8] : o;
         for (uint64_t g = 0; g < m.groups; g++) {
-            uint32_t zero = middle;
-            if (!known) {
-                uint32_t stored = field(m.qzeros, g * m.qzeros->shape[1], 1, bits, place, settings.borrowed);
-                zero = (stored + offset) & mask;
+            uint32_t zero = codes / 2, scale = (uint32_t)element(m.scales, g * m.out + o);
+            if (!middle) {
+                Line zeros = row(m.qzeros, g);
+                zeros.added = settings.subtracted;
+                zero = (field(&zeros, place, settings.bits) + one) % codes;
             }
-            uint32_t scale = (uint32_t)element(m.scales, g * m.out + o);
-            for (uint32_t q = 0; q <= mask; q++) weights[g][q] = product(scale, m.scales->type, (int)q - (int)zero, type);
+            for (uint32_t q = 0; q < codes; q++)
+                weights[g * codes + q] = product(scale, m.scales->type, (int)q - (int)zero, type);
         }
         for (uint64_t i = 0; i < m.in; i++) {
-            uint32_t q = settings.awq ? field(m.qweight, i * columns, 1, bits, place, false)
-                                      : field(m.qweight, o, columns, bits, i, false);
-            uint32_t weight = weights[group[i]][q];
-            for (int byte = 0; byte < type->bytes; byte++, weight >>= 8) *at++ = (unsigned char)weight;
+            Line line = settings.awq ? row(m.qweight, i) : column(m.qweight, o);
+            uint32_t q = field(&line, settings.awq ? place : i, settings.bits);
+            uint32_t bits = weights[(uint64_t)group[i] * codes + q];
+            for (int byte = 0; byte < type->bytes; byte++, bits >>= 8) *at++ = (unsigned char)bits;
         }
     }
     write_weight(needed_text(request, "output"), type, m.out, m.in, data);
@@ -663,7 +686,7 @@ static bool answer(const char *line, size_t length) {
     if (is(what, "stop")) return false;
     if (is(what, "info")) {
         if (!protocol || protocol->integer != 1) fail("speaks protocol 1");
-        printf("{\"seq\":%lld,\"ok\":{\"protocol\":1,\"name\":\"decoder.c\",\"version\":\"1.0\","
+        printf("{\"seq\":%lld,\"ok\":{\"protocol\":1,\"name\":\"decoder.c\",\"version\":\"1.1\","
                "\"formats\":[\"awq\",\"gptq\"],\"backend\":\"C\"}}\n", seq);
     } else if (is(what, "dequantize")) {
         dequantize(request);

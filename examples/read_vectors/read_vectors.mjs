@@ -76,21 +76,31 @@ function rounded(value, dtype) {
 
 // ---- One module -----------------------------------------------------------------------------------------------------
 
+const lower = (value) => (typeof value === "string" ? value.toLowerCase() : value);
+
+// The one value of a setting that has several names; null is as good as absent, and upper case as lower.
 function spelled(config, names) {
-  const found = names.filter((name) => config[name] != null).map((name) => config[name]);
+  const found = names.filter((name) => config[name] != null).map((name) => lower(config[name]));
   refuseIf(new Set(found).size > 1, "config-contradiction");
   return found[0];
 }
+const SPELLINGS = {
+  method: ["quant_method", "method"],
+  bits: ["bits", "w_bit", "wbits"],
+  size: ["group_size", "q_group_size", "groupsize"],
+  label: ["format", "checkpoint_format"],
+};
 const methodOf = (config) =>
-  spelled(config, ["quant_method", "method"]) ?? ("w_bit" in config ? "awq" : "desc_act" in config ? "gptq" : "none");
+  spelled(config, SPELLINGS.method)
+  ?? (config.w_bit != null || config.zero_point != null ? "awq" : config.desc_act != null ? "gptq" : "none");
 
 function settingsOf(config) {
   const method = methodOf(config), awq = method === "awq";
   refuseIf(method !== "gptq" && !awq, "unsupported-method");
-  const bits = spelled(config, ["bits", "w_bit", "wbits"]) ?? (awq ? 4 : null);
-  const size = spelled(config, ["group_size", "q_group_size", "groupsize"]) ?? (awq ? 128 : -1);
+  const bits = spelled(config, SPELLINGS.bits) ?? (awq ? 4 : null);
+  const size = spelled(config, SPELLINGS.size) ?? (awq ? 128 : -1);
   refuseIf(!Number.isInteger(bits) || !Number.isInteger(size) || size === 0 || size < -1, "bad-config-value");
-  let label = spelled(config, ["format", "checkpoint_format"]) ?? "gptq";
+  let label = spelled(config, SPELLINGS.label) ?? "gptq";
   if (config.is_marlin_format) label = "marlin";
   if (awq) label = config.backend === "llm-awq" ? "llm-awq" : String(config.version ?? "gemm").toLowerCase();
   refuseIf(!(awq ? ["gemm"] : ["gptq", "gptq_v2"]).includes(label), "unsupported-layout");
@@ -149,8 +159,11 @@ function decode(config, tensors, dtype) {
   const { qweight, qzeros, scales, g_idx: map } = tensors;
   for (const words of [qweight, qzeros, ...(map ? [{ ...map, shape: [1, 1] }] : [])]) if (words) needWords(words);
   const [rows, columns] = qweight.shape, out = awq ? 8 * columns : columns;
-  if (map) refuseIf(map.shape.length !== 1 || Math.ceil((map.shape[0] * bits) / 32) !== rows, "bad-shape");
-  const inputs = awq ? rows : map ? map.shape[0] : Math.floor((32 * rows) / bits);
+  refuseIf(scales.shape.length !== 2 || (map && map.shape.length !== 1), "bad-shape");
+  // The last word may be filled up. Where no map counts the inputs, what lies beyond all groups is filling.
+  const room = settings.size === -1 ? Infinity : scales.shape[0] * settings.size;
+  const inputs = awq ? rows : map ? map.shape[0] : Math.min(Math.floor((32 * rows) / bits), room);
+  refuseIf(!awq && Math.ceil((inputs * bits) / 32) !== rows, "bad-shape");
   const size = settings.size === -1 ? inputs : settings.size, groups = Math.ceil(inputs / size);
   refuseIf(!(scales.dtype in FLOATS), "unsupported-dtype");
   refuseIf(awq && inputs % size !== 0, "bad-shape");
@@ -211,11 +224,19 @@ function storedTensors(folder) {
   return tensors;
 }
 
+// Other values, under whichever of its names either of the two has a setting.
+function overridden(settings, own) {
+  const given = Object.keys(own).filter((name) => own[name] != null);
+  const names = given.flatMap((name) => Object.values(SPELLINGS).find((known) => known.includes(name)) ?? [name]);
+  const kept = Object.entries(settings).filter(([name]) => !names.includes(name));
+  return { ...Object.fromEntries(kept), ...Object.fromEntries(given.map((name) => [name, own[name]])) };
+}
+
 // Rules of GPTQModel: the first pattern that matches from the start of the name decides.
 function ruled(settings, module) {
   for (const [rule, own] of Object.entries(settings.dynamic ?? {}))
     if (new RegExp(`^(?:${rule.replace(/^[-+]:/, "")})`).test(module))
-      return rule.startsWith("-:") ? settings : { ...settings, ...own };
+      return rule.startsWith("-:") ? settings : overridden(settings, own ?? {});
   return settings;
 }
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
 
+from ..config import Config, setting
 from ..unpacked import Refused
 from . import awq_gemm, gptq
 
 FORMATS: dict[str, ModuleType] = {"awq_gemm": awq_gemm, "gptq": gptq}
 
 
-def named(config: Mapping[str, Any]) -> ModuleType:
+def named(config: Config) -> ModuleType:
     """The format of a ``quantization_config``."""
     for format in FORMATS.values():
         if format.names(config):
             return format
-    raise Refused(f"quant_method {config.get('quant_method')!r}")
+    raise Refused(f"quant_method is {setting(config, 'quant_method')!r}, expected one of {slugs()}")
+
+
+def slugs() -> list[str]:
+    """The names under which formats are published."""
+    return sorted(format.SLUG for format in FORMATS.values())

@@ -7,32 +7,35 @@ Formulas: autoawq 0.2.9, ``awq/modules/linear/gemm.py`` (``from_linear``) and ``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
-from ..unpacked import Refused, Unpacked, check_scales, check_shape, check_words, field, first, word
+from ..config import Config, group_size, setting, written
+from ..unpacked import Refused, Unpacked, check_scales, check_shape, check_words, field, word
 
 SLUG = "awq"
+# The first one marks a packed module.
 LEAVES = ("qweight", "qzeros", "scales")
 
 # The packer puts column ORDER[i] of each eight into nibble i.
 ORDER = [0, 2, 4, 6, 1, 3, 5, 7]
 
 
-def names(config: Mapping[str, Any]) -> bool:
+def names(config: Config) -> bool:
     """Whether the config is of this format; ``quant_config.json`` of early AutoAWQ names no method."""
-    method = str(config.get("quant_method") or config.get("method") or "").lower()
-    return method == "awq" or (not method and ("zero_point" in config or "w_bit" in config))
+    method = setting(config, "quant_method")
+    return method == SLUG if method else not {"zero_point", "w_bit"}.isdisjoint(written(config))
 
 
-def unpack(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Unpacked:
+def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
     """Codes, zero points, scales and groups of one module; Refused where the formulas do not apply."""
-    if first(config, "bits", "w_bit", default=4) != 4:
-        raise Refused("only 4 bits")
-    layout = "llm-awq" if config.get("backend") else config.get("version") or config.get("format") or "gemm"
-    if str(layout).lower() != "gemm":
-        raise Refused(f"layout {layout}")
+    bits = setting(config, "bits", 4)
+    if type(bits) is not int or bits != 4:
+        raise Refused(f"{bits!r} bits, expected 4")
+    layout = setting(config, "version", setting(config, "format", "gemm"))
+    layout = "llm-awq" if written(config).get("backend") == "llm-awq" else layout
+    if layout != "gemm":
+        raise Refused(f"layout {layout}, expected gemm")
     for name in ("qweight", "qzeros", "scales"):
         if name not in tensors:
             raise Refused(f"{name} is missing")
@@ -43,11 +46,11 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Un
     qweight, qzeros, scales = tensors["qweight"], tensors["qzeros"], tensors["scales"]
     check_scales(scales)
     in_features, columns = qweight.shape
-    group_size = first(config, "group_size", "q_group_size", default=128)
-    group_size = in_features if group_size == -1 else group_size
-    if in_features % group_size:
-        raise Refused("the group size does not divide the inputs")
-    groups = in_features // group_size
+    size = group_size(config, 128)
+    size = in_features if size == -1 else size
+    if in_features % size:
+        raise Refused(f"the group size {size} does not divide the {in_features} inputs")
+    groups = in_features // size
     check_shape("qzeros", qzeros, (groups, columns))
     check_shape("scales", scales, (groups, columns * 8))
 
@@ -56,11 +59,11 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Un
     for i, column in enumerate(ORDER):
         q[:, column::8] = field(qweight, i, 4)
         z[:, column::8] = field(qzeros, i, 4)
-    return Unpacked(q.T.contiguous(), z, scales, torch.arange(in_features) // group_size)
+    return Unpacked(q.T.contiguous(), z, scales, torch.arange(in_features) // size)
 
 
 def pack(
-    config: Mapping[str, Any], q: torch.Tensor, z: torch.Tensor, s: torch.Tensor, g: torch.Tensor | None = None
+    config: Config, q: torch.Tensor, z: torch.Tensor, s: torch.Tensor, g: torch.Tensor | None = None
 ) -> dict[str, torch.Tensor]:
     """The tensors AutoAWQ would store: ``q`` [out, in], ``z`` and ``s`` [groups, out]; groups are consecutive."""
     if g is not None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
+from ..config import Config, group_size, setting, written
 from ..unpacked import (
     Refused,
     Unpacked,
@@ -21,12 +21,12 @@ from ..unpacked import (
     check_shape,
     check_words,
     field,
-    first,
     signed,
     word,
 )
 
 SLUG = "gptq"
+# The first one marks a packed module.
 LEAVES = ("qweight", "qzeros", "scales", "g_idx")
 WIDTHS = (2, 3, 4, 8)
 
@@ -36,18 +36,15 @@ ONES = {2: 0x55555555, 4: 0x11111111, 8: 0x01010101}
 NEARLY_ONES = (0x24924924, 0x92492492, 0x49249249)
 
 
-def names(config: Mapping[str, Any]) -> bool:
+def names(config: Config) -> bool:
     """Whether the config is of this format; ``quantize_config.json`` of early AutoGPTQ names no method."""
-    method = str(config.get("quant_method") or config.get("method") or "").lower()
-    return method == "gptq" or (not method and "w_bit" not in config and "desc_act" in config)
+    method, own = setting(config, "quant_method"), written(config)
+    return method == SLUG if method else "desc_act" in own and "w_bit" not in own
 
 
-def unpack(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Unpacked:
+def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
     """Codes, zero points, scales and groups of one module; Refused where the formulas do not apply."""
-    bits = first(config, "bits", "w_bit", "wbits")
-    if isinstance(bits, bool) or bits not in WIDTHS:
-        raise Refused(f"{bits!r} bits")
-    label = _label(config)
+    bits, label, size = _bits(config), _label(config), group_size(config, -1)
     for name in ("qweight", "scales"):
         if name not in tensors:
             raise Refused(f"{name} is missing")
@@ -58,33 +55,45 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Un
     check_scales(scales)
     rows, out = qweight.shape
     g_idx = tensors.get("g_idx")
-    if g_idx is not None and g_idx.ndim != 1:
-        raise Refused(f"g_idx has shape {tuple(g_idx.shape)}, expected one axis")
-    in_features = rows * 32 // bits if g_idx is None else len(g_idx)
+    if g_idx is not None and (g_idx.ndim != 1 or g_idx.dtype != torch.int32):
+        raise Refused(f"g_idx has shape {tuple(g_idx.shape)} and dtype {g_idx.dtype}, expected one axis of int32")
+    in_features = _inputs(rows * 32 // bits, len(scales), size) if g_idx is None else len(g_idx)
     if -(-in_features * bits // 32) != rows:
-        raise Refused("g_idx and qweight disagree on the input count")
-    group_size = first(config, "group_size", "q_group_size", default=-1)
-    group_size = in_features if group_size == -1 else group_size
-    groups = -(-in_features // group_size)
+        raise Refused(f"qweight has {rows} rows of words, which {in_features} inputs of {bits} bits do not make")
+    size = in_features if size == -1 else size
+    groups = -(-in_features // size)
     check_shape("scales", scales, (groups, out))
 
     q = _fields(qweight, bits)[:in_features].T.contiguous()
     z = _zeros(config, bits, label, tensors.get("qzeros"), groups, out)
     if g_idx is None and config.get("desc_act") and not config.get("static_groups") and groups > 1:
-        raise Refused("desc_act without g_idx")
-    g = torch.arange(in_features) // group_size if g_idx is None else g_idx.to(torch.int64)
+        raise Refused("desc_act is true and g_idx is missing: which inputs form a group is not known")
+    g = torch.arange(in_features) // size if g_idx is None else g_idx.to(torch.int64)
     if g.min() < 0 or g.max() >= groups:
-        raise Refused("g_idx names a group that does not exist")
+        raise Refused(f"g_idx runs from {int(g.min())} to {int(g.max())}, expected 0 to {groups - 1}")
     return Unpacked(q, z, scales, g)
 
 
-def _label(config: Mapping[str, Any]) -> str:
-    if config.get("is_marlin_format"):
-        raise Refused("layout marlin")
-    label = str(first(config, "format", "checkpoint_format", default="gptq")).lower()
+def _bits(config: Config) -> int:
+    bits = setting(config, "bits")
+    if type(bits) is not int or bits not in WIDTHS:
+        raise Refused(f"{bits!r} bits, expected one of {WIDTHS}")
+    return bits
+
+
+def _label(config: Config) -> str:
+    label = "marlin" if config.get("is_marlin_format") else str(setting(config, "format", "gptq"))
     if label not in ("gptq", "gptq_v2"):
-        raise Refused(f"layout {label}")
+        raise Refused(f"layout {label}, expected gptq or gptq_v2")
     return label
+
+
+def _inputs(fitting: int, groups: int, size: int) -> int:
+    """Inputs where no g_idx counts them: as many as fit into the words, or as the groups hold if those are fewer.
+
+    GPTQModel fills the last word up when the inputs do not; the fields left over belong to no group.
+    """
+    return fitting if size == -1 else min(fitting, groups * size)
 
 
 def _fields(words: torch.Tensor, bits: int) -> torch.Tensor:
@@ -130,21 +139,18 @@ def _words(fields: torch.Tensor, bits: int) -> torch.Tensor:
     return signed(found)[: -(-rows * 3 // 32)]
 
 
-def _zeros(
-    config: Mapping[str, Any], bits: int, label: str, qzeros: torch.Tensor | None, groups: int, out: int
-) -> torch.Tensor:
+def _zeros(config: Config, bits: int, label: str, qzeros: torch.Tensor | None, groups: int, out: int) -> torch.Tensor:
     """int32 [groups, out]."""
     middle = 1 << (bits - 1)
     # AutoGPTQ and GPTQModel take a file that does not say for symmetric.
     symmetric = config.get("sym") is not False
     if qzeros is None:
         if not symmetric:
-            raise Refused("qzeros is missing")
+            raise Refused("qzeros is missing, and sym is false")
         return torch.full((groups, out), middle, dtype=torch.int32)
     check_shape("qzeros", qzeros, (groups, -(-out * bits // 32)))
     if label == "gptq":
-        subtracted = _subtracted(config, bits, qzeros.shape[1])
-        if subtracted is not None:
+        if (subtracted := _subtracted(config, bits, qzeros.shape[1])) is not None:
             # The writer subtracted from whole words, so whole words get it back, carries and all.
             qzeros = signed((qzeros.to(torch.int64) + subtracted) & 0xFFFFFFFF)
             return _fields(qzeros.T, bits).T[:, :out].contiguous()
@@ -158,8 +164,8 @@ def _zeros(
     return (stored + offset) % (1 << bits)
 
 
-def _subtracted(config: Mapping[str, Any], bits: int, columns: int) -> torch.Tensor | None:
-    """What GPTQModel took off each word of version 1; None where it worked field by field."""
+def _subtracted(config: Config, bits: int, columns: int) -> torch.Tensor | None:
+    """What GPTQModel took off each word to make version 1; None where it, or any other, worked field by field."""
     version = _gptqmodel(config)
     if version is None or version < (0, 9) or config.get("sym") is not False:
         return None
@@ -177,9 +183,10 @@ def _swapped(qzeros: torch.Tensor) -> bool:
     return bool((qzeros.to(torch.int64) & 0xFFFFFFFF == torch.tensor(pattern)).all())
 
 
-def _gptqmodel(config: Mapping[str, Any]) -> tuple[int, ...] | None:
-    meta = config.get("meta") or {}
-    quantizer = meta.get("quantizer") or config.get("quantizer") or ""
+def _gptqmodel(config: Config) -> tuple[int, ...] | None:
+    """The version of GPTQModel that wrote the file; None where another producer or none is named."""
+    meta = config.get("meta")
+    quantizer = (meta.get("quantizer") if isinstance(meta, Mapping) else None) or config.get("quantizer") or ""
     if isinstance(quantizer, list):
         quantizer = quantizer[0] if quantizer else ""
     name, _, version = str(quantizer).partition(":")
@@ -189,16 +196,21 @@ def _gptqmodel(config: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 
 def pack(
-    config: Mapping[str, Any], q: torch.Tensor, z: torch.Tensor, s: torch.Tensor, g: torch.Tensor | None = None
+    config: Config, q: torch.Tensor, z: torch.Tensor, s: torch.Tensor, g: torch.Tensor | None = None
 ) -> dict[str, torch.Tensor]:
-    """The tensors that are stored for ``q`` [out, in], ``z`` and ``s`` [groups, out], ``g`` [in] or None.
+    """The tensors that the producer stores for ``q`` [out, in], ``z`` and ``s`` [groups, out], ``g`` [in] or None.
 
-    Fields are packed modulo ``2**bits``. AutoGPTQ itself smears a zero point of 0 over the rest of its word
-    (docs/policies.md); that accident is a fixture, not a formula.
+    Fields are packed modulo ``2**bits``, or subtracted from in whole words where ``config`` names a GPTQModel that did
+    so. AutoGPTQ itself smears a zero point of 0 over the rest of its word (docs/policies.md); that accident is a
+    fixture, not a formula.
     """
-    bits = first(config, "bits", "w_bit", "wbits")
-    stored = (z - int(_label(config) == "gptq")) % (1 << bits)
-    tensors = {"qweight": _words(q.T, bits), "qzeros": _words(stored.T, bits).T.contiguous(), "scales": s}
+    bits, label = _bits(config), _label(config)
+    subtracted = _subtracted(config, bits, -(-z.shape[1] * bits // 32)) if label == "gptq" else None
+    if subtracted is None:
+        qzeros = _words((z.T - int(label == "gptq")) % (1 << bits), bits).T
+    else:
+        qzeros = signed((_words(z.T, bits).T.to(torch.int64) - subtracted) & 0xFFFFFFFF)
+    tensors = {"qweight": _words(q.T, bits), "qzeros": qzeros.contiguous(), "scales": s}
     if g is not None:
         tensors["g_idx"] = g.to(torch.int32)
     return tensors
