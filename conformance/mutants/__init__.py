@@ -6,9 +6,10 @@ from .loading import LOADING
 from .model import Bug, Mutant, Subject
 from .packing import GROUPS, PACKING
 from .values import VALUES
+from .widths import WIDTHS
 from .zeros import ZEROS
 
-MUTANTS: tuple[Mutant, ...] = (*ZEROS, *PACKING, *GROUPS, *VALUES, *LOADING)
+MUTANTS: tuple[Mutant, ...] = (*ZEROS, *PACKING, *GROUPS, *VALUES, *WIDTHS, *LOADING)
 
 
 def _called(id: str) -> Subject:
