@@ -12,7 +12,7 @@ from .protocol import Packing, Status
 # One file a format, written by the conformance suite's command line and by nothing else.
 FOLDER = Path(__file__).parent / "evidence"
 # Whether a packing that is declared enabled counts as a candidate while its evidence is absent or incomplete.
-EVIDENCE_REQUIRED = False
+EVIDENCE_REQUIRED = True
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,11 @@ from conformance.kills.matrix import QUICK, Cases, first_kill  # noqa: E402
 from conformance.subjects.ask import single_threaded  # noqa: E402
 from conformance.subjects.resolve import CORE, ORACLE, resolve  # noqa: E402
 
-MUTATED = [*sorted(ROOT.glob("mlx_quant/formats/*.py")), ROOT / "mlx_quant/bits.py", ROOT / "mlx_quant/packed.py"]
-UNIT_TESTS = ("tests/test_core.py", "tests/test_detect.py")
+MUTATED = [
+    *(ROOT / f"mlx_quant/packings/{name}.py" for name in ("awq_gemm", "checks", "gptq")),
+    *(ROOT / f"mlx_quant/weights/{name}.py" for name in ("bits", "integer", "native", "rounding")),
+]
+UNIT_TESTS = tuple(f"tests/core/test_{name}.py" for name in ("weights", "bits", "gptq", "dialects"))
 KNOWN, DOC = ROOT / "tests/project/mutation_known.json", ROOT / "docs/mutation.md"
 SECONDS = 180
 FATES = (*QUICK, "unit tests", "import", "clock", "signal", "survived")
