@@ -58,13 +58,13 @@ def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Ten
     if dtype not in (None, tensors["scales"].dtype):
         raise Refused("its dtype is the model's, and casts the scales: none can be asked for the weight")
     rows, out_features = tensors["qweight"].shape
-    in_features = len(tensors["g_idx"]) if "g_idx" in tensors else rows * 8
     dtype = tensors["scales"].dtype
     with tempfile.TemporaryDirectory() as folder:
         # The name under which AutoGPTQ writes it; in a local folder it does not find the one in config.json.
         Path(folder, "quantize_config.json").write_text(json.dumps(quantization_config))
         save_file({f"proj.{name}": tensor.contiguous() for name, tensor in tensors.items()}, f"{folder}/m.safetensors")
         config = read_config(folder)
+        in_features = len(tensors["g_idx"]) if "g_idx" in tensors else rows * 32 // config.bits
         model = torch.nn.ModuleDict({"proj": torch.nn.Linear(in_features, out_features, dtype=dtype)})
         make_quant(model, {"proj"}, config.bits, config.group_size, desc_act=config.desc_act, **KERNELS)
         try:
@@ -100,9 +100,10 @@ class _Subject:
     refusals = (Refused,)
 
     def info(self) -> dict[str, Any]:
-        # qlinear_cuda_old, which sequential files get, reshapes into whole groups, and buffers have out // 32 * 4
-        # columns. torch_dtype is the model's dtype: it casts the stored scales and is no request for another one.
-        excludes = ["ragged", "odd-width", "out-dtype"]
+        # BaseQuantizeConfig takes 2, 3, 4 and 8 bits, and does not look at checkpoint_format. qlinear_cuda_old, which
+        # sequential files get, reshapes into whole groups, and buffers have out // 32 * bits columns. torch_dtype is
+        # the model's dtype: it casts the stored scales and is no request for another one.
+        excludes = ["gptq_v2", "ragged", "odd-width", "out-dtype"]
         return {"version": version("auto-gptq"), "formats": ["gptq"], "excludes": excludes, "backend": "cpu, PyTorch"}
 
     dequantize = staticmethod(dequantize)

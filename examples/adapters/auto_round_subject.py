@@ -52,7 +52,10 @@ def operand(layer: torch.nn.Module) -> torch.Tensor:
 
 def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Tensor], *, dtype: Any = None) -> Any:
     rows, out_features = len(tensors["qweight"]), tensors["scales"].shape[1]
-    in_features = rows if quantization_config["quant_method"] == "awq" else rows * 8
+    bits = quantization_config.get("bits")
+    # What it makes of a width that it does not have does not hang on the width of the layer.
+    inputs = rows * 32 // (bits if bits in (2, 3, 8) else 4)
+    in_features = rows if quantization_config["quant_method"] == "awq" else inputs
     if dtype not in (None, tensors["scales"].dtype):
         raise Refused("its dtype is the model's, and casts the scales: none can be asked for the weight")
     dtype = tensors["scales"].dtype
@@ -96,12 +99,13 @@ class _Subject:
     refusals = (Refused,)
 
     def info(self) -> dict[str, Any]:
-        # What desc_act announces is refused by name. `dtype` is the model's: it casts the stored scales and is no
+        # torch_zp has 2 to 8 bits, and says that it unpacks "zp+-1", which is version 1. What desc_act announces is
+        # refused by name. `dtype` is the model's: it casts the stored scales and is no
         # request for the weight in another one.
         return {
             "version": version("auto-round"),
             "formats": ["awq", "gptq"],
-            "excludes": ["act-order", "arbitrary-groups", "ragged", "out-dtype"],
+            "excludes": ["gptq_v2", "act-order", "arbitrary-groups", "ragged", "out-dtype"],
             "backend": "cpu, no kernels but AutoRound's own",
         }
 

@@ -68,7 +68,8 @@ def _loaded(config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Any:
     if code == FORMAT.GPTQ and not settings.sym and not settings.is_quantized_by_gptaq():
         raise Declined("sym=False in the version 1 format, not by GPTQModel")
     rows, columns = tensors["qweight"].shape
-    in_features, out_features = (rows, columns * 8) if settings.method == METHOD.AWQ else (rows * 8, columns)
+    inputs = rows * 32 // settings.bits
+    in_features, out_features = (rows, columns * 8) if settings.method == METHOD.AWQ else (inputs, columns)
     options = {"format": code} if settings.method == METHOD.GPTQ else {}
     try:
         layer = LAYERS[settings.method](
@@ -109,9 +110,10 @@ class _Subject:
     refusals = (Declined,)
 
     def info(self) -> dict[str, Any]:
-        # On MLX it takes GPTQ where it is symmetric, without act-order, and of a width in multiples of 32. A group of a
-        # whole row is taken only where it is of one of a few sizes.
-        sizes = ["group-size--1", "group-size-other", "ragged", "odd-width"]
+        # MlxQuantLinear has 2 to 8 bits, gptq and gptq_v2, and groups of 16 to 1024. On MLX it takes GPTQ where it is
+        # symmetric, without act-order, and of a width in multiples of 32. A group of a whole row is taken only where it
+        # is of one of a few sizes, and one of 16 inputs becomes two products, which are no affine form.
+        sizes = ["group-size--1", "group-size-16", "group-size-other", "ragged", "odd-width"]
         excludes = ["act-order", "arbitrary-groups", "asymmetric", *sizes]
         return {
             "version": version("gptqmodel"),

@@ -72,6 +72,8 @@ class _Subject:
         return {
             "version": f"gguf {found.group(1) if found else '?'}",
             "formats": ["gptq"],
+            # "3-bit gptq dequantization is not yet implemented", it says.
+            "excludes": ["bits-3"],
             "backend": "cpu, convert_hf_to_gguf",
         }
 

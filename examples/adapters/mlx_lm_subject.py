@@ -32,6 +32,9 @@ DELIBERATE = (
 )
 
 
+OTHER_SIZES = [f"group-size-{size}" for size in (-1, 16, 256, 512, 1024)]
+
+
 class Declined(Exception):
     """mlx-lm, or the check of MLX that it relies on, says that it does not read this."""
 
@@ -87,11 +90,11 @@ class _Subject:
         return {
             "version": version("mlx-lm"),
             "formats": ["awq"],
-            # A group of a whole row is passed on to MLX, which has 32, 64 and 128.
-            "excludes": ["group-size--1"],
+            # A group of a whole row, or of any other size, is passed on to MLX, which has 32, 64 and 128.
+            "excludes": OTHER_SIZES,
             "backend": str(mx.default_device()),
             "mlx": version("mlx"),
-            "affine": {"formats": ["awq"], "excludes": ["group-size--1"], "biases": "nearest"},
+            "affine": {"formats": ["awq"], "excludes": OTHER_SIZES, "biases": "nearest"},
         }
 
     def to_affine(self, quantization_config: dict[str, Any], tensors: dict[str, mx.array]) -> dict[str, Any]:

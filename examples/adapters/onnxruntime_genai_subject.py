@@ -1,9 +1,10 @@
 """The GPTQ and AWQ readers of onnxruntime-genai's model builder, on a CPU, as a conformance subject.
 
 `QuantModel.from_pretrained` reads a checkpoint, takes its weights apart and packs them anew for ONNX Runtime's
-MatMulNBits: unsigned 4-bit blocks along the inputs, scales, packed zero points, and the group index where the model is
-act-order. The builder writes these into the ONNX file as they are. What they stand for is `(q - z) * scale` by the
-operator's definition, computed here and rounded once. A single module is put into a checkpoint folder of its own.
+MatMulNBits: unsigned blocks of 2, 4 or 8 bits along the inputs, scales, packed zero points, and the group index where
+the model is act-order. The builder writes these into the ONNX file as they are. What they stand for is `(q - z) *
+scale` by the operator's definition, computed here and rounded once. A single module is put into a checkpoint folder of
+its own.
 """
 
 from __future__ import annotations
@@ -38,17 +39,18 @@ def read(folder: str | Path, config: dict[str, Any], layers: int) -> Any:
         )
 
 
-def halves(packed: torch.Tensor) -> torch.Tensor:
-    """The nibbles of bytes [..., n] as int32 [..., 2 n], the lower one first."""
-    return torch.stack([packed & 15, packed >> 4], dim=-1).flatten(-2).to(torch.int32)
+def fields(packed: torch.Tensor, bits: int) -> torch.Tensor:
+    """The fields of bytes [..., n] as int32 [..., n * 8 / bits], the lowest first."""
+    shifts = range(0, 8, bits)
+    return torch.stack([packed >> shift & 2**bits - 1 for shift in shifts], dim=-1).flatten(-2).to(torch.int32)
 
 
 def dense(module: QuantizedTensorModule) -> torch.Tensor:
     """What MatMulNBits multiplies by: [N, K]."""
     outputs, inputs, block = module.out_features, module.in_features, module.group_size
     blocks = -(-inputs // block)
-    q = halves(module.qweight).reshape(outputs, -1)[:, :inputs]
-    z = halves(module.qzeros.reshape(outputs, -1))[:, :blocks]
+    q = fields(module.qweight, module.bits).reshape(outputs, -1)[:, :inputs]
+    z = fields(module.qzeros.reshape(outputs, -1), module.bits)[:, :blocks]
     scales = module.scales.reshape(outputs, blocks)
     group = torch.arange(inputs) // block if module.g_idx is None else module.g_idx.long()
     # A float32 product of such a scale and so small a whole number is exact, or float32 is the dtype asked for.
@@ -92,8 +94,9 @@ class _Subject:
     refusals = (NotImplementedError, Refused)
 
     def info(self) -> dict[str, Any]:
-        # The builder's dtype casts the stored scales; it is no request for the weight in another dtype.
-        excludes = ["out-dtype"]
+        # The builder packs 2, 4 and 8 bits, and does not look at checkpoint_format. Its dtype casts the stored scales;
+        # it is no request for the weight in another dtype.
+        excludes = ["bits-3", "gptq_v2", "out-dtype"]
         return {
             "version": version("onnxruntime-genai"),
             "formats": ["gptq", "awq"],

@@ -25,6 +25,10 @@ os.environ.setdefault("UNSLOTH_ZOO_DISABLE_GPU_INIT", "1")
 import mlx.core as mx
 from unsloth_zoo.mlx import loader
 
+OTHER_WIDTHS = ["bits-2", "bits-3", "bits-8"]
+# Of these its affine form has none: _MLX_AFFINE_GROUP_SIZES are 32, 64 and 128.
+OTHER_SIZES = [f"group-size-{size}" for size in (-1, 16, 256, 512, 1024, "other")]
+
 
 class Unread(Exception):
     """unsloth's own predicate says that this is nothing for its GPTQ and AWQ path."""
@@ -76,13 +80,14 @@ class _Subject:
         return {
             "version": version("unsloth-zoo"),
             "formats": ["gptq", "awq"],
-            # It decodes to float16 and nothing else, and knows no configuration without a quant_method.
-            "excludes": ["out-dtype", "legacy-config"],
+            # It refuses all but 4 bits, and gptq_v2, by name. It decodes to float16 and nothing else, and knows no
+            # configuration without a quant_method.
+            "excludes": [*OTHER_WIDTHS, "gptq_v2", "out-dtype", "legacy-config"],
             "backend": str(mx.default_device()),
             "mlx": version("mlx"),
             "affine": {
                 "formats": ["gptq"],
-                "excludes": ["act-order", "arbitrary-groups", "group-size--1", "group-size-other"],
+                "excludes": [*OTHER_WIDTHS, "gptq_v2", "act-order", "arbitrary-groups", *OTHER_SIZES],
                 # "lossless: w = s*(q - z) = s*q - s*z", says _gptq_to_mlx_affine; and unsloth tells its users so.
                 "biases": "exact",
             },
