@@ -25,6 +25,11 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
     "dynamic": ("Rules give modules settings of their own.", "CF-12 MD-06"),
     "mixed-bits": ("Modules of one checkpoint differ in the width of their codes.", "CF-12"),
     "lm_head": ("The output head is packed.", "MD-09"),
+    "swapped-zeros": (
+        "A GPTQModel before 7.0 packed it: its 3-bit zero points lack constants of which two are swapped.",
+        "ZP-09c ZP-24 #swapped",
+    ),
+    "producer-gptqmodel": ("GPTQModel packed it.", "ZP-09b #borrow"),
     "symmetric": ("sym is true, or absent: the zero point meant is the middle of the range.", "ZP-15 ZP-16"),
     "asymmetric": ("Zero points differ.", "ZP-12a ZP-12b ZP-20 ZP-21 SC-08"),
     "no-g_idx": ("No g_idx: input i is in group i // group_size.", "GI-07 #g_idx"),

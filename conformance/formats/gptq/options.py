@@ -12,7 +12,7 @@ ID, SLUG, TITLE, MARK = "gptq", "gptq", "GPTQ", "qweight"
 FILES = Files(
     vectors=("auto-gptq-0.7.1", "auto-gptq-0.7.1-widths"),
     # Producers that store zero points in a way of their own.
-    produced=("gptqmodel-7.7.0", "gptqmodel-7.7.0-family"),
+    produced=("gptqmodel-7.7.0", "gptqmodel-7.7.0-family", "gptqmodel-6.0.3-3bit"),
     checkpoints=(
         "llama-gptq-2bit-g32-seq-asym",
         "llama-gptq-3bit-g32-act-asym",
