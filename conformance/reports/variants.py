@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from ..formats.registry import BY_SLUG, FORMATS
 from ..run.record import Record
 
-# Slug to title, the commonest first.
-TITLES = {format.SLUG: format.TITLE for format in sorted(FORMATS.values(), key=lambda format: format.ID != "gptq")}
+# Slug to title, the family with most widths first.
+TITLES = {format.SLUG: format.TITLE for format in sorted(FORMATS.values(), key=lambda format: -len(format.WIDTHS))}
 # What a row tests, and the claims of cases that belong to it.
 ROWS = {"dense": ("dense",), "affine": ("affine",), "model": ("checkpoint", "logits")}
 MEANING = {

@@ -151,7 +151,7 @@ def test_verify_compares_the_bits_of_a_checkpoint(tmp_path: Path, invoke: Any) -
     status, output = invoke("verify", MODELS / "llama-awq-g32")
     assert status == 0, output
     assert "verified: 14 modules, 1,179,648 weights, 0 wrong" in output
-    assert invoke("verify", MODELS / "qwen2-base")[0] == 1
+    assert invoke("verify", ROOT / "fixtures/base/qwen2-base")[0] == 1
     assert invoke("verify", tmp_path / "nothing")[0] == 2
     broken = tmp_path / "broken"
     shutil.copytree(MODELS / "llama-awq-g32", broken)

@@ -201,7 +201,7 @@ def test_a_refusal_that_is_due_may_be_an_answer_that_nobody_could_mistake(oracle
     sound = Scripted(oracle)
 
     def reads_v2(config: Any, tensors: Any, *, dtype: Any = None) -> Array:
-        if config.get("checkpoint_format") == "gptq_v2":
+        if config.get("checkpoint_format") == "gptq_p":
             words = tensors["qzeros"].bits.view(np.uint32)
             fields = (words[..., None] >> np.arange(0, 32, 4, dtype=np.uint32)) & 15
             stored = (((fields - 1) & 15) << np.arange(0, 32, 4, dtype=np.uint32)).sum(-1, dtype=np.uint32)
@@ -215,7 +215,7 @@ def test_a_refusal_that_is_due_may_be_an_answer_that_nobody_could_mistake(oracle
 
     for method, verdict in ((reads_v2, "pass"), (reads_v2_as_v1, "fail")):
         subject = Scripted(oracle, dequantize=method)
-        report = judging.judge(subject, oracle, name="x", only=["refusals/gptq-gptq_v2"])
+        report = judging.judge(subject, oracle, name="x", only=["refusals/gptq-gptq_p"])
         assert report.counts == {verdict: 1}
 
 

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from conformance import reports, suite
+from conformance import SUITE_VERSION, reports, suite
 from conformance.bits.array import Array
 from conformance.formats.registry import parts
 from conformance.reports import page, reproduce, variants
@@ -57,7 +57,7 @@ def mixed() -> Report:
     return report(
         record("synthetic/a", "pass", "gptq", "symmetric", "no-g_idx", weights=100),
         record("synthetic/b", "fail", "gptq", "symmetric", why=HOSTILE, weights=100, wrong=7, ulps={"1": 4, "more": 3}),
-        record("synthetic/c", "fail", "gptq", "asymmetric", why="claimed, but refused: Nope('no')"),
+        record("synthetic/c", "fail", "gptq", "asymmetric", why="claimed, but refused: Nope('no')", manner="unread"),
         record("synthetic/d", "error", "gptq", "act-order", why="crashed: KeyError('g_idx')"),
         record("refusals/e", "fail", "gptq", why="decoded"),
         record("synthetic/f", "refused", "awq", "group-size-32", "legacy-config", why="refused: Nope('awq')"),
@@ -135,7 +135,7 @@ def test_counts_of_a_real_run_are_those_of_its_records(real: Report, format: str
 
 def test_every_case_of_the_suite_is_in_the_matrix() -> None:
     everything = report(*(record(c.id, "pass", *c.flags, claim=c.claim) for c in suite.cases()))
-    rows = [row for format in variants.FORMATS for row in matrix.rows([everything], format)]
+    rows = [row for format in variants.TITLES for row in matrix.rows([everything], format)]
     assert sum(len(row.records) for row in rows) == len(suite.cases())
     empty = {(c.format, c.title) for c in variants.COLUMNS} - {
         (cell.column.format, cell.column.title) for row in rows for cell in row.cells if cell.counts
@@ -345,7 +345,7 @@ def test_nothing_is_explained_where_there_is_no_wrong_weight() -> None:
     assert reproduce.explain(question, Crashed(KeyError("g_idx"))) == []
     assert reproduce.explain(question, None)[0].startswith("weight [0, 0]")
     refusal = next(q for q in QUESTIONS.values() if q.code)
-    assert reproduce.explain(refusal, due) == reproduce.explain_why(refusal, "first at (0, 0)") == []
+    assert reproduce.explain(refusal, due) == reproduce.explain_record(refusal, record("x", first=[0, 0])) == []
 
 
 def test_modules_without_zero_points_and_policies_are_explained() -> None:
@@ -357,7 +357,7 @@ def test_modules_without_zero_points_and_policies_are_explained() -> None:
     assert eights.endswith("stored 8, zero point z = 8 (by policy)")
     # A borrow reaches the fields above the one it started from.
     borrow = QUESTIONS["policies/gptqmodel-0.9.0-borrow"]
-    lines = [reproduce.explain_why(borrow, f"first at ({row}, 0)")[2] for row in range(64)]
+    lines = [reproduce.explain_record(borrow, record("x", first=[row, 0]))[2] for row in range(64)]
     assert {line.endswith("(by policy)") for line in lines} == {True, False}
 
 
@@ -366,8 +366,8 @@ def test_a_complaint_and_the_answer_itself_are_explained_alike(real: Report) -> 
     own = next(r for r in real.records if r.bad)
     question = QUESTIONS[own.id]
     again = decode(subject, question.config, question.tensors, question.dtype)
-    assert reproduce.explain(question, again) == reproduce.explain_why(question, own.why) != []
-    script = reproduce.reproduction(question, "cmd:./my loader", own.why).splitlines()
+    assert reproduce.explain(question, again) == reproduce.explain_record(question, own) != []
+    script = reproduce.reproduction(question, "cmd:./my loader", own).splitlines()
     assert script[0] == f"mlx-quant-conformance show {own.id} --subject 'cmd:./my loader'"
     assert len(script) > 5
     assert all(line.startswith("# ") for line in script[1:])
@@ -376,7 +376,7 @@ def test_a_complaint_and_the_answer_itself_are_explained_alike(real: Report) -> 
 def test_an_affine_complaint_is_explained_by_what_the_file_stores() -> None:
     case = next(c for c in suite.cases() if c.id == "affine/awq-g32-float16")
     why = "3 of 10240 differ (3 codes); first at (5, 6); rule: biases are exactly -z * s"
-    found = report(record(case.id, "fail", *case.flags, why=why, claim="affine"))
+    found = report(record(case.id, "fail", *case.flags, why=why, claim="affine", first=[5, 6]), suite=SUITE_VERSION)
     (detail,) = page.data([found])["reports"][0]["details"].values()
     assert detail["apart"][0].startswith("weight [5, 6]")
     other = dataclasses.replace(found, header=found.header | {"suite": "1999.9"})

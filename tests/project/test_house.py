@@ -43,7 +43,7 @@ ORDER = {
         "selftest",
         "cli",
     ),
-    "reference": ("unpacked", "formats", "checkpoint", "subject"),
+    "reference": ("unpacked", "config", "formats", "checkpoint", "subject"),
 }
 FOREIGN = {
     "mlx_quant": {"torch", "transformers", "conformance", "reference", "mlx_quant_conformance", "mlx_quant_reference"},

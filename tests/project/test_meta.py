@@ -84,7 +84,8 @@ ONLY_AWQ: dict[str, Callable[[Pack], bool]] = {
 @pytest.mark.parametrize("edge", [*EDGES, *ONLY_AWQ])
 @pytest.mark.parametrize("label", STRATEGIES)
 def test_the_strategies_reach_the_edges(label: str, edge: str, packs: dict[str, tuple[Pack, ...]]) -> None:
-    if edge in ONLY_AWQ and label != "awq":
+    # At other widths than 4 bits a square would take other shapes than those that are drawn.
+    if (edge in ONLY_AWQ and label != "awq") or (edge == "qzeros square" and label not in ("awq", "gptq")):
         return
     reached = EDGES.get(edge) or ONLY_AWQ[edge]
     assert any(reached(pack) for pack in packs[label])
