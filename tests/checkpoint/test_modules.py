@@ -37,7 +37,7 @@ def nested(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def grouped(*names: str) -> dict[str, Any]:
     infos = {name: TensorInfo(name, "U8", (4,), f"{number}.safetensors") for number, name in enumerate(names)}
-    found = packed_modules(infos, SCHEMES)
+    found = packed_modules(infos, SCHEMES, candidates=True)
     return {name: {leaf: info.name for leaf, info in module.tensors.items()} for name, module in found.items()}
 
 
@@ -58,7 +58,7 @@ def test_suffixes_may_be_nested_or_have_no_dot() -> None:
 @pytest.mark.usefixtures("nested")
 def test_the_file_of_a_module_is_that_of_its_codes() -> None:
     infos = {name: TensorInfo(name, "U8", (4,), file) for name, file in (("a.weight.range", "x"), ("a.weight", "y"))}
-    (module,) = packed_modules(infos, SCHEMES).values()
+    (module,) = packed_modules(infos, SCHEMES, candidates=True).values()
     assert module.file == "y"
     assert module.weight_tensors.keys() == {"weight", "weight.range"}
 
