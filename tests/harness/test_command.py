@@ -83,7 +83,7 @@ def test_the_c_decoder_is_right(level: str, decoder: CommandSubject, oracle: Any
     ("level", "right", "wrong"),
     [
         ("upstream vectors", "{0, 4, 1, 5, 2, 6, 3, 7}", "{0, 2, 4, 6, 1, 3, 5, 7}"),
-        ("upstream vectors", "settings.bits) + one)", "settings.bits))"),
+        ("upstream vectors", "settings.bits) + one)", "settings.bits) + 0 * one)"),
         ("generated packs", "(lost == half && kept & 1)", "lost == half"),
         ("refusals", '"non-finite-scales", ', '"bad-shape", '),
     ],
