@@ -15,10 +15,13 @@ import difflib
 import importlib.abc
 import importlib.util
 import io
+import itertools
 import json
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -213,11 +216,8 @@ def table(judged: list[Mutant]) -> str:
     return "\n".join([*lines, f"| all | {sum(total)} | {' | '.join(map(str, total))} |"])
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="mutants of files whose path contains this")
-    parser.add_argument("--output", type=Path, help="write every result as a line of JSON")
-    options = parser.parse_args()
+def judged_here(files: list[Path], shard: tuple[int, int], output: Path | None) -> list[Mutant]:
+    """Every ``shard[1]``-th mutant from number ``shard[0]`` on, each judged in a child of this process."""
     single_threaded()
     warnings.simplefilter("ignore", SyntaxWarning)  # `is` with a literal; some mutants are bad style
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # a third of the time the unit tests take
@@ -226,18 +226,54 @@ def main() -> int:
         assert first_kill(oracle, oracle, cases.of(level)) is None
     # MLX keeps threads, and a fork keeps none: it must be new to every child, and so must the core.
     assert not {"mlx.core", "mlx_quant"} & sys.modules.keys()
-    files = [file for file in MUTATED if options.only in str(file.relative_to(ROOT))]
-    for file in files:
-        unspoilt = fate(file.relative_to(ROOT).as_posix(), file.read_text(), oracle, cases)
-        assert unspoilt[0] == "survived", unspoilt
+    if shard[0] == 0:
+        for file in files:
+            unspoilt = fate(file.relative_to(ROOT).as_posix(), file.read_text(), oracle, cases)
+            assert unspoilt[0] == "survived", unspoilt
     judged = []
     with contextlib.ExitStack() as stack:
-        output = stack.enter_context(options.output.open("w")) if options.output else None
-        for mutant, source in (pair for file in files for pair in mutants(file)):
+        lines = stack.enter_context(output.open("w")) if output else None
+        every = (pair for file in files for pair in mutants(file))
+        for mutant, source in itertools.islice(every, shard[0], None, shard[1]):
             mutant.fate, mutant.detail = fate(mutant.file, source, oracle, cases)
             judged.append(mutant)
-            if output:
-                print(json.dumps(asdict(mutant)), file=output, flush=True)
+            if lines:
+                print(json.dumps(asdict(mutant)), file=lines, flush=True)
+    return judged
+
+
+def judged_by_many(jobs: int, only: str) -> list[Mutant]:
+    """The same in ``jobs`` processes, a share of the mutants each."""
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = [Path(folder, str(number)) for number in range(jobs)]
+        command = [sys.executable, __file__, f"--only={only}"]
+        running = [
+            subprocess.Popen([*command, f"--shard={number}/{jobs}", f"--output={output}"], stdout=subprocess.DEVNULL)
+            for number, output in enumerate(outputs)
+        ]
+        if failed := [number for number, process in enumerate(running) if process.wait() not in (0, 1)]:
+            raise SystemExit(f"shares {failed} of the mutants were not judged to the end")
+        found = [Mutant(**json.loads(line)) for output in outputs for line in output.read_text().splitlines()]
+    return sorted(found, key=lambda mutant: (mutant.file, mutant.line))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="mutants of files whose path contains this")
+    parser.add_argument("--output", type=Path, help="write every result as a line of JSON")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the mutants")
+    parser.add_argument("--shard", default="0/1", help="K/N: every N-th mutant from number K on")
+    options = parser.parse_args()
+    files = [file for file in MUTATED if options.only in str(file.relative_to(ROOT))]
+    if options.jobs > 1:
+        judged = judged_by_many(options.jobs, options.only)
+        if options.output:
+            options.output.write_text("".join(json.dumps(asdict(mutant)) + "\n" for mutant in judged))
+    else:
+        number, count = map(int, options.shard.split("/"))
+        judged = judged_here(files, (number, count), options.output)
+        if count > 1:
+            return 0
     survived = {mutant.key for mutant in judged if mutant.fate == "survived"}
     expected = {key for key in known() if key[0] in {mutant.file for mutant in judged}}
     print(table(judged))
