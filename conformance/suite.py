@@ -10,14 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 
-import numpy as np
-
 from .bits.array import Array
 from .cases.case import Case
 from .cases.question import Question, Source, flags_of
 from .corpus import kept
 from .corpus.fixtures import Vector, checkpoint, heard_checkpoints, produced_vectors, upstream_digests, vectors
-from .formats.registry import known, parts
+from .formats.parts import Integer
+from .formats.registry import FORMATS, known, parts
 from .levels import affine, arithmetic, layouts, policies
 from .levels.folders import every, judge
 from .levels.generation import heard
@@ -103,7 +102,7 @@ def _policies() -> Iterator[Question]:
 def _kept() -> Iterator[Question]:
     for mutant, pack in kept.kept():
         format, found = known(pack.config), parts(pack.config, pack.tensors)
-        zero = (found.z == 0).any() and int(format.stored(np.array(0), found.bits)) != 0
+        zero = isinstance(found, Integer) and (found.z == 0).any() and format.LAYOUT.wraps(found.bits)
         yield Question(
             f"synthetic/kept-{mutant}",
             "synthetic",
@@ -130,7 +129,7 @@ def _modules() -> Iterator[Question]:
             yield Question(
                 f"modules/{name}/{module}",
                 "modules",
-                found.format.SLUG,
+                found.format_of(module).SLUG,
                 config,
                 tensors,
                 flags_of(config, tensors) | {"real"},
@@ -155,7 +154,8 @@ def _refusals() -> Iterator[Question]:
 
 def _affine(asked: Iterable[Question]) -> Iterator[Case]:
     for question in asked:
-        if question.dtype is None:
+        applies = not any(question.format == f.SLUG and "affine" in f.NOT_APPLICABLE for f in FORMATS.values())
+        if question.dtype is None and applies:
             name = question.id.partition("/")[2]
             id = f"affine/{'refuses-' if question.code else ''}{name}"
             asked_affine, declined = partial(affine.judge, question), bool(question.code)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 
-from .config import Config, overridden, values, written
+from .config import Config, values, written
+from .dialects import settings_of
 from .formats import FORMATS
 from .unpacked import Refused
 
@@ -39,17 +39,19 @@ def load(checkpoint_dir: str | Path, decode: Decode) -> Tensors:
     modules = packed(stored)
     if not modules:
         raise Refused("the configuration names a packing, but no tensor is packed")
+    inside = {full for module in modules for full in local_names(module, stored).values()}
+    biases = {f"{module}.bias": module for module in modules}
     weights = {}
     for name, tensor in stored.items():
-        module, _, leaf = name.rpartition(".")
-        if module not in modules or (leaf == "bias" and expects_bias(config, module)):
+        if name in biases and not expects_bias(config, biases[name]):
+            if bool(tensor.any()):
+                raise Refused(f"{name} is not zero, and the architecture has no such parameter")
+        elif name not in inside:
             weights[name] = tensor
-        elif leaf == "bias" and bool(tensor.any()):
-            raise Refused(f"{name} is not zero, and the architecture has no such parameter")
     for module in modules:
         if module == "lm_head" and config.get("tie_word_embeddings"):
             continue
-        local = {leaf: stored[f"{module}.{leaf}"] for leaf in LEAVES if f"{module}.{leaf}" in stored}
+        local = {leaf: stored[full] for leaf, full in local_names(module, stored).items()}
         weights[f"{module}.weight"] = decode(settings_of(module, quantization), local)
     return weights
 
@@ -68,10 +70,9 @@ class Opened(Mapping[str, torch.Tensor]):
         if module not in self._modules or module == name:
             raise KeyError(name)
         local = {}
-        for leaf in LEAVES:
-            if file := self._placed.get(f"{module}.{leaf}"):
-                with safe_open(self._folder / file, framework="pt") as opened:
-                    local[leaf] = opened.get_tensor(f"{module}.{leaf}")
+        for leaf, full in local_names(module, self._placed).items():
+            with safe_open(self._folder / self._placed[full], framework="pt") as opened:
+                local[leaf] = opened.get_tensor(full)
         return self._decode(settings_of(module, self._quantization), local)
 
     def __iter__(self) -> Iterator[str]:
@@ -83,8 +84,18 @@ class Opened(Mapping[str, torch.Tensor]):
 
 def packed(names: Iterable[str]) -> list[str]:
     """The packed modules among the names of tensors."""
-    split = (name.rpartition(".") for name in names)
-    return sorted({module for module, _, leaf in split if leaf in MARKS})
+    ends = [joined("", mark) for mark in MARKS]
+    return sorted({name.removesuffix(end) for name in names for end in ends if name.endswith(end)})
+
+
+def joined(module: str, leaf: str) -> str:
+    """The name of a tensor in a checkpoint; one that begins with an underscore follows the module's without a dot."""
+    return f"{module}{leaf}" if leaf.startswith("_") else f"{module}.{leaf}"
+
+
+def local_names(module: str, names: Container[str]) -> dict[str, str]:
+    """Local to full name of a packed module's tensors, but for the bias."""
+    return {leaf: joined(module, leaf) for leaf in LEAVES if joined(module, leaf) in names}
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -104,15 +115,6 @@ def settings(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         if len(different := values(sources, name)) > 1:
             raise Refused(f"the files disagree about {name}: {different}")
     return {key: value for source in reversed(sources) for key, value in source.items()}
-
-
-def settings_of(module: str, quantization: Config) -> dict[str, Any]:
-    """GPTQModel's ``dynamic``: the first pattern that matches the start of the name decides; ``-:`` means unpacked."""
-    own = {key: value for key, value in quantization.items() if key != "dynamic"}
-    for pattern, other in (quantization.get("dynamic") or {}).items():
-        if re.match(pattern.removeprefix("+:").removeprefix("-:"), module):
-            return own if pattern.startswith("-:") else overridden(own, other or {})
-    return own
 
 
 def tensors(folder: Path) -> Tensors:

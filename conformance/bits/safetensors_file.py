@@ -14,6 +14,7 @@ _SAFETENSORS = {
     "F16": "float16",
     "BF16": "bfloat16",
     "F32": "float32",
+    "I8": "int8",
     "I32": "int32",
     "I64": "int64",
     "U8": "uint8",

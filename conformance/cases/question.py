@@ -13,9 +13,6 @@ from ..subjects.ask import decode
 from ..subjects.subject import Refused
 from .verdict import Verdict, asked_of, compared, declined
 
-GROUP_SIZES = (-1, 16, 32, 64, 128, 256, 512, 1024)
-LEGACY_KEYS = ("w_bit", "wbits", "q_group_size")
-
 
 @dataclass(frozen=True)
 class Source:
@@ -88,14 +85,10 @@ def with_steps(
 
 def flags_of(config: Mapping[str, Any], tensors: Mapping[str, Array], dtype: str | None = None) -> frozenset[str]:
     """What anybody can see of a sound module."""
-    format, scales = known(config), tensors["scales"]
-    flags = {format.SLUG, f"scales-{scales.dtype}"} | format.flags(config, tensors)
-    size = config.get("group_size", config.get("q_group_size", -1))
-    flags.add(f"group-size-{size}" if size in GROUP_SIZES else "group-size-other")
-    if dtype not in (None, scales.dtype):
+    format = known(config)
+    flags = {format.SLUG} | format.flags(config, tensors)
+    if dtype is not None and dtype != parts(config, tensors).dtype:
         flags.add("out-dtype")
     if "bias" in tensors:
         flags.add("bias")
-    if any(key in config for key in LEGACY_KEYS) or "quant_method" not in config:
-        flags.add("legacy-config")
     return frozenset(flags)

@@ -11,8 +11,9 @@ from typing import Any
 
 from ..bits.array import Array
 from ..bits.safetensors_file import read_safetensors
+from ..formats.module import full_name
 from ..formats.protocol import Format
-from ..formats.registry import FORMATS
+from ..formats.registry import FORMATS, config_of, known, leaves, marks
 
 _HERE = Path(__file__).parents[1]
 ROOT = _HERE / "_fixtures" if (_HERE / "_fixtures").is_dir() else _HERE.parent / "fixtures"
@@ -93,20 +94,24 @@ class TinyCheckpoint:
     @property
     def modules(self) -> dict[str, dict[str, Array]]:
         """Packed modules: name to local tensors."""
-        mark = f".{self.format.MARK}"
-        names = [name.removesuffix(mark) for name in self.tensors if name.endswith(mark)]
+        suffixes = [full_name("", mark) for mark in marks()]
+        names = {name.removesuffix(end) for name in self.tensors for end in suffixes if name.endswith(end)}
         return {
-            name: {
-                leaf.removeprefix(name + "."): array
-                for leaf, array in self.tensors.items()
-                if leaf.rpartition(".")[0] == name
-            }
-            for name in sorted(names)
+            name: {leaf: self.tensors[full] for leaf, full in self.stored_names(name).items()} for name in sorted(names)
         }
+
+    def stored_names(self, module: str) -> dict[str, str]:
+        """The tensors of a packed module, and its bias: local to full name."""
+        named = {leaf: full_name(module, leaf) for leaf in (*leaves(), "bias")}
+        return {leaf: full for leaf, full in named.items() if full in self.tensors}
 
     def config_of(self, module: str) -> dict[str, Any]:
         """The ``quantization_config`` of one module."""
-        return self.format.config_of(self.config["quantization_config"], module)
+        return config_of(self.config["quantization_config"], module)
+
+    def format_of(self, module: str) -> Format:
+        """The format of one module, which may be another than that of most."""
+        return known(self.config_of(module))
 
 
 def present_checkpoints() -> tuple[str, ...]:

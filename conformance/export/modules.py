@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import SUITE_VERSION
-from ..bits.array import FLOATS, Array
+from ..bits.array import Array
 from ..cases.question import Question, Source
 from ..levels import arithmetic
-from ..levels.grid import SOURCE
+from ..levels.grid import CONTRACT
 from ..suite import questions
 from .notes import code_note, flag_note
 
@@ -43,18 +43,18 @@ def groups() -> list[Group]:
 
 def corners() -> Iterator[Question]:
     """The cases of the level *arithmetic* that ask for the scales' own dtype: one matrix each."""
-    for domain in arithmetic.domains():
-        for dtype in FLOATS:
-            scales = arithmetic.aligned(arithmetic.corners(dtype))
+    for format, domain in arithmetic.domains():
+        for dtype in domain.sampled:
+            scales = arithmetic.aligned(domain.corners(dtype))
             yield Question(
                 f"arithmetic/corners-{domain.label}-{dtype}-to-its-own",
                 "arithmetic",
-                domain.format.SLUG,
+                format.SLUG,
                 domain.config(),
                 domain.pack(dtype, scales),
-                domain.flags(dtype, None),
+                arithmetic.flags(domain, dtype, None),
                 expected=domain.expected(dtype, scales, None),
-                source=SOURCE,
+                source=CONTRACT,
                 comment="Scales from end to end of the range, each with every code and every zero point.",
             )
 

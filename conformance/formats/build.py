@@ -14,6 +14,7 @@ import numpy as np
 
 from ..bits.array import Array
 from .folder import Folder, Packed, Shard
+from .module import full_name
 from .parts import Config
 
 GROUP_SIZE = 32
@@ -90,7 +91,7 @@ class Build:
     def stored(self) -> Shard:
         """All tensors as they are on disk."""
         tensors = {name: packed.stored or packed.tensors for name, packed in self.packed.items()}
-        inside = {f"{name}.{leaf}": array for name, own in tensors.items() for leaf, array in own.items()}
+        inside = {full_name(name, leaf): array for name, own in tensors.items() for leaf, array in own.items()}
         return self.plain | inside | self.stored_besides
 
     def folder(self, **fields: Any) -> Folder:

@@ -42,6 +42,6 @@ def sample(
     """The module with the bias, the output dtype and the flags that its options ask for."""
     if bias := options.get("bias"):
         kind = "zero" if bias == "zero" else "ordinary"
-        tensors = tensors | {"bias": draw.scales(parts.dtype, kind, parts.q.shape[0])}
+        tensors = tensors | {"bias": draw.scales(parts.dtype, kind, parts.shape[0])}
     flags = frozenset({f"{options['scales']}-scales"} if "scales" in options else ())
     return Sample(name, config, tensors, parts, options.get("output"), flags)

@@ -11,6 +11,11 @@ from ..bits.array import Array
 from .parts import Parts
 
 
+def full_name(module: str, leaf: str) -> str:
+    """The name of a tensor in a checkpoint; one that begins with an underscore follows the module's without a dot."""
+    return f"{module}{leaf}" if leaf.startswith("_") else f"{module}.{leaf}"
+
+
 @dataclass(frozen=True)
 class Pack:
     """One generated module: a checkpoint's ``quantization_config`` and its tensors, with the flags drawn."""
@@ -69,7 +74,10 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Shape:
-    """One matrix [out, in] in groups, with the way its groups are assigned; what layouts are proven on."""
+    """One matrix [out, in] in groups, with the way its groups are assigned; what layouts are proven on.
+
+    ``kind`` is whatever else a format needs to know to make one, and is said in the label.
+    """
 
     label: str
     out: int
@@ -77,6 +85,7 @@ class Shape:
     group_size: int
     map: str = "absent"
     bits: int = 4
+    kind: str = ""
 
     @property
     def id(self) -> str:

@@ -1,4 +1,4 @@
-"""A sound module taken apart in NumPy: codes, zero points, scales and groups, by the format and the policies.
+"""A sound module taken apart in NumPy, by the format's definition and the written policies.
 
 The third decoder of the project, the plainest: what mutants spoil, what affine triples are held to, and what a report
 quotes beside a wrong weight. Upstream's vectors hold it, like every other.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,10 +19,40 @@ Config = Mapping[str, Any]
 Tensors = Mapping[str, Array]
 
 
+class Parts(Protocol):
+    """The numbers of one matrix [out, in], whatever they are."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[out, in]."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """The dtype that the format gives the weight, unless another is asked for."""
+        ...
+
+    def dense(self, dtype: str | None) -> Array:
+        """The weight, by the format's own roundings; ``dtype`` None is its own."""
+        ...
+
+    def step(self) -> np.ndarray:
+        """What one code is worth, float64 [out, in] or broadcast to it: half of it tells rounding from a fault."""
+        ...
+
+    def triple(self) -> Integer | None:
+        """The codes, zero points and scales that an affine form must keep; None where the weight has none."""
+        ...
+
+    def formula(self, output: int, channel: int) -> str:
+        """The formula of one weight with its numbers."""
+        ...
+
+
 @dataclass(frozen=True)
-class Parts:
+class Integer:
     """Codes ``q`` [out, in] of ``bits`` bits, zero points ``z`` and scales ``s`` [groups, out], the group ``g`` of each
-    channel."""
+    channel: ``W = RN(s * (q - z))``. Signed codes are counted from the least one, zero points with them."""
 
     q: np.ndarray
     z: np.ndarray
@@ -32,24 +62,38 @@ class Parts:
     bits: int = 4
 
     @classmethod
-    def of(cls, q: np.ndarray, z: np.ndarray, scales: Array, g: np.ndarray, bits: int = 4) -> Parts:
+    def of(cls, q: np.ndarray, z: np.ndarray, scales: Array, g: np.ndarray, bits: int = 4) -> Integer:
         return cls(q, z, scales.float64(), g, scales.dtype, bits)
 
-    def with_(self, **changes: Any) -> Parts:
+    def with_(self, **changes: Any) -> Integer:
         return replace(self, **changes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.q.shape
 
     def dense(self, dtype: str | None) -> Array:
         return nearest(self.s[self.g].T * (self.q - self.z[self.g].T), dtype or self.dtype)
 
+    def step(self) -> np.ndarray:
+        return np.abs(self.s)[self.g].T
+
+    def triple(self) -> Integer:
+        return self
+
+    def formula(self, output: int, channel: int) -> str:
+        g = self.g[channel]
+        s, q, z = float(self.s[g, output]), int(self.q[output, channel]), int(self.z[g, output])
+        return f"s * (q - z) = {s!r} * ({q} - {z})"
+
 
 def steps(got: Array, expected: Array, found: Parts) -> float:
-    """The largest error in quantisation steps ``|s|``: a wrong code or zero point is a whole step off, rounding is not.
+    """The largest error in quantisation steps: a wrong code or zero point is a whole step off, rounding is not.
 
     Infinite where one of the two weights is not finite, or a scale of zero gave more than zero.
     """
-    step = np.abs(found.s)[found.g].T
     with np.errstate(invalid="ignore", divide="ignore"):
         # -0.0 for 0.0 and infinity for infinity are no distance, whatever the step.
         error = np.where(got.float64() == expected.float64(), 0.0, np.abs(got.float64() - expected.float64()))
-        largest = float(np.max(np.where(error == 0, 0.0, error / step), initial=0.0))
+        largest = float(np.max(np.where(error == 0, 0.0, error / found.step()), initial=0.0))
     return largest if np.isfinite(largest) else float("inf")

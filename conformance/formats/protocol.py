@@ -9,8 +9,10 @@ import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 from ..bits.array import Array
+from .domain import Domain
 from .folder import Folder
-from .module import Files, Pack, Place, Refusal, Sample, Shape, Spelling
+from .layout import Layout
+from .module import Files, Pack, Refusal, Sample, Shape, Spelling
 from .parts import Config, Parts, Tensors
 
 
@@ -21,24 +23,29 @@ class Format(Protocol):
         ID: the stem that it has in every folder.
         SLUG: what case ids, flags and claims call it. Published, so it outlives a change of mind about ``ID``.
         TITLE: what people call it.
-        MARK: the local name of the tensor that marks a packed module.
+        LEAVES: local names of a module's tensors, but for the bias; the first marks a packed module. A name that begins
+            with an underscore follows the module's without a dot.
         WIDTHS: widths of a code in bits that the suite asks for, the usual one first.
+        NOT_APPLICABLE: levels by id that this format cannot be asked, with the reason; they have no case of it.
+        LAYOUT: how its layouts are proven.
         FILES: what lies under ``fixtures/<ID>``.
-        SHAPES: what layouts are proven on.
+        SHAPES: what layouts are proven on; none where that level is not applicable.
         SMOKE: the name of the plainest :class:`Sample` of the grid.
         COLUMNS: columns of a report: title to the flags of which a case has one.
         BRIEF: the few columns of a short table: title to the flags that a case must have, and those that it must not.
         FLAG_NOTES, FOLDER_NOTES: what exports say of its flags, and of its folders by id without the slug: a text, and
             ids of mutants and ``#policies``.
         SIDECAR, LEGACY: of checkpoint folders: the file for settings beside ``config.json``, and the settings of an old
-            producer with groups of 32.
+            producer with groups of 32; empty where no producer writes one.
     """
 
     ID: str
     SLUG: str
     TITLE: str
-    MARK: str
+    LEAVES: tuple[str, ...]
     WIDTHS: tuple[int, ...]
+    NOT_APPLICABLE: Mapping[str, str]
+    LAYOUT: Layout
     FILES: Files
     SHAPES: tuple[Shape, ...]
     SMOKE: str
@@ -50,13 +57,13 @@ class Format(Protocol):
     LEGACY: Mapping[str, Any]
 
     def names(self, config: Config) -> bool:
-        """Whether a config names this format, or implies it by keys that no other one has."""
+        """Whether the config of a module means this format, in whichever dialect it is written."""
 
     def config(self, bits: int, group_size: int) -> dict[str, Any]:
         """The plainest ``quantization_config``."""
 
     def config_of(self, config: Config, module: str) -> dict[str, Any]:
-        """The config of one module of a checkpoint, by its name."""
+        """The config of one module of a checkpoint, by its name, in the dialect of this format's own producers."""
 
     def pack(self, codes: np.ndarray, zeros: np.ndarray, scales: Array, *, bits: int) -> dict[str, Array]:
         """The plainest module of codes [out, in] and zero points [groups, out]; groups are consecutive."""
@@ -64,11 +71,14 @@ class Format(Protocol):
     def parts(self, config: Config, tensors: Tensors) -> Parts:
         """A sound module taken apart, by the format's definition and the written policies."""
 
+    def said_width(self, config: Config) -> int | None:
+        """Bits of a code as the config has them, decoded or not; None where it does not say."""
+
     def group_size(self, config: Config, in_features: int) -> int:
         """Input channels a group, -1 and absent values resolved."""
 
     def flags(self, config: Config, tensors: Tensors) -> set[str]:
-        """What is particular about a sound module, besides what every format has."""
+        """What can be seen of a sound module, but for its bias."""
 
     def grid(self) -> Iterator[Sample]:
         """A small module for every option, packed from known numbers."""
@@ -91,14 +101,8 @@ class Format(Protocol):
     def constant(self, shape: Shape, code: int, zero: int) -> tuple[dict[str, Any], dict[str, Array]]:
         """A module whose codes and zero points are all alike and whose scales are 1."""
 
-    def stored(self, zeros: np.ndarray, bits: int) -> np.ndarray:
-        """Zero points as the fields that are stored for them: a bijection on 0 to ``2**bits - 1``."""
-
-    def code_places(self, shape: Shape) -> np.ndarray:
-        """Address [out, in, bits] of each bit of each code in ``qweight``: number of its word times 32 plus place."""
-
-    def zero_places(self, shape: Shape) -> np.ndarray:
-        """The same of each weight's zero point in ``qzeros``."""
+    def domains(self) -> Iterator[Domain]:
+        """What arithmetic is enumerated on; none where that level is not applicable."""
 
     def drawn(self, rng: np.random.Generator, config: Config, out: int, in_features: int) -> dict[str, Array]:
         """Random tensors of a module as ``config`` describes it."""
@@ -109,8 +113,5 @@ class Format(Protocol):
     def folders(self) -> Iterator[Folder]:
         """Checkpoint folders that only this format has; sound ones, and unsound ones with their code."""
 
-    def code_place(self, config: Config, tensors: Tensors, output: int, channel: int) -> Place:
-        """Where the code of one weight lies."""
-
-    def zero_place(self, config: Config, tensors: Tensors, output: int, group: int) -> Place | None:
-        """Where its zero point lies; None where none is stored."""
+    def explain(self, config: Config, tensors: Tensors, output: int, channel: int) -> list[str]:
+        """Where each number lies that makes one weight, a line each; the first says to which group it belongs."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from . import awq_gemm, gptq
-from .parts import Config, Parts, Tensors
+from .dialects import DIALECTS
+from .parts import Config, Integer, Parts, Tensors
 from .protocol import Format
 
 FORMATS: dict[str, Format] = {format.ID: format for format in (awq_gemm, gptq)}
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}
-
-
-def label(format: Format, bits: int) -> str:
-    """What ids call a format at one width: its usual width goes without saying."""
-    return format.SLUG if bits == format.WIDTHS[0] else f"{format.SLUG}-{bits}bit"
 
 
 def format_of(config: Config) -> Format | None:
@@ -32,6 +29,30 @@ def known(config: Config) -> Format:
 def parts(config: Config, tensors: Tensors) -> Parts:
     """A sound module taken apart."""
     return known(config).parts(config, tensors)
+
+
+def integers(config: Config, tensors: Tensors) -> Integer:
+    """The same of a format of integer codes; TypeError of another one."""
+    found = parts(config, tensors)
+    if not isinstance(found, Integer):
+        raise TypeError(f"no integer codes: {found}")
+    return found
+
+
+def config_of(config: Config, module: str) -> dict[str, Any]:
+    """What the config of a checkpoint says of one of its modules, by its name."""
+    dialect = next((dialect for dialect in DIALECTS if dialect.reads(config)), None)
+    return (dialect or known(config)).config_of(config, module)
+
+
+def leaves() -> tuple[str, ...]:
+    """Local names of all tensors of all formats, longest first, so that a name is never taken for a shorter one."""
+    return tuple(sorted({leaf for format in FORMATS.values() for leaf in format.LEAVES}, key=lambda n: (-len(n), n)))
+
+
+def marks() -> tuple[str, ...]:
+    """Local names of which one is enough to say that a module is packed."""
+    return tuple(dict.fromkeys(format.LEAVES[0] for format in FORMATS.values()))
 
 
 def named(slugs: Iterable[str]) -> list[Format]:

@@ -1,7 +1,7 @@
 """Hypothesis strategies that formats share.
 
 The raw words are drawn, not the weights: every int32 word is a legal pack, so every field reaches every value in every
-slot of ``qweight`` and ``qzeros``, and no packer stands between the draw and the decoder.
+slot, and no packer stands between the draw and the decoder.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def shapes(draw: st.DrawFn, group_size: int) -> tuple[int, int, str]:
 
 @st.composite
 def group_indices(draw: st.DrawFn, in_features: int, groups: int, kind: str) -> np.ndarray | None:
-    """``g_idx`` int32 [in], or None where the file has none."""
+    """The map int32 [in], or None where the file has none."""
     if kind == "absent":
         return None
     consecutive = np.arange(in_features, dtype=np.int32) // (in_features // groups)
@@ -111,10 +111,15 @@ def module(draw: st.DrawFn) -> tuple[int, int, int, set[str], Array, str]:
 
 @st.composite
 def finished(
-    draw: st.DrawFn, config: dict[str, Any], tensors: dict[str, Array], flags: set[str], out_features: int
+    draw: st.DrawFn,
+    config: dict[str, Any],
+    tensors: dict[str, Array],
+    flags: set[str],
+    out_features: int,
+    named: str = "scales",
 ) -> Pack:
-    """The module with a bias or without, and the dtype that is asked for."""
-    scale_dtype = tensors["scales"].dtype
+    """The module with a bias or without, and the dtype that is asked for; ``named`` is the tensor of the scales."""
+    scale_dtype = tensors[named].dtype
     bias = draw(st.sampled_from(BIASES))
     if bias != "none":
         tensors = tensors | {

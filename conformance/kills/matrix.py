@@ -49,10 +49,11 @@ class Cases:
     def __init__(self) -> None:
         self._made: dict[str, list[Case]] = {}
 
-    def of(self, level: str) -> list[Case]:
+    def of(self, level: str, formats: Iterable[str] | None = None) -> list[Case]:
+        """Those of a level; of ``formats`` by slug where they are given: elsewhere a mutant is sound."""
         if level not in self._made:
             self._made[level] = list(MET[level]())
-        return self._made[level]
+        return [case for case in self._made[level] if formats is None or case.format in formats]
 
 
 def first_kill(subject: Any, oracle: Any, cases: Iterable[Case]) -> Kill | None:
@@ -70,7 +71,7 @@ def meet(mutant: Mutant, oracle: Any, cases: Cases, *, quick: bool = False) -> R
     met = BY_CHECKPOINT if mutant.load else BY_MODULE
     row = Row(mutant)
     for level in met:
-        row.kills[level] = first_kill(subject, oracle, cases.of(level))
+        row.kills[level] = first_kill(subject, oracle, cases.of(level, mutant.formats))
         if quick and row.kills[level]:
             break
     row.seconds = time.monotonic() - started

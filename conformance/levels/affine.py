@@ -19,7 +19,7 @@ from ..bits.frameworks import from_framework, to_framework
 from ..bits.rounding import nearest
 from ..cases.question import Question
 from ..cases.verdict import Verdict, declined
-from ..formats.parts import Parts, steps
+from ..formats.parts import Integer, steps
 from ..formats.registry import parts
 from ..subjects.subject import Crashed, Refused
 
@@ -123,7 +123,9 @@ def judge(question: Question, subject: Any, oracle: Any) -> Verdict:
         return Verdict(f"refused: {found.error!r}", "refused")
     if isinstance(found, Crashed):
         return Verdict(f"crashed: {found.error!r}", "crashed")
-    true, rule = parts(question.config, question.tensors), subject.info()["affine"]["biases"]
+    true, rule = parts(question.config, question.tensors).triple(), subject.info()["affine"]["biases"]
+    if true is None:
+        return Verdict("repacked, though the weight has no affine form", "accepted")
     if found.codes.shape != true.q.shape:
         return Verdict(f"shape {found.codes.shape}, expected {true.q.shape}", "bits", 1, true.q.size, true.q.size)
     wrong = _wrong(found, true, rule)
@@ -145,15 +147,14 @@ def _declined(question: Question, found: Triple | Refused | Crashed) -> Verdict:
     """A refusal is due; what a loader that knows more reads there counts too, but for rounding."""
     if not isinstance(found, Triple):
         return declined(found, question.code)
-    dense = nearest(found.values, question.tensors["scales"].dtype) if question.readings else None
-    readings = [reading for reading in question.readings if dense is not None and reading.shape == dense.shape]
+    readings = [reading for reading in question.readings if reading.shape == found.values.shape]
     near = parts(question.config, question.tensors) if readings else None
-    if any(steps(dense, reading, near) < 0.5 for reading in readings):  # type: ignore[arg-type]
+    if near and any(steps(nearest(found.values, near.dtype), reading, near) < 0.5 for reading in readings):
         return Verdict()
     return Verdict("repacked", "accepted")
 
 
-def _wrong(found: Triple, true: Parts, rule: str) -> dict[str, np.ndarray]:
+def _wrong(found: Triple, true: Integer, rule: str) -> dict[str, np.ndarray]:
     s, z = true.s[true.g].T, true.z[true.g].T
     due = -z * s if rule == "exact" else nearest(-z * s, found.biases.dtype).float64()
     return {

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 
 from ..cases.question import Question, Source, flags_of
 from ..formats.module import Sample
+from ..formats.parts import Integer
 from ..formats.protocol import Format
 from ..formats.registry import FORMATS
 
-SOURCE = Source("the contract: RN(s * (q - z)) of the numbers it was packed from")
+CONTRACT = Source("the contract: RN(s * (q - z)) of the numbers it was packed from")
+DEFINITION = Source("the definition of the format, of the numbers it was packed from")
 
 
 def grid() -> Iterator[Question]:
@@ -34,5 +36,5 @@ def _question(format: Format, sample: Sample) -> Question:
         flags_of(sample.config, sample.tensors, sample.output) | sample.flags,
         sample.output,
         sample.parts.dense(sample.output),
-        source=SOURCE,
+        source=CONTRACT if isinstance(sample.parts, Integer) else DEFINITION,
     )

@@ -1,9 +1,10 @@
 """Layouts by proof: inputs whose every bit is identifiable, so that passing fixes where each output is read from.
 
-A stored bit has an address, the number of its word times 32 plus its place. Pass ``k`` stores in every bit bit ``k`` of
-its own address, and a second pass the complement. What an output bit reads over all passes is the address of the bit it
-is a copy of, and a constant reads an impossible address. Expected addresses come from the sentence that defines the
-format, in its room, and from nothing that packs or unpacks. Why passing is a proof, and of what: docs/levels.md.
+A stored bit has an address, the number of its word times the width of a word plus its place. Pass ``k`` stores in every
+bit bit ``k`` of its own address, and a second pass the complement. What an output bit reads over all passes is the
+address of the bit it is a copy of, and a constant reads an impossible address. Expected addresses come from the
+sentence that defines the format, in its room, and from nothing that packs or unpacks. Why passing is a proof, and of
+what: docs/levels.md.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..bits.difference import difference
 from ..cases.case import Case
 from ..cases.question import flags_of
 from ..cases.verdict import Manner, Verdict
+from ..formats.layout import Layout
 from ..formats.module import Shape
 from ..formats.protocol import Format
 from ..formats.registry import FORMATS
@@ -33,11 +35,6 @@ def shapes() -> Iterator[tuple[Format, Shape]]:
     """Every shape that is proven, with its format."""
     for format in FORMATS.values():
         yield from ((format, shape) for shape in format.SHAPES)
-
-
-def spec_scale(shape: Shape) -> np.ndarray:
-    """Address [out, in] of each weight's scale: element ``o`` of row ``g[i]`` of ``scales``."""
-    return shape.group_index()[None, :] * shape.out + np.arange(shape.out)[:, None]
 
 
 class _Declined(Exception):
@@ -58,12 +55,16 @@ class _Probe:
         return 1 << self.shape.bits
 
     @property
-    def middle(self) -> int:
-        """A zero point about whose storage nobody disagrees."""
-        return self.limit // 2
+    def layout(self) -> Layout:
+        return self.format.LAYOUT
 
-    def values(self, code: int, zero: int, replaced: dict[str, Array]) -> np.ndarray:
-        """The dense weight as whole numbers."""
+    @property
+    def one(self) -> tuple[int, int]:
+        """A code and a zero point, about whose storage nobody disagrees, that make 1."""
+        return self.layout.one(self.shape.bits)
+
+    def weights(self, code: int, zero: int, replaced: dict[str, Array]) -> np.ndarray:
+        """The dense weight."""
         shape, (settings, tensors) = self.shape, self.format.constant(self.shape, code, zero)
         outcome = decode(self.subject, settings, tensors | replaced)
         if not isinstance(outcome, Array):
@@ -71,13 +72,17 @@ class _Probe:
             raise _Declined(Verdict(f"{manner}: {outcome.error!r}", manner))
         if outcome.shape != (shape.out, shape.in_features):
             raise _Declined(Verdict(f"shape {outcome.shape}, expected {(shape.out, shape.in_features)}", "bits"))
-        values = outcome.float64()
+        return outcome.float64()
+
+    def values(self, code: int, zero: int, replaced: dict[str, Array]) -> np.ndarray:
+        """The dense weight as whole numbers."""
+        values = self.weights(code, zero, replaced)
         if not (values == np.rint(values)).all():
             raise _Declined(Verdict("a weight is no whole number, though every scale is a power of two", "bits"))
         return values.astype(np.int64)
 
-    def stored(self, name: str) -> tuple[int, ...]:
-        return self.format.constant(self.shape, 0, 0)[1][name].shape
+    def stored(self, name: str) -> Array:
+        return self.format.constant(self.shape, *self.one)[1][name]
 
     def bits_of(self, fields: np.ndarray) -> np.ndarray:
         """[out, in, bits]; -9 where a number is no field at all."""
@@ -97,73 +102,93 @@ def _addresses(count: int, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarr
     return np.asarray(found)
 
 
-def _words(bits: np.ndarray, shape: tuple[int, ...]) -> Array:
-    packed = np.packbits(bits.astype(np.uint8), bitorder="little").view("<u4").reshape(shape)
-    return Array.of(packed.astype(np.uint32).view(np.int32))
+def _words(bits: np.ndarray, like: Array) -> Array:
+    packed = np.packbits(bits.astype(np.uint8), bitorder="little").view(like.bits.dtype.newbyteorder("<"))
+    return Array(like.dtype, packed.reshape(like.shape).astype(like.bits.dtype))
+
+
+def _count(stored: Array) -> int:
+    """Bits of a tensor."""
+    return stored.bits.size * stored.bits.itemsize * 8
 
 
 def _codes(probe: _Probe, zero: int) -> tuple[np.ndarray, np.ndarray]:
-    stored = probe.stored("qweight")
+    layout, bits_a_code = probe.layout, probe.shape.bits
+    stored = probe.stored(layout.codes)
 
     def read(bits: np.ndarray) -> np.ndarray:
-        return probe.bits_of(probe.values(0, zero, {"qweight": _words(bits, stored)}) + zero)
+        weights = probe.weights(0, zero, {layout.codes: _words(bits, stored)})
+        codes = layout.read_codes(weights, zero, bits_a_code)
+        return probe.bits_of(np.where(codes < 0, -1, layout.stored_code(np.maximum(codes, 0), bits_a_code)))
 
-    return _addresses(32 * stored[0] * stored[1], read), probe.format.code_places(probe.shape)
+    return _addresses(_count(stored), read), layout.code_places(probe.shape)
 
 
 def _zeros(probe: _Probe, code: int) -> tuple[np.ndarray, np.ndarray]:
-    stored = probe.stored("qzeros")
+    layout = probe.layout
+    assert layout.zeros is not None
+    assert layout.zero_places is not None
+    name, stored = layout.zeros, probe.stored(layout.zeros)
     # What is stored for a zero point is a bijection on fields, done here before bits are looked at. Whether the field
     # that stands for 0 means 2**bits is a matter of policy, not of layout.
     limit = probe.limit
 
     def read(bits: np.ndarray) -> np.ndarray:
-        zeros = code - probe.values(code, probe.middle, {"qzeros": _words(bits, stored)})
-        wrapped = np.where(zeros == limit, 0, zeros) if _wraps(probe.format, probe.shape) else zeros
+        zeros = code - probe.values(code, probe.one[1], {name: _words(bits, stored)})
+        wrapped = np.where(zeros == limit, 0, zeros) if layout.wraps(probe.shape.bits) else zeros
         inside = (wrapped >= 0) & (wrapped < limit)
-        return probe.bits_of(np.where(inside, probe.format.stored(wrapped, probe.shape.bits), -1))
+        return probe.bits_of(np.where(inside, layout.stored_zero(wrapped, probe.shape.bits), -1))
 
-    return _addresses(32 * stored[0] * stored[1], read), probe.format.zero_places(probe.shape)
-
-
-def _wraps(format: Format, shape: Shape) -> bool:
-    """Whether a zero point of 0 is stored as another field, which upstream's readers may not take back modulo."""
-    return int(format.stored(np.array(0), shape.bits)) != 0
+    return _addresses(_count(stored), read), layout.zero_places(probe.shape)
 
 
 def _scales(probe: _Probe) -> tuple[np.ndarray, np.ndarray]:
-    stored = probe.stored("scales")
+    layout = probe.layout
+    stored = probe.stored(layout.scales)
 
     def read(bits: np.ndarray) -> np.ndarray:
-        scales = Array.of((1 + bits).astype(np.float16).reshape(stored))
-        return probe.values(probe.middle + 1, probe.middle, {"scales": scales}) - 1
+        return probe.values(*probe.one, {layout.scales: layout.scales_of(bits, stored)}) - 1
 
-    return _addresses(probe.shape.groups * probe.shape.out, read), spec_scale(probe.shape)
+    return _addresses(stored.bits.size, read), layout.scale_places(probe.shape)
+
+
+def _of_groups(probe: _Probe, chosen: Callable[[np.ndarray], np.ndarray]) -> Array:
+    """Scales of 2 in the groups that are chosen, and of 1 in the others."""
+    layout, shape = probe.layout, probe.shape
+    stored = probe.stored(layout.scales)
+    bits = np.zeros(stored.bits.size, np.int64)
+    places = layout.group_scales(shape)
+    bits[places] = chosen(np.broadcast_to(np.arange(shape.groups), places.shape))
+    return layout.scales_of(bits, stored)
 
 
 def _channels(probe: _Probe) -> tuple[np.ndarray, np.ndarray]:
-    """Which element of ``g_idx`` decides the group of each column; groups 0 and 1 have scales 1 and 2."""
-    shape = probe.shape
-    scales = np.ones(probe.stored("scales"), np.float16)
-    scales[1] = 2
+    """Which element of the map decides the group of each column; groups 0 and 1 have scales 1 and 2."""
+    shape, layout = probe.shape, probe.layout
+    assert layout.map is not None
+    name, scales = layout.map, _of_groups(probe, lambda group: group == 1)
 
     def read(bits: np.ndarray) -> np.ndarray:
-        given = {"g_idx": Array.of(bits.astype(np.int32)), "scales": Array.of(scales)}
-        return probe.values(probe.middle + 1, probe.middle, given) - 1
+        given = {name: Array.of(bits.astype(np.int32)), layout.scales: scales}
+        return probe.values(*probe.one, given) - 1
 
     own = np.broadcast_to(np.arange(shape.in_features), (shape.out, shape.in_features))
     return _addresses(shape.in_features, read), own
 
 
 def _rows(probe: _Probe) -> tuple[np.ndarray, np.ndarray]:
-    """Which row of ``scales`` each value of ``g_idx`` means: one pass a value, all columns in one group."""
-    shape = probe.shape
-    scales = np.broadcast_to(np.arange(1, shape.groups + 1)[:, None], probe.stored("scales")).astype(np.float16)
+    """Which group each value of the map means: all columns in one, and each bit of the number of a group in turn."""
+    shape, layout = probe.shape, probe.layout
+    assert layout.map is not None
+    numbered = [
+        _of_groups(probe, lambda group, k=k: (group >> k) & 1)  # type: ignore[misc]
+        for k in range(max(1, (shape.groups - 1).bit_length()))
+    ]
     found = []
     for group in range(shape.groups):
-        g_idx = np.full(shape.in_features, group, np.int32)
-        given = {"scales": Array.of(scales), "g_idx": Array.of(g_idx)}
-        found.append(probe.values(probe.middle + 1, probe.middle, given) - 1)
+        g_idx = Array.of(np.full(shape.in_features, group, np.int32))
+        passes = [probe.values(*probe.one, {layout.scales: scales, layout.map: g_idx}) - 1 for scales in numbered]
+        found.append(sum((bit << k for k, bit in enumerate(passes)), np.zeros_like(passes[0])))
     own = np.broadcast_to(np.arange(shape.groups)[:, None, None], (shape.groups, shape.out, shape.in_features))
     return np.stack(found), own
 
@@ -196,16 +221,18 @@ def few() -> tuple[tuple[Format, Shape], ...]:
 def proofs(chosen: Iterable[tuple[Format, Shape]] | None = None) -> Iterator[Case]:
     """One case a shape and a kind of field; every shape if none are ``chosen``."""
     for format, shape in shapes() if chosen is None else chosen:
-        middle, top = 1 << (shape.bits - 1), (1 << shape.bits) - 1
-        # Zero points whose words are all 0 are still zero points.
-        unstored = next(zero for zero in (0, 1) if int(format.stored(np.array(zero), shape.bits)) == 0)
-        kinds: dict[str, Kind] = {
-            "codes": partial(_codes, zero=middle),
-            "codes-at-zero-words": partial(_codes, zero=unstored),
-            "zeros": partial(_zeros, code=0),
-            f"zeros-at-code-{top}": partial(_zeros, code=top),
-            "scales": _scales,
-        }
+        layout, top = format.LAYOUT, (1 << shape.bits) - 1
+        one = layout.one(shape.bits)
+        kinds: dict[str, Kind] = {"codes": partial(_codes, zero=one[1])}
+        if layout.zeros in format.constant(shape, *one)[1]:
+            # Zero points whose words are all 0 are still zero points.
+            fields = [int(layout.stored_zero(np.array(zero), shape.bits)) for zero in range(top + 1)]
+            kinds |= {
+                "codes-at-zero-words": partial(_codes, zero=fields.index(0)),
+                "zeros": partial(_zeros, code=0),
+                f"zeros-at-code-{top}": partial(_zeros, code=top),
+            }
+        kinds["scales"] = _scales
         if not shape.ordered:
             kinds["g_idx-rows"] = _rows
             if shape.groups > 1:
@@ -216,5 +243,5 @@ def proofs(chosen: Iterable[tuple[Format, Shape]] | None = None) -> Iterator[Cas
 
 
 def _flags(format: Format, shape: Shape) -> frozenset[str]:
-    flags = flags_of(*format.constant(shape, 0, 1))
-    return flags | {"zero-point-0"} if _wraps(format, shape) else flags
+    flags = flags_of(*format.constant(shape, *format.LAYOUT.one(shape.bits)))
+    return flags | {"zero-point-0"} if format.LAYOUT.wraps(shape.bits) else flags

@@ -22,7 +22,7 @@ def modules() -> Iterator[Case]:
         found = checkpoint(name)
         for module, tensors in found.modules.items():
             pack = Pack(found.config_of(module), tensors, frozenset(), None)
-            yield Case(f"{name}-{module}", by_oracle(pack), found.format.SLUG)
+            yield Case(f"{name}-{module}", by_oracle(pack), found.format_of(module).SLUG)
 
 
 def digests() -> Iterator[Case]:
@@ -31,7 +31,7 @@ def digests() -> Iterator[Case]:
         found = checkpoint(name)
         for module, tensors in found.modules.items():
             judge = partial(_digest, found.config_of(module), tensors, name, module)
-            yield Case(f"{name}-{module}", judge, found.format.SLUG)
+            yield Case(f"{name}-{module}", judge, found.format_of(module).SLUG)
 
 
 def _digest(config: Any, tensors: dict[str, Array], name: str, module: str, subject: Any, _: Any) -> Verdict:

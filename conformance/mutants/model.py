@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bits.array import Array
-from ..formats.registry import format_of
+from ..formats.registry import BY_SLUG, format_of
 from ..subjects.ask import decode, load_weights
 
 Config = dict[str, Any]
@@ -90,7 +90,7 @@ class Subject:
             self.load = partial(mutant.load, partial(load_weights, sound))
 
     def info(self) -> dict[str, Any]:
-        return {"formats": ["awq", "gptq"], "mechanism": self._mutant.mechanism}
+        return {"formats": sorted(BY_SLUG), "mechanism": self._mutant.mechanism}
 
     def dequantize(self, config: Config, tensors: Tensors, *, dtype: str | None = None) -> Array:
         if self._mutant.decode is None or not self._errs(config):
@@ -101,9 +101,8 @@ class Subject:
         """Whether the fault has anything to do with a module; with what is no format of the suite it has."""
         if (format := format_of(config)) is None:
             return True
-        bits = next(
-            (config[key] for key in ("bits", "w_bit", "wbits") if config.get(key) is not None), format.WIDTHS[0]
-        )
+        said = format.said_width(config)
+        bits = format.WIDTHS[0] if said is None else said
         return format.SLUG in self._mutant.formats and (bits in self._mutant.bits or bits not in format.WIDTHS)
 
     def ask(self, config: Config, tensors: Tensors, dtype: str | None) -> Array:

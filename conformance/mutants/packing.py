@@ -7,7 +7,7 @@ import numpy as np
 from ..bits.array import Array
 from ..bits.fields import fields
 from ..formats.awq_gemm.packing import interleaved, natural
-from ..formats.parts import Parts
+from ..formats.parts import Integer
 from ..formats.registry import known
 from .model import Ask, Bug, Config, Mutant, Tensors, github
 from .rewrites import nibbles_reversed, no_awq_interleave
@@ -22,13 +22,13 @@ def _as_awq(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Ar
     return ask(awq, {name: array for name, array in tensors.items() if name != "g_idx"}, dtype)
 
 
-def _in_awq_order(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _in_awq_order(found: Integer, config: Config, tensors: Tensors) -> Integer:
     n = found.q.shape[1]
     padded = np.pad(found.q, ((0, 0), (0, -n % 8)))
     return found.with_(q=natural(padded)[:, :n], z=natural((found.z - 1) % 16))
 
 
-def _sign_extended(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _sign_extended(found: Integer, config: Config, tensors: Tensors) -> Integer:
     """The topmost field of a negative word comes out of an arithmetic shift."""
     q = found.q.copy()
     top = 7 if known(config).SLUG == "gptq" else natural(np.arange(8)[None])[0].tolist().index(7)
@@ -39,19 +39,19 @@ def _sign_extended(found: Parts, config: Config, tensors: Tensors) -> Parts:
     return found.with_(q=q)
 
 
-def _three_words_of_four(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _three_words_of_four(found: Integer, config: Config, tensors: Tensors) -> Integer:
     q = found.q.copy()
     q[:, np.arange(q.shape[1]) // 8 % 4 == 3] = 0
     return found.with_(q=q)
 
 
-def _last_word_forgotten(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _last_word_forgotten(found: Integer, config: Config, tensors: Tensors) -> Integer:
     q = found.q.copy()
     q[:, q.shape[1] // 8 * 8 :] = 0
     return found.with_(q=q)
 
 
-def _carry_between_lanes(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _carry_between_lanes(found: Integer, config: Config, tensors: Tensors) -> Integer:
     """8 is added to all eight codes of a word in one addition, and taken off each."""
     moved = (tensors["qweight"].bits.view(np.uint32) + np.uint32(0x88888888)).view(np.int32)
     if known(config).SLUG == "gptq":
@@ -78,7 +78,7 @@ def _second_half_from_the_first(found: Array) -> Array:
     return Array(found.dtype, bits)
 
 
-def _wrong_way(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _wrong_way(found: Integer, config: Config, tensors: Tensors) -> Integer:
     """Stored nibbles permuted by the packing order where its inverse is due."""
 
     def again(values: np.ndarray) -> np.ndarray:
@@ -209,15 +209,15 @@ PACKING = (
 )
 
 
-def _groups_of(found: Parts, size: int) -> Parts:
+def _groups_of(found: Integer, size: int) -> Integer:
     return found.with_(g=np.minimum(np.arange(found.q.shape[1]) // size, len(found.s) - 1))
 
 
-def _always_32(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _always_32(found: Integer, config: Config, tensors: Tensors) -> Integer:
     return found if "g_idx" in tensors else _groups_of(found, 32)
 
 
-def _other_spelling_unread(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _other_spelling_unread(found: Integer, config: Config, tensors: Tensors) -> Integer:
     return _groups_of(found, 128) if "q_group_size" in config else found
 
 
@@ -246,7 +246,7 @@ def _whole_matrix_refused(ask: Ask, config: Config, tensors: Tensors, dtype: str
     return answer
 
 
-def _columns_left_sorted(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _columns_left_sorted(found: Integer, config: Config, tensors: Tensors) -> Integer:
     """The fast path sorts the channels by group and never undoes it; it is taken for wide matrices only."""
     if found.q.shape[0] % 64 or "g_idx" not in tensors:
         return found
@@ -254,7 +254,7 @@ def _columns_left_sorted(found: Parts, config: Config, tensors: Tensors) -> Part
     return found.with_(q=found.q[:, order], g=found.g[order])
 
 
-def _second_shard_in_order(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _second_shard_in_order(found: Integer, config: Config, tensors: Tensors) -> Integer:
     if "g_idx" not in tensors:
         return found
     n = found.q.shape[1]
@@ -262,12 +262,12 @@ def _second_shard_in_order(found: Parts, config: Config, tensors: Tensors) -> Pa
     return found.with_(g=np.where(np.arange(n) >= n // 2, position, found.g))
 
 
-def _short_group_joined(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _short_group_joined(found: Integer, config: Config, tensors: Tensors) -> Integer:
     whole = max(1, found.q.shape[1] // known(config).group_size(config, found.q.shape[1]))
     return found.with_(g=np.minimum(found.g, whole - 1))
 
 
-def _negative_rows(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _negative_rows(found: Integer, config: Config, tensors: Tensors) -> Integer:
     """``arange // -1`` counts backwards; in one row, a flat read goes to the neighbours of the wanted scale."""
     if config.get("group_size", config.get("q_group_size")) != -1:
         return found

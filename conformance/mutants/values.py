@@ -6,7 +6,7 @@ import numpy as np
 
 from ..bits.array import Array
 from ..bits.rounding import nearest
-from ..formats.parts import Parts
+from ..formats.parts import Integer
 from ..formats.registry import format_of
 from .model import Ask, Bug, Config, Mutant, Tensors, github
 from .wrap import tolerant, valued, without
@@ -19,20 +19,20 @@ def _rounded(values: np.ndarray, dtype: str) -> np.ndarray:
     return nearest(values, dtype).float64()
 
 
-def _affine(found: Parts, dtype: str) -> Array:
+def _affine(found: Integer, dtype: str) -> Array:
     """``s * q + b`` with the bias stored in the dtype of the scales."""
     biases = _rounded(-found.z * found.s, found.dtype)[found.g].T
     with np.errstate(invalid="ignore"):
         return nearest(found.s[found.g].T * found.q + biases, dtype)
 
 
-def _exact_affine(found: Parts, dtype: str) -> Array:
+def _exact_affine(found: Integer, dtype: str) -> Array:
     """``s * q - s * z``: exact, but for the sign of a zero."""
     scales = found.s[found.g].T
     return nearest(scales * found.q - scales * found.z[found.g].T, dtype)
 
 
-def _rounded_terms(found: Parts, dtype: str) -> Array:
+def _rounded_terms(found: Integer, dtype: str) -> Array:
     scales = found.s[found.g].T
     first = _rounded(scales * found.q, found.dtype)
     second = _rounded(scales * found.z[found.g].T, found.dtype)
@@ -40,40 +40,40 @@ def _rounded_terms(found: Parts, dtype: str) -> Array:
         return nearest(np.nan_to_num(first - second), dtype)
 
 
-def _twice(found: Parts, dtype: str) -> Array:
+def _twice(found: Integer, dtype: str) -> Array:
     exact = found.s[found.g].T * (found.q - found.z[found.g].T)
     return nearest(_rounded(exact, found.dtype), dtype)
 
 
-def _truncated(found: Parts, dtype: str) -> Array:
+def _truncated(found: Integer, dtype: str) -> Array:
     exact = found.s[found.g].T * (found.q - found.z[found.g].T)
     bits = (exact.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
     return Array("bfloat16", bits) if dtype == "bfloat16" else nearest(exact, dtype)
 
 
-def _in_half(found: Parts, dtype: str) -> Array:
+def _in_half(found: Integer, dtype: str) -> Array:
     scales = _rounded(found.s, "float16")
     with np.errstate(invalid="ignore"):
         return nearest(np.nan_to_num(found.with_(s=scales).s[found.g].T * (found.q - found.z[found.g].T)), dtype)
 
 
-def _flushed(found: Parts, dtype: str) -> Array:
+def _flushed(found: Integer, dtype: str) -> Array:
     small = np.abs(found.s) < _FLUSHED_BELOW[found.dtype]
     return nearest(np.where(small, 0.0, found.s)[found.g].T * (found.q - found.z[found.g].T), dtype)
 
 
-def _results_flushed(found: Parts, dtype: str) -> Array:
+def _results_flushed(found: Integer, dtype: str) -> Array:
     exact = found.s[found.g].T * (found.q - found.z[found.g].T)
     return nearest(np.where(np.abs(exact) < _FLUSHED_BELOW[dtype], np.copysign(0.0, exact), exact), dtype)
 
 
-def _saturated(found: Parts, dtype: str) -> Array:
+def _saturated(found: Integer, dtype: str) -> Array:
     exact = found.s[found.g].T * (found.q - found.z[found.g].T)
     largest = {"float16": 65504.0, "bfloat16": 255 * 2.0**120, "float32": float(np.finfo(np.float32).max)}[dtype]
     return nearest(np.clip(exact, -largest, largest), dtype)
 
 
-def _requantised(found: Parts, dtype: str) -> Array:
+def _requantised(found: Integer, dtype: str) -> Array:
     """Dense, then MLX's own 4 bits in groups of 64, each with its own range."""
     exact = _rounded(found.s[found.g].T * (found.q - found.z[found.g].T), "float32")
     out, n = exact.shape

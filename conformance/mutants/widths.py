@@ -6,7 +6,7 @@ import numpy as np
 
 from ..bits.fields import fields
 from ..formats.gptq.packing import stored_zeros, subtracted, swapped, version, width
-from ..formats.parts import Parts
+from ..formats.parts import Integer
 from .model import Bug, Config, Mutant, Tensors, github
 from .wrap import misread, spoilt, without
 
@@ -25,22 +25,22 @@ def _by_field(config: Config, tensors: Tensors) -> bool:
     )
 
 
-def _wide(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _wide(found: Integer, config: Config, tensors: Tensors) -> Integer:
     """The field of all ones plus one, kept."""
     if not _by_field(config, tensors):
         return found
     return found.with_(z=np.where(found.z == 0, 1 << found.bits, found.z))
 
 
-def _no_offset(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _no_offset(found: Integer, config: Config, tensors: Tensors) -> Integer:
     return found.with_(z=(found.z - 1) % (1 << found.bits)) if _by_field(config, tensors) else found
 
 
-def _masked_as_four(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _masked_as_four(found: Integer, config: Config, tensors: Tensors) -> Integer:
     return found.with_(z=found.z & 15) if _by_field(config, tensors) else found
 
 
-def _constant_words(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _constant_words(found: Integer, config: Config, tensors: Tensors) -> Integer:
     """Ones added word by word; what a field carries into the next word is lost."""
     if not _by_field(config, tensors):
         return found
@@ -50,7 +50,7 @@ def _constant_words(found: Parts, config: Config, tensors: Tensors) -> Parts:
     return found.with_(z=z)
 
 
-def _first_words_only(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _first_words_only(found: Integer, config: Config, tensors: Tensors) -> Integer:
     if not _by_field(config, tensors):
         return found
     z = found.z.copy()
@@ -58,7 +58,7 @@ def _first_words_only(found: Parts, config: Config, tensors: Tensors) -> Parts:
     return found.with_(z=z)
 
 
-def _within_words(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _within_words(found: Integer, config: Config, tensors: Tensors) -> Integer:
     """The bits that a field has in the next word are taken for zeros."""
     q = found.q.copy()
     q[:, 10::32] &= 3
@@ -66,7 +66,7 @@ def _within_words(found: Parts, config: Config, tensors: Tensors) -> Parts:
     return found.with_(q=q)
 
 
-def _ten_a_word(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _ten_a_word(found: Integer, config: Config, tensors: Tensors) -> Integer:
     words = tensors["qweight"].bits.view(np.uint32)
     channel = np.arange(found.q.shape[1])
     row = np.minimum(channel // 10, len(words) - 1)
@@ -74,14 +74,14 @@ def _ten_a_word(found: Parts, config: Config, tensors: Tensors) -> Parts:
     return found.with_(q=np.ascontiguousarray(q.T).astype(np.int64))
 
 
-def _shifted_by_four(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _shifted_by_four(found: Integer, config: Config, tensors: Tensors) -> Integer:
     words = tensors["qweight"].bits.view(np.uint32)
     channel = np.arange(found.q.shape[1])
     q = (words[channel // 4] >> (4 * (channel % 4)).astype(np.uint32)[:, None]) & np.uint32(255)
     return found.with_(q=np.ascontiguousarray(q.T).astype(np.int64))
 
 
-def _from_the_top(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _from_the_top(found: Integer, config: Config, tensors: Tensors) -> Integer:
     per_word = 32 // found.bits
     count = found.q.shape[1]
     padded = np.pad(found.q, ((0, 0), (0, -count % per_word)))
@@ -89,11 +89,11 @@ def _from_the_top(found: Parts, config: Config, tensors: Tensors) -> Parts:
     return found.with_(q=turned[:, :count])
 
 
-def _signed_codes(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _signed_codes(found: Integer, config: Config, tensors: Tensors) -> Integer:
     return found.with_(q=np.where(found.q > 127, found.q - 256, found.q))
 
 
-def _eight_as_middle(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _eight_as_middle(found: Integer, config: Config, tensors: Tensors) -> Integer:
     symmetric = config.get("sym") is True and (found.z == found.z.flat[0]).all()
     return found.with_(z=np.full_like(found.z, 8)) if symmetric else found
 
@@ -103,7 +103,7 @@ def _asymmetric_if_absent(config: Config, tensors: Tensors) -> tuple[Config, Ten
     return (config | {"sym": False}, tensors) if absent else (config, tensors)
 
 
-def _swapped_as_stored(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _swapped_as_stored(found: Integer, config: Config, tensors: Tensors) -> Integer:
     if "qzeros" not in tensors or not swapped(config, tensors["qzeros"].bits.view(np.uint32)):
         return found
     return found.with_(z=(stored_zeros(config, tensors) + 1) % 8)
@@ -117,7 +117,7 @@ def _swapped_for_ever(config: Config, tensors: Tensors) -> tuple[Config, Tensors
     return config | {"meta": {"quantizer": ["gptqmodel:6.0.0"]}}, tensors
 
 
-def _tail_dropped(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _tail_dropped(found: Integer, config: Config, tensors: Tensors) -> Integer:
     """Inputs counted by whole words: what lies in a word that is not full is lost."""
     whole = found.q.shape[1] * found.bits // 32 * 32 // found.bits
     q = found.q.copy()

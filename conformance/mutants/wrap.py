@@ -10,29 +10,29 @@ from collections.abc import Callable
 from typing import Any
 
 from ..bits.array import Array
-from ..formats.parts import Parts
-from ..formats.registry import parts
+from ..formats.parts import Integer
+from ..formats.registry import integers
 from .model import Ask, Config, Tensors
 
 Decode = Callable[[Ask, Config, Tensors, str | None], Array]
 
 
-def spoilt(change: Callable[[Parts, Config, Tensors], Parts]) -> Decode:
+def spoilt(change: Callable[[Integer, Config, Tensors], Integer]) -> Decode:
     """A decode with one of its parts changed."""
 
     def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
         ask(config, tensors, dtype)
-        return change(parts(config, tensors), config, tensors).dense(dtype)
+        return change(integers(config, tensors), config, tensors).dense(dtype)
 
     return decode
 
 
-def valued(value: Callable[[Parts, str], Array]) -> Decode:
+def valued(value: Callable[[Integer, str], Array]) -> Decode:
     """A decode with sound parts and an arithmetic of its own."""
 
     def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
         ask(config, tensors, dtype)
-        found = parts(config, tensors)
+        found = integers(config, tensors)
         return value(found, dtype or found.dtype)
 
     return decode

@@ -7,7 +7,7 @@ import numpy as np
 from ..bits.array import Array
 from ..bits.fields import fields, words
 from ..formats.gptq.packing import subtracted, version
-from ..formats.parts import Parts
+from ..formats.parts import Integer
 from .model import Ask, Bug, Config, Mutant, Tensors, github
 from .wrap import misread, spoilt, without
 
@@ -28,12 +28,12 @@ def _stored(tensors: Tensors) -> np.ndarray:
     return fields(tensors["qzeros"].bits, axis=1).astype(np.int64)
 
 
-def _no_mask(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _no_mask(found: Integer, config: Config, tensors: Tensors) -> Integer:
     stored_ones = (found.z == 0) & ("qzeros" in tensors) & (not _borrows(config))
     return found.with_(z=np.where(stored_ones, 16, found.z))
 
 
-def _no_mask_for_act_order(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _no_mask_for_act_order(found: Integer, config: Config, tensors: Tensors) -> Integer:
     chosen = config.get("desc_act") and config.get("group_size") != -1
     return _no_mask(found, config, tensors) if chosen else found
 
@@ -48,14 +48,14 @@ def _smeared(config: Config, tensors: Tensors) -> tuple[Config, Tensors]:
     return config, {**tensors, "qzeros": Array.of(words(smeared))}
 
 
-def _carried(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _carried(found: Integer, config: Config, tensors: Tensors) -> Integer:
     if "qzeros" not in tensors or config.get("sym"):
         return found
     whole = tensors["qzeros"].bits.view(np.uint32) + np.uint32(0x11111111)
     return found.with_(z=fields(whole.view(np.int32), axis=1).astype(np.int64))
 
 
-def _spilt(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _spilt(found: Integer, config: Config, tensors: Tensors) -> Integer:
     """A field of 16 written back with OR: its top bit is the lowest bit of the next field."""
     overflown = (found.z == 0).reshape(len(found.z), -1, 8)
     spilt = np.zeros_like(overflown)
@@ -63,7 +63,7 @@ def _spilt(found: Parts, config: Config, tensors: Tensors) -> Parts:
     return found.with_(z=found.z | spilt.reshape(found.z.shape))
 
 
-def _top_field_forgotten(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _top_field_forgotten(found: Integer, config: Config, tensors: Tensors) -> Integer:
     if "qzeros" not in tensors or config.get("sym") or _borrows(config):
         return found
     z = found.z.copy()
@@ -71,13 +71,13 @@ def _top_field_forgotten(found: Parts, config: Config, tensors: Tensors) -> Part
     return found.with_(z=z)
 
 
-def _first_group_of_a_tile(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _first_group_of_a_tile(found: Integer, config: Config, tensors: Tensors) -> Integer:
     if config.get("group_size", config.get("q_group_size")) != 32 or len(found.z) < 2:
         return found
     return found.with_(z=found.z[np.arange(len(found.z)) // 2 * 2])
 
 
-def _all_zero_is_absent(found: Parts, config: Config, tensors: Tensors) -> Parts:
+def _all_zero_is_absent(found: Integer, config: Config, tensors: Tensors) -> Integer:
     return found if found.z.any() else found.with_(z=np.full_like(found.z, 8))
 
 
@@ -87,7 +87,7 @@ def _missing_qzeros(ask: Ask, config: Config, tensors: Tensors, dtype: str | Non
     return answer
 
 
-def _zeros_where(found: Parts, condition: np.ndarray, value: int) -> Parts:
+def _zeros_where(found: Integer, condition: np.ndarray, value: int) -> Integer:
     return found.with_(z=np.where(condition, value, found.z))
 
 

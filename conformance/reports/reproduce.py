@@ -12,7 +12,8 @@ from ..bits.array import Array
 from ..bits.difference import ulps
 from ..bits.rounding import nearest
 from ..cases.question import Question
-from ..formats.parts import Parts
+from ..formats.explain import hexadecimal
+from ..formats.parts import Integer
 from ..formats.registry import known, parts
 from ..run.record import Record
 from ..subjects.subject import Outcome
@@ -62,30 +63,21 @@ def _due(question: Question) -> Array:
 
 
 def _taken_apart(question: Question, place: tuple[int, int], got: int | None) -> list[str]:
-    tensors, true, due = question.tensors, parts(question.config, question.tensors), _due(question)
-    row, column = place
-    g, q = int(true.g[column]), int(true.q[row, column])
-    z, s = int(true.z[g, row]), float(true.s[g, row])
-    dtype, scales = question.dtype or due.dtype, tensors["scales"]
-    format = known(question.config)
-    code = format.code_place(question.config, tensors, row, column)
-    zero = format.zero_place(question.config, tensors, row, g)
-    chosen = f"g_idx[{column}]" if "g_idx" in tensors else "by position"
-    lines = [
-        f"weight [{row}, {column}]: output {row}, input {column}, group {g} ({chosen})",
-        f"{code.text}: code q = {q}",
-        zero.text if zero else f"no qzeros: zero point z = {z}, as of every symmetric module",
-        f"scales[{g}, {row}] = {_hex(scales, int(scales.bits[g, row]))} in {scales.dtype} = {s!r}",
-        f"due: s * (q - z) = {s!r} * ({q} - {z}), rounded once to {dtype}: {_shown(due, int(due.bits[place]))}",
-    ]
+    true, due = parts(question.config, question.tensors), _due(question)
+    shown = _shown(due, int(due.bits[place]))
+    lines = known(question.config).explain(question.config, question.tensors, *place)
+    lines.append(f"due: {true.formula(*place)}, rounded once to {question.dtype or due.dtype}: {shown}")
     if got is None:
         return lines
     distance = int(ulps(_one(due.dtype, got), _one(due.dtype, int(due.bits[place])))[0])
     lines.append(f"got: {_shown(due, got)}, {distance} ulp off")
-    return lines + [f"     which is what {guess} gives" for guess in islice(_guesses(true, place, due.dtype, got), 1)]
+    if isinstance(true, Integer):
+        guesses = islice(_guesses(true, place, due.dtype, got), 1)
+        lines += [f"     which is what {guess} gives" for guess in guesses]
+    return lines
 
 
-def _guesses(true: Parts, place: tuple[int, int], dtype: str, got: int) -> Iterator[str]:
+def _guesses(true: Integer, place: tuple[int, int], dtype: str, got: int) -> Iterator[str]:
     """What else, in place of the zero point, the group or the code, makes the weight that was returned."""
     row, column = place
     g, q = int(true.g[column]), int(true.q[place])
@@ -112,9 +104,4 @@ def _one(dtype: str, bits: int) -> Array:
 
 
 def _shown(like: Array, bits: int) -> str:
-    return f"{float(_one(like.dtype, bits).float64()[0])!r} ({_hex(like, bits)})"
-
-
-def _hex(like: Array, bits: int) -> str:
-    width = like.bits.itemsize * 8
-    return f"0x{bits & ((1 << width) - 1):0{width // 4}x}"
+    return f"{float(_one(like.dtype, bits).float64()[0])!r} ({hexadecimal(like, bits)})"

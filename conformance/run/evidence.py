@@ -25,7 +25,8 @@ from ..suite import cases
 
 # Packs drawn a strategy.
 DRAWN = 200
-# What no format may be enabled without; a format without disputes has no policies.
+# What no format may be enabled without, unless it says why it cannot be asked (``NOT_APPLICABLE``); a format without
+# disputes has no policies.
 REQUIRED = (
     "vectors",
     "refusals",
@@ -51,11 +52,13 @@ class Evidence:
     upstream: list[str] = field(default_factory=list)
     mutants: dict[str, int] = field(default_factory=lambda: {"asked": 0, "caught": 0})
     failed: list[str] = field(default_factory=list)
+    not_applicable: dict[str, str] = field(default_factory=dict)
 
     @property
     def missing(self) -> list[str]:
-        """Levels that were asked nothing, or that failed."""
-        return [level for level in REQUIRED if not self._stands(level)]
+        """Levels that were asked nothing, or that failed; also those that were asked, though the format says no."""
+        lacking = [level for level in REQUIRED if level not in self.not_applicable and not self._stands(level)]
+        return lacking + [level for level in self.not_applicable if level in self.levels]
 
     def _stands(self, level: str) -> bool:
         if level == "mutants":
@@ -73,7 +76,7 @@ class Evidence:
             "levels": self.levels,
             "mutants": self.mutants,
             "upstream": self.upstream,
-        }
+        } | ({"not_applicable": self.not_applicable} if self.not_applicable else {})
 
 
 def asked(format: Format, exhaustive: bool = True) -> Iterator[tuple[str, Case]]:
@@ -108,7 +111,7 @@ def gather(
     format: Format, subject: Subject, oracle: Subject, say: Callable[[str, int, int], None] = lambda *_: None
 ) -> Evidence:
     """Ask everything; ``say`` hears the level, and how many of its cases are done and there."""
-    found = Evidence(format.ID, upstream=upstream_of(format))
+    found = Evidence(format.ID, upstream=upstream_of(format), not_applicable=dict(format.NOT_APPLICABLE))
     listed = list(asked(format))
     there, done = Counter(level for level, _ in listed), Counter[str]()
     for level, case in listed:

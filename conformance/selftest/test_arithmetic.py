@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ..bits.array import Array
 from ..cases.case import Case
-from ..levels.arithmetic import Domain, domains, enumeration, non_finite, patterns, samples
+from ..formats.domain import IntegerDomain, patterns
+from ..formats.parts import Integer
+from ..formats.protocol import Format
+from ..levels.arithmetic import domains, enumeration, non_finite, samples
 from .ledger import Ledger
 
 
@@ -35,12 +39,16 @@ def test_the_patterns_are_all_there() -> None:
         assert special.size == (1 << 16) // exponents
 
 
-@pytest.mark.parametrize("domain", domains(), ids=lambda domain: domain.label)
-def test_one_matrix_holds_every_difference_with_every_scale(domain: Domain) -> None:
+INTEGERS = [(format, domain) for format, domain in domains() if isinstance(domain, IntegerDomain)]
+
+
+@pytest.mark.parametrize(("format", "domain"), INTEGERS, ids=lambda value: getattr(value, "label", ""))
+def test_one_matrix_holds_every_difference_with_every_scale(format: Format, domain: IntegerDomain) -> None:
     scales = patterns("float16")[0][:32]
     tensors, top = domain.pack("float16", scales), (1 << domain.bits) - 1
-    assert (tensors["scales"].bits == scales).all()
-    found = domain.format.parts(domain.config(), tensors)
+    found = format.parts(domain.config(), tensors)
+    assert isinstance(found, Integer)
+    assert (found.s == Array("float16", scales).float64()).all()
     for output in range(32):
         pairs = {(int(q), int(found.z[g, output])) for q, g in zip(found.q[output], found.g, strict=True)}
         assert {q - z for q, z in pairs} == set(range(-top, top + 1))

@@ -10,7 +10,7 @@ import pytest
 from ..cases.case import Case
 from ..formats.module import Shape
 from ..formats.protocol import Format
-from ..levels.layouts import proofs, shapes, small, spec_scale
+from ..levels.layouts import proofs, shapes, small
 from .ledger import Ledger
 
 
@@ -26,12 +26,16 @@ def test_the_oracle_reads_every_bit_from_its_place(case: Case, oracle: Any, ledg
 
 @pytest.mark.parametrize(("format", "shape"), list(shapes()), ids=lambda value: getattr(value, "id", ""))
 def test_the_sentences_name_each_place_once(format: Format, shape: Shape) -> None:
-    codes = format.code_places(shape)
+    layout, tensors = format.LAYOUT, format.constant(shape, *format.LAYOUT.one(shape.bits))[1]
+    codes = layout.code_places(shape)
     assert codes.shape == (shape.out, shape.in_features, shape.bits)
     assert np.unique(codes).size == codes.size
     used = np.unique(shape.group_index()).size
-    assert np.unique(format.zero_places(shape)).size == used * shape.out * shape.bits
-    assert np.unique(spec_scale(shape)).size == used * shape.out
+    scales = np.unique(layout.scale_places(shape)).size
+    assert scales * shape.groups == tensors[layout.scales].bits.size * used
+    if layout.zeros in tensors:
+        assert layout.zero_places is not None
+        assert np.unique(layout.zero_places(shape)).size == scales * shape.bits
 
 
 def test_the_shapes_are_awkward() -> None:

@@ -17,7 +17,7 @@ from conformance.bits.array import Array
 from conformance.cases.question import flags_of
 from conformance.levels import catalogue
 from conformance.mutants import MUTANTS, Bug
-from conformance.mutants.wrap import Parts
+from conformance.mutants.wrap import Integer
 from conformance.run import judge as judging
 from conformance.run import record as records
 from conformance.run.claims import Miswired, examine
@@ -219,7 +219,7 @@ def test_a_refusal_that_is_due_may_be_an_answer_that_nobody_could_mistake(oracle
         assert report.counts == {verdict: 1}
 
 
-def _affine(parts: Parts, rule: str = "nearest") -> dict[str, Array]:
+def _affine(parts: Integer, rule: str = "nearest") -> dict[str, Array]:
     from conformance.bits.fields import words
     from conformance.bits.rounding import nearest
 
@@ -236,10 +236,10 @@ def _affine(parts: Parts, rule: str = "nearest") -> dict[str, Array]:
 
 @pytest.mark.parametrize(("rule", "verdict"), [("nearest", "pass"), ("wrong", "fail"), ("exact", "fail")])
 def test_a_triple_is_held_to_its_codes_its_scales_and_the_rule_it_states(rule: str, verdict: str, oracle: Any) -> None:
-    from conformance.formats.registry import known, parts
+    from conformance.formats.registry import integers, known
 
     def to_affine(config: Any, tensors: Any) -> dict[str, Any]:
-        found = parts(config, tensors)
+        found = integers(config, tensors)
         return _affine(found, rule) | {"group_size": known(config).group_size(config, found.q.shape[1]), "bits": 4}
 
     said = {"formats": ["awq"], "affine": {"formats": ["awq"], "biases": "exact" if rule == "exact" else "nearest"}}

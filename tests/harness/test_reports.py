@@ -17,7 +17,7 @@ import pytest
 
 from conformance import SUITE_VERSION, reports, suite
 from conformance.bits.array import Array
-from conformance.formats.registry import parts
+from conformance.formats.registry import integers
 from conformance.reports import page, reproduce, variants
 from conformance.reports import table as matrix
 from conformance.run import judge as judging
@@ -321,13 +321,13 @@ def test_an_explanation_names_the_bits_that_make_the_weight(id: str, place: tupl
     assert f"weight [{place[0]}, {place[1]}]" in text
     assert f"0x{due.bits[place]:0{due.bits.itemsize * 2}x}" in text
     assert "1 ulp off" in text
-    before = parts(question.config, question.tensors)
+    before = integers(question.config, question.tensors)
     g = before.g[place[1]]
     for name, letter, at in (("qweight", "q", place), ("qzeros", "z", (g, place[0]))):
         row, column, nibble = map(int, re.search(rf"{name}\[(\d+), (\d+)\] = \w+, nibble (\d)", text).groups())  # type: ignore[union-attr]
         stored = Array("int32", question.tensors[name].bits.copy())
         stored.bits.view(np.uint32)[row, column] ^= np.uint32(1 << 4 * nibble)
-        after = parts(question.config, question.tensors | {name: stored})
+        after = integers(question.config, question.tensors | {name: stored})
         changed = np.argwhere(getattr(after, letter) != getattr(before, letter))
         assert changed.tolist() == [list(at)]
         assert re.search(rf"{'code q' if letter == 'q' else 'zero point z'} = {getattr(before, letter)[at]}\b", text)

@@ -19,7 +19,7 @@ import mlx_quant.subject
 from conformance.cases.verdict import declined
 from conformance.formats import strategies
 from conformance.formats.module import Pack
-from conformance.formats.registry import FORMATS, known, parts
+from conformance.formats.registry import FORMATS, integers, known
 from conformance.levels.catalogue import CHECKED, MET
 from conformance.levels.drawn import STRATEGIES, drawn
 from conformance.selftest.ledger import Ledger
@@ -53,26 +53,40 @@ def test_every_flag_of_a_strategy_occurs(label: str, packs: dict[str, tuple[Pack
 
 
 def _zeros(pack: Pack) -> Any:
-    return parts(pack.config, pack.tensors).z
+    return integers(pack.config, pack.tensors).z
 
 
 def _stored(pack: Pack) -> Any:
-    return known(pack.config).stored(_zeros(pack), parts(pack.config, pack.tensors).bits)
+    return known(pack.config).LAYOUT.stored_zero(_zeros(pack), integers(pack.config, pack.tensors).bits)
+
+
+def _ones(pack: Pack) -> int:
+    return (1 << integers(pack.config, pack.tensors).bits) - 1
 
 
 def _scales(pack: Pack) -> Any:
-    return pack.tensors["scales"].float64()
+    return pack.tensors[known(pack.config).LAYOUT.scales].float64()
+
+
+def _scale_bits(pack: Pack) -> Any:
+    return pack.tensors[known(pack.config).LAYOUT.scales].bits
+
+
+def _codes(pack: Pack) -> Any:
+    return pack.tensors[known(pack.config).LAYOUT.codes].bits
 
 
 EDGES: dict[str, Callable[[Pack], bool]] = {
-    "negative words": lambda pack: bool((pack.tensors["qweight"].bits < 0).any()),
+    "negative words": lambda pack: bool((_codes(pack) < 0).any()),
     "a zero point of 0": lambda pack: 0 in _zeros(pack),
-    "a stored zero point of all ones": lambda pack: (1 << parts(pack.config, pack.tensors).bits) - 1 in _stored(pack),
+    "a stored zero point of all ones": lambda pack: (
+        (1 << integers(pack.config, pack.tensors).bits) - 1 in _stored(pack)
+    ),
     "negative scales": lambda pack: bool((_scales(pack) < 0).any()),
     "scales of zero": lambda pack: bool((_scales(pack) == 0).any()),
-    "a negative zero": lambda pack: bool(((_scales(pack) == 0) & (pack.tensors["scales"].bits != 0)).any()),
-    "one group": lambda pack: pack.tensors["scales"].shape[0] == 1,
-    "several groups": lambda pack: pack.tensors["scales"].shape[0] > 1,
+    "a negative zero": lambda pack: bool(((_scales(pack) == 0) & (_scale_bits(pack) != 0)).any()),
+    "one group": lambda pack: len(_zeros(pack)) == 1,
+    "several groups": lambda pack: len(_zeros(pack)) > 1,
     "qzeros square": lambda pack: pack.tensors["qzeros"].shape[0] == pack.tensors["qzeros"].shape[1] > 1,
 }
 ONLY_AWQ: dict[str, Callable[[Pack], bool]] = {

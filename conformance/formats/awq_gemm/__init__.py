@@ -1,11 +1,11 @@
 """AWQ as AutoAWQ writes it, version gemm."""
 
-from .addresses import SHAPES, code_places, constant, stored, zero_places
-from .explain import code_place, zero_place
+from .addresses import LAYOUT, SHAPES, constant
+from .explain import explain
 from .folders import LEGACY, SIDECAR, drawn, folders, leaving_out
 from .grid import SMOKE, grid
 from .notes import FLAG_NOTES, FOLDER_NOTES
-from .options import BRIEF, COLUMNS, FILES, ID, MARK, SLUG, TITLE, flags, names
+from .options import BRIEF, COLUMNS, FILES, ID, LEAVES, NOT_APPLICABLE, SLUG, TITLE, domains, flags, names, said_width
 from .packing import WIDTHS, config, config_of, group_size, pack, parts
 from .policies import disputed, settled, spellings
 from .refusals import refusals
@@ -18,21 +18,23 @@ __all__ = [
     "FLAG_NOTES",
     "FOLDER_NOTES",
     "ID",
+    "LAYOUT",
+    "LEAVES",
     "LEGACY",
-    "MARK",
+    "NOT_APPLICABLE",
     "SHAPES",
     "SIDECAR",
     "SLUG",
     "SMOKE",
     "TITLE",
     "WIDTHS",
-    "code_place",
-    "code_places",
     "config",
     "config_of",
     "constant",
     "disputed",
+    "domains",
     "drawn",
+    "explain",
     "flags",
     "folders",
     "grid",
@@ -42,10 +44,8 @@ __all__ = [
     "pack",
     "parts",
     "refusals",
+    "said_width",
     "settled",
     "spellings",
-    "stored",
     "strategies",
-    "zero_place",
-    "zero_places",
 ]

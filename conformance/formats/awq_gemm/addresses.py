@@ -8,6 +8,7 @@ import numpy as np
 
 from ...bits.array import Array
 from ...bits.fields import words
+from ..layout import Layout
 from ..module import Shape
 from .packing import NIBBLE_OF_COLUMN, config
 
@@ -37,9 +38,9 @@ def zero_places(shape: Shape) -> np.ndarray:
     return _nibbles(shape.group_index()[None, :], shape)
 
 
-def stored(zeros: np.ndarray, bits: int) -> np.ndarray:
-    """As they are."""
-    return zeros
+def group_scales(shape: Shape) -> np.ndarray:
+    """Element ``o`` of row ``g`` of ``scales``."""
+    return np.arange(shape.groups)[None, :] * shape.out + np.arange(shape.out)[:, None]
 
 
 def constant(shape: Shape, code: int, zero: int) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -49,3 +50,14 @@ def constant(shape: Shape, code: int, zero: int) -> tuple[dict[str, Any], dict[s
         "scales": Array.of(np.ones((shape.groups, shape.out), np.float16)),
     }
     return config(4, shape.group_size), tensors
+
+
+LAYOUT = Layout(
+    codes="qweight",
+    scales="scales",
+    zeros="qzeros",
+    map=None,
+    code_places=code_places,
+    group_scales=group_scales,
+    zero_places=zero_places,
+)

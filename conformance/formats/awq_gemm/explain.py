@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from ..explain import lines
 from ..module import Place
 from ..parts import Config, Tensors
-from .packing import NIBBLE_OF_COLUMN
+from .packing import NIBBLE_OF_COLUMN, parts
+
+
+def explain(config: Config, tensors: Tensors, output: int, channel: int) -> list[str]:
+    true = parts(config, tensors)
+    g = int(true.g[channel])
+    code, zero = code_place(config, tensors, output, channel), zero_place(config, tensors, output, g)
+    return lines(true, (output, channel), "by position", code, zero, ("scales", tensors["scales"], (g, output)))
 
 
 def code_place(config: Config, tensors: Tensors, output: int, channel: int) -> Place:

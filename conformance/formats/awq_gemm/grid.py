@@ -12,7 +12,7 @@ from ...bits.array import FLOATS
 from .. import grid as common
 from ..draw import Draw
 from ..module import Sample
-from ..parts import Parts
+from ..parts import Integer
 from . import packing
 
 SMOKE = "g128-float16"
@@ -38,4 +38,4 @@ def _sample(name: str, size: int, dtype: str, **options: Any) -> Sample:
     scales = draw.scales(dtype, options.get("scales", "ordinary"), groups, out)
     g = np.arange(in_features) // (in_features if size == -1 else size)
     config = options.get("config", packing.config(4, size))
-    return common.sample(name, draw, config, packing.pack(q, z, scales), Parts.of(q, z, scales, g), options)
+    return common.sample(name, draw, config, packing.pack(q, z, scales), Integer.of(q, z, scales, g), options)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+from .. import flags as shared
+from ..domain import Domain, IntegerDomain
 from ..module import Files
 from ..parts import Config, Tensors
-from .packing import group_size
+from .addresses import LAYOUT
+from .packing import WIDTHS, config, group_size, pack
 
-ID, SLUG, TITLE, MARK = "awq_gemm", "awq", "AWQ", "qweight"
+ID, SLUG, TITLE = "awq_gemm", "awq", "AWQ"
+LEAVES = ("qweight", "qzeros", "scales")
+NOT_APPLICABLE: dict[str, str] = {}
 FILES = Files(
     vectors=("autoawq-0.2.9",),
     checkpoints=("llama-awq-g128", "llama-awq-g32", "qwen2-awq-g128", "qwen2-awq-g32"),
@@ -18,7 +26,6 @@ COLUMNS = {
     "legacy config": ("legacy-config",),
 }
 
-
 BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"AWQ": ((), ())}
 
 
@@ -28,10 +35,20 @@ def names(config: Config) -> bool:
     return method == "awq" or (method is None and "w_bit" in config)
 
 
+def said_width(config: Config) -> Any:
+    return shared.width(config)
+
+
+def domains() -> Iterator[Domain]:
+    yield from (IntegerDomain(SLUG, bits, config, pack, LAYOUT) for bits in WIDTHS)
+
+
 def flags(config: Config, tensors: Tensors) -> set[str]:
+    found = shared.common(config, tensors)
     if "qweight" not in tensors:
-        return set()
-    in_features, found = tensors["qweight"].shape[0], {"bits-4"}
+        return found
+    in_features = tensors["qweight"].shape[0]
+    found.add("bits-4")
     if in_features % group_size(config, in_features):
         found.add("ragged")
     if in_features % 32 or tensors["scales"].shape[1] % 32:

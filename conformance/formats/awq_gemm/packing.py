@@ -11,7 +11,7 @@ import numpy as np
 
 from ...bits.array import Array
 from ...bits.fields import fields, words
-from ..parts import Config, Parts, Tensors
+from ..parts import Config, Integer, Tensors
 
 WIDTHS = (4,)
 # Natural column j of each eight is nibble NIBBLE_OF_COLUMN[j] of a word (AWQ_REVERSE_ORDER).
@@ -49,12 +49,12 @@ def pack(codes: np.ndarray, zeros: np.ndarray, scales: Array, *, bits: int = 4) 
     }
 
 
-def parts(config: Config, tensors: Tensors) -> Parts:
+def parts(config: Config, tensors: Tensors) -> Integer:
     """A sound module taken apart."""
     q = natural(fields(tensors["qweight"].bits, axis=1)).T.astype(np.int64)
     z = natural(fields(tensors["qzeros"].bits, axis=1)).astype(np.int64)
     g = np.arange(q.shape[1]) // group_size(config, q.shape[1])
-    return Parts.of(q, z, tensors["scales"], g)
+    return Integer.of(q, z, tensors["scales"], g)
 
 
 def group_size(config: Config, in_features: int) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...bits.array import Array
 from ...bits.fields import words
+from ..layout import Layout
 from ..module import Shape
 from .packing import WIDTHS, config
 
@@ -54,6 +55,11 @@ def zero_places(shape: Shape) -> np.ndarray:
     return (g * columns + (at // 32)[:, None, :]) * 32 + (at % 32)[:, None, :]
 
 
+def group_scales(shape: Shape) -> np.ndarray:
+    """Element ``o`` of row ``g`` of ``scales``."""
+    return np.arange(shape.groups)[None, :] * shape.out + np.arange(shape.out)[:, None]
+
+
 def stored(zeros: np.ndarray, bits: int) -> np.ndarray:
     """One less, modulo ``2**bits``. Whether a field of all ones is 0 is a matter of policy, not of layout."""
     return (zeros - 1) % (1 << bits)
@@ -70,3 +76,15 @@ def constant(shape: Shape, code: int, zero: int) -> tuple[dict[str, Any], dict[s
     if shape.map != "absent":
         tensors["g_idx"] = Array.of(shape.group_index().astype(np.int32))
     return settings, tensors
+
+
+LAYOUT = Layout(
+    codes="qweight",
+    scales="scales",
+    zeros="qzeros",
+    map="g_idx",
+    code_places=code_places,
+    group_scales=group_scales,
+    zero_places=zero_places,
+    stored_zero=stored,
+)

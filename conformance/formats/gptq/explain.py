@@ -5,9 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from ...bits.fields import fields
+from ..explain import lines
 from ..module import Place
 from ..parts import Config, Tensors
-from .packing import stored_zeros, version, width, zero_points
+from .packing import parts, stored_zeros, version, width, zero_points
+
+
+def explain(config: Config, tensors: Tensors, output: int, channel: int) -> list[str]:
+    true = parts(config, tensors)
+    g = int(true.g[channel])
+    chosen = f"g_idx[{channel}]" if "g_idx" in tensors else "by position"
+    code, zero = code_place(config, tensors, output, channel), zero_place(config, tensors, output, g)
+    return lines(true, (output, channel), chosen, code, zero, ("scales", tensors["scales"], (g, output)))
 
 
 def code_place(config: Config, tensors: Tensors, output: int, channel: int) -> Place:

@@ -13,7 +13,7 @@ from ...bits.array import FLOATS
 from .. import grid as common
 from ..draw import Draw
 from ..module import Sample
-from ..parts import Parts
+from ..parts import Integer
 from .packing import WIDTHS, pack
 
 SMOKE = "g128-sequential-sym-float16"
@@ -117,7 +117,7 @@ def _sample(
     tensors = pack(q, z, scales, None if kind == "no-g_idx" else g, bits=bits, version=version)
     if not options.get("qzeros", True):
         del tensors["qzeros"]
-    found = Parts.of(q, z, scales, g, bits)
+    found = Integer.of(q, z, scales, g, bits)
     sample = common.sample(name, draw, config | options.get("config", {}), tensors, found, options)
     zero = version == 1 and bool((z == 0).any())
     return replace(sample, flags=sample.flags | ({"zero-point-0"} if zero else set()))

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
+from .. import flags as shared
+from ..domain import Domain, IntegerDomain, label
 from ..module import Files
 from ..parts import Config, Tensors
-from .packing import WIDTHS, group_size, parts, symmetric, version, width
+from .addresses import LAYOUT
+from .packing import WIDTHS, config, group_size, pack, parts, symmetric, version, width
 
-ID, SLUG, TITLE, MARK = "gptq", "gptq", "GPTQ", "qweight"
+ID, SLUG, TITLE = "gptq", "gptq", "GPTQ"
+LEAVES = ("qweight", "qzeros", "scales", "g_idx")
+NOT_APPLICABLE: dict[str, str] = {}
 FILES = Files(
     vectors=("auto-gptq-0.7.1", "auto-gptq-0.7.1-widths"),
     # Producers that store zero points in a way of their own.
@@ -50,7 +58,6 @@ COLUMNS = {
     "zero point 0": ("zero-point-0",),
 }
 
-
 BRIEF = {
     "GPTQ 4 bits, symmetric": (("bits-4", "symmetric"), ("gptq_v2", "policy")),
     "GPTQ 4 bits, asymmetric": (("bits-4", "asymmetric"), ("gptq_v2", "policy", "zero-point-0")),
@@ -67,12 +74,22 @@ def names(config: Config) -> bool:
     return method == "gptq" or (method is None and "w_bit" not in config and "desc_act" in config)
 
 
+def said_width(config: Config) -> Any:
+    return shared.width(config)
+
+
+def domains() -> Iterator[Domain]:
+    for bits in WIDTHS:
+        yield IntegerDomain(label(SLUG, bits, WIDTHS), bits, config, pack, LAYOUT)
+
+
 def flags(config: Config, tensors: Tensors) -> set[str]:
+    found = shared.common(config, tensors)
     if "qweight" not in tensors or width(config) not in WIDTHS:
-        return set()
+        return found
     rows, bits = tensors["qweight"].shape[0], width(config)
     in_features = tensors["g_idx"].shape[0] if "g_idx" in tensors else rows * 32 // bits
-    found = {f"bits-{bits}", "symmetric" if symmetric(config) else "asymmetric", _map(config, tensors, in_features)}
+    found |= {f"bits-{bits}", "symmetric" if symmetric(config) else "asymmetric", _map(config, tensors, in_features)}
     # The last group or the last word is not full.
     if in_features % group_size(config, in_features) or in_features * bits % 32:
         found.add("ragged")

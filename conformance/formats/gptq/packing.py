@@ -15,7 +15,7 @@ import numpy as np
 
 from ...bits.array import Array
 from ...bits.fields import fields, repeated, words
-from ..parts import Config, Parts, Tensors
+from ..parts import Config, Integer, Tensors
 
 WIDTHS = (4, 2, 3, 8)
 # What GPTQModel before 7.0 subtracted from the words of 3-bit zero points, by the number of the word modulo 3. Ones in
@@ -60,14 +60,14 @@ def pack(
     return tensors if g_idx is None else tensors | {"g_idx": Array.of(g_idx.astype(np.int32))}
 
 
-def parts(config: Config, tensors: Tensors) -> Parts:
+def parts(config: Config, tensors: Tensors) -> Integer:
     """A sound module taken apart."""
     bits = width(config)
     q = fields(tensors["qweight"].bits, 0, bits).T.astype(np.int64)
     q = q[:, : len(tensors["g_idx"].bits)] if "g_idx" in tensors else q
     g = np.arange(q.shape[1]) // group_size(config, q.shape[1])
     g = tensors["g_idx"].bits.astype(np.int64) if "g_idx" in tensors else g
-    return Parts.of(q, zero_points(config, tensors), tensors["scales"], g, bits)
+    return Integer.of(q, zero_points(config, tensors), tensors["scales"], g, bits)
 
 
 def group_size(config: Config, in_features: int) -> int:

@@ -18,7 +18,8 @@ def real(name: str) -> Folder:
     """A checkpoint of the fixtures, rewritten file by file."""
     found = checkpoint(name)
     packed = {module: Packed(found.config_of(module), tensors) for module, tensors in found.modules.items()}
-    inside = {f"{module}.{leaf}" for module, tensors in found.modules.items() for leaf in tensors if leaf != "bias"}
+    names = [found.stored_names(module) for module in found.modules]
+    inside = {full for own in names for leaf, full in own.items() if leaf != "bias"}
     biased = ("q_proj.bias", "k_proj.bias", "v_proj.bias") if found.config["model_type"] == "qwen2" else ()
     foreign = {f"{module}.bias" for module in packed if not f"{module}.bias".endswith(biased or ("no such",))}
     return Folder(

@@ -32,7 +32,7 @@ def sound() -> Iterator[Folder]:
 
 def _files(format: Format) -> Iterator[Folder]:
     build = build_of(format, "module-over-two-shards")
-    yield build.sharded(lambda name: name.endswith("qweight") or "layernorm" in name)
+    yield build.sharded(lambda name: name.endswith(format.LEAVES[0]) or "layernorm" in name)
     build = build_of(format, "decoy-shards")
     folder = build.sharded(lambda name: "mlp" in name)
     other = build_of(format, "another").stored()
@@ -44,6 +44,12 @@ def _files(format: Format) -> Iterator[Folder]:
 
 
 def _configs(format: Format) -> Iterator[Folder]:
+    yield from _sidecars(format) if format.SIDECAR else ()
+    build = build_of(format, "text_config")
+    yield build.folder(json={"config.json": build.config | {"text_config": {"quantization_config": build.settings}}})
+
+
+def _sidecars(format: Format) -> Iterator[Folder]:
     build = build_of(format, "sidecar-only")
     yield build.folder(json={"config.json": build.config, format.SIDECAR: build.settings})
     build = build_of(format, "sidecar-of-an-old-producer")
@@ -55,8 +61,6 @@ def _configs(format: Format) -> Iterator[Folder]:
             format.SIDECAR: dict(format.LEGACY),
         }
     )
-    build = build_of(format, "text_config")
-    yield build.folder(json={"config.json": build.config | {"text_config": {"quantization_config": build.settings}}})
 
 
 def _modules(format: Format) -> Iterator[Folder]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ...bits.safetensors_file import write_safetensors
 from ...formats.build import LAYER
 from ...formats.folder import Folder
+from ...formats.module import full_name
 from ...formats.protocol import Format
 from ...formats.registry import FORMATS
 from .sound import build_of
@@ -31,7 +32,7 @@ def _files(format: Format) -> Iterator[Folder]:
     del folder.shards[first]
     yield folder
     folder, first, _ = sharded("index-names-a-tensor-that-is-not-there", "stale-index")
-    del folder.shards[first][LAYER + "mlp.up_proj.scales"]
+    del folder.shards[first][full_name(LAYER + "mlp.up_proj", format.LAYOUT.scales)]
     yield folder
     # A tensor of a listed shard that the index forgot: reading it is right as well, skipping it is not.
     folder, _, _ = sharded("index-forgets-a-tensor", "stale-index", either=True)
@@ -50,31 +51,34 @@ def _files(format: Format) -> Iterator[Folder]:
     stored = build.stored()
     halves = {f"part-{number}.safetensors": dict(list(stored.items())[number::2]) for number in (0, 1)}
     yield build.folder(shards=halves, code="missing-file")
-    build = build_of(format, "dense-beside-a-stale-sidecar")
-    dense = dict(build.plain)
-    yield build.folder(
-        shards={"model.safetensors": dense},
-        json={"config.json": build.config, format.SIDECAR: build.settings},
-        code="missing-tensor",
-    )
+    if format.SIDECAR:
+        build = build_of(format, "dense-beside-a-stale-sidecar")
+        dense = dict(build.plain)
+        yield build.folder(
+            shards={"model.safetensors": dense},
+            json={"config.json": build.config, format.SIDECAR: build.settings},
+            code="missing-tensor",
+        )
 
 
 def _contents(format: Format) -> Iterator[Folder]:
-    build = build_of(format, "sidecar-of-another-model")
-    sidecar = build.settings | {"group_size": 64}
-    yield build.folder(
-        json={"config.json": build.config | {"quantization_config": build.settings}, format.SIDECAR: sidecar},
-        code="config-contradiction",
-    )
+    if format.SIDECAR:
+        build = build_of(format, "sidecar-of-another-model")
+        sidecar = format.config(format.WIDTHS[0], 64)
+        yield build.folder(
+            json={"config.json": build.config | {"quantization_config": build.settings}, format.SIDECAR: sidecar},
+            code="config-contradiction",
+        )
     build = build_of(format, "one-nan-scale")
-    build.packed[_Q].tensors["scales"].bits[1, 3] = 0x7E00
+    build.packed[_Q].tensors[format.LAYOUT.scales].bits[1, 1] = 0x7E00
     yield build.folder(code="non-finite-scales")
     build = build_of(format, "another-quant-method")
     build.settings["quant_method"] = "fp8"
     yield build.folder(code="unsupported-method")
-    build = build_of(format, "no-qzeros")
-    del build.packed[_Q].tensors["qzeros"]
-    yield build.folder(code="missing-tensor")
+    if (zeros := format.LAYOUT.zeros) is not None:
+        build = build_of(format, f"no-{zeros}")
+        del build.packed[_Q].tensors[zeros]
+        yield build.folder(code="missing-tensor")
     build = build_of(format, "a-bias-nobody-wants")
     build.stored_besides[LAYER + "mlp.up_proj.bias"] = build.floats(96)
     yield build.folder(code="unsupported-bias")
