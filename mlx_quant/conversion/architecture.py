@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import mlx.core as mx
 
 from ..errors import MalformedCheckpoint, UnsupportedFormat
+from .arrivals import Arrival, arrivals
+from .moves import Marked, Origin, unevaluated
 
 Shapes = Mapping[str, tuple[tuple[int, ...], mx.Dtype]]
 
@@ -21,11 +24,24 @@ class Fit:
         extra: tensors that the model has no parameter for.
         missing: parameters that no tensor fills.
         misshapen: parameter to (shape given, shape expected).
+        marked, arrays: the stand-ins of the tensors, and what the model made of them.
     """
 
     extra: tuple[str, ...]
     missing: tuple[str, ...]
     misshapen: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    marked: Marked
+    arrays: Mapping[str, mx.array]
+
+    def made_from(self, names: Iterable[str]) -> set[str]:
+        """Modules of the tensors that these arrays are made from."""
+        tensors = {tensor for name in names for tensor in Origin(self.arrays[name]).tensors}
+        return {self.marked.names[tensor].rpartition(".")[0] for tensor in tensors}
+
+    def arrivals(self, modules: Mapping[str, Shapes]) -> dict[str, Arrival]:
+        """What becomes of modules, by name; each is given with its tensors."""
+        owners = {name: module for module, shapes in modules.items() for name in shapes}
+        return arrivals(self.marked, self.arrays, owners)
 
 
 class Architecture:
@@ -36,13 +52,10 @@ class Architecture:
         parameters: name to shape, under mlx-lm's names.
     """
 
-    def __init__(self, name: str, model: Any) -> None:
-        from mlx.utils import tree_flatten
-
-        self.name, self._model = name, model
-        self.parameters: dict[str, tuple[int, ...]] = {
-            key: array.shape for key, array in cast(Any, tree_flatten(model.parameters()))
-        }
+    def __init__(self, name: str, build: Callable[[], Any]) -> None:
+        self.name, self._build = name, build
+        self._model = build()
+        self.parameters = _parameters(self._model)
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Architecture | None:
@@ -60,45 +73,49 @@ class Architecture:
             return None
         name = str(config["model_type"])
         try:
-            return cls(name, model_class(args_class.from_dict(dict(config))))
+            # Some classes write into what they are given.
+            return cls(name, lambda: model_class(args_class.from_dict(copy.deepcopy(dict(config)))))
         except Exception as error:
             raise _unfit(name, f"does not take this config.json: {error!r}") from error
 
     def fit(self, tensors: Shapes) -> Fit:
         """Whether ``tensors`` (name to shape and dtype) are what the model loads, no more and no less.
 
-        Quantised modules are given as mlx-lm wants them: ``weight``, ``scales``, ``biases``.
+        Quantised modules are given as mlx-lm wants them: ``weight``, ``scales``, ``biases``. The model is a new one
+        each time, because some change as they map tensors: they drop an output head that is tied, for one.
         """
-        placeholders = {name: mx.zeros(shape, dtype) for name, (shape, dtype) in tensors.items()}
+        model, marked = self._build(), Marked(tensors)
         try:
-            arrays = self._model.sanitize(placeholders) if hasattr(self._model, "sanitize") else placeholders
+            with unevaluated():
+                arrays = model.sanitize(dict(marked.arrays)) if hasattr(model, "sanitize") else marked.arrays
         except Exception as error:
             raise _unfit(self.name, f"cannot map these tensors: {error!r}") from error
+        parameters = _parameters(model)
         extra = []
         for name in arrays:
             module, _, leaf = name.rpartition(".")
-            quantised = leaf in ("scales", "biases") and f"{module}.weight" in self.parameters
-            if name not in self.parameters and not quantised:
+            quantised = leaf in ("scales", "biases") and f"{module}.weight" in parameters
+            if name not in parameters and not quantised:
                 extra.append(name)
         misshapen = {
             name: (arrays[name].shape, shape)
-            for name, shape in self.parameters.items()
+            for name, shape in parameters.items()
             if name in arrays and arrays[name].shape != shape and f"{name.removesuffix('.weight')}.scales" not in arrays
         }
-        return Fit(tuple(extra), tuple(name for name in self.parameters if name not in arrays), misshapen)
+        missing = tuple(name for name in parameters if name not in arrays)
+        return Fit(tuple(extra), missing, misshapen, marked, arrays)
 
     def casts(self, name: str) -> bool:
         """Whether a float tensor may change its dtype with the model's; routers and the like may not."""
         return bool(getattr(self._model, "cast_predicate", lambda _: True)(name))
 
-    def require(self, tensors: Shapes) -> None:
-        """Raise unless ``tensors`` fit.
+    def require(self, found: Fit) -> None:
+        """Raise unless the tensors fit.
 
         Raises:
             MalformedCheckpoint: ``missing-tensor``.
             UnsupportedFormat: ``unsupported-architecture``, tensors that mlx-lm's model would not load.
         """
-        found = self.fit(tensors)
         if found.misshapen:
             name, (given, expected) = next(iter(found.misshapen.items()))
             raise _unfit(self.name, f"wants shape {list(expected)}, but it would be {list(given)}", name)
@@ -112,6 +129,12 @@ class Architecture:
                 f"({len(found.missing)} such); download the checkpoint again",
                 where=found.missing[0],
             )
+
+
+def _parameters(model: Any) -> dict[str, tuple[int, ...]]:
+    from mlx.utils import tree_flatten
+
+    return {key: array.shape for key, array in cast(Any, tree_flatten(model.parameters()))}
 
 
 def _unfit(name: str, problem: str, where: str | None = None) -> UnsupportedFormat:

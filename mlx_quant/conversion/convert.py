@@ -17,8 +17,9 @@ from ..checkpoint.checkpoint import Checkpoint
 from ..errors import ConversionError, QuantWarning
 from .architecture import Architecture
 from .output import ShardWriter, atomic_folder, refuse_existing, refuse_without_space, write_json
-from .plan import FLOATS, Plan, Step, Target, make_plan
+from .plan import FLOATS, Plan, Target, make_plan
 from .portable import config_for, copied_names, copy_files
+from .seam import Step
 
 MAX_SHARD_BYTES = 1 << 30
 
@@ -34,6 +35,8 @@ class ConversionReport:
         plain: number of tensors that were not packed and were copied.
         not_affine: modules of an affine target that had to be decoded to dense, and why.
         dropped: tensors left out, and why.
+        changed: tensors that mlx-lm does not just move to a parameter as it loads, and what it computes. Packed modules
+            are dense then.
         notes: what to know of the result.
         warnings: what to look at in the source; see :attr:`Checkpoint.warnings`.
         files: shards written.
@@ -49,6 +52,7 @@ class ConversionReport:
     plain: int
     not_affine: dict[str, str]
     dropped: dict[str, str]
+    changed: dict[str, str]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     files: tuple[str, ...]
@@ -140,6 +144,7 @@ def convert(
         plain=sum(step.kind == "plain" for step in plan.steps),
         not_affine=plan.not_affine,
         dropped=plan.dropped,
+        changed=plan.changed,
         notes=tuple(plan.notes),
         warnings=tuple(src.warnings),
         files=tuple(writer.files),
@@ -167,7 +172,8 @@ def _tensors(
         tensors = {f"{step.name}.{leaf}": array for leaf, array in parts.items()}
         narrowed = params_dtype is not None
     elif step.kind == "dense":
-        tensors = {f"{step.name}.weight": checkpoint.dequantize(step.name, dtype)}
+        weight = checkpoint.dequantize(step.name, dtype)
+        tensors = {f"{step.name}.weight": mx.contiguous(weight.T) if step.transposed else weight}
         narrowed = dtype is not None
     else:
         stored, (_, wanted) = checkpoint.tensor(step.name), step.outputs[step.name]

@@ -12,26 +12,13 @@ import mlx.core as mx
 
 from ..checkpoint.checkpoint import Checkpoint, Examined
 from ..checkpoint.modules import PackedModule
-from ..errors import ConversionError, MalformedCheckpoint, UnsupportedFormat
+from ..errors import ConversionError, MalformedCheckpoint
 from ..files.folder import TensorInfo
-from .architecture import Architecture, Shapes
+from .architecture import Architecture
+from .seam import Seam, Step
 
 Target = Literal["auto", "dense", "affine"]
 FLOATS = {"float16": mx.float16, "bfloat16": mx.bfloat16, "float32": mx.float32}
-
-
-@dataclass(frozen=True)
-class Step:
-    """One module or tensor to write: its name in the source, and what becomes of it."""
-
-    name: str
-    kind: Literal["dense", "affine", "plain"]
-    outputs: Shapes
-    parameters: int
-
-    @property
-    def nbytes(self) -> int:
-        return sum(math.prod(shape) * dtype.size for shape, dtype in self.outputs.values())
 
 
 @dataclass
@@ -44,6 +31,7 @@ class Plan:
         quantization: for an affine target, the ``"quantization"`` of mlx-lm's config.
         not_affine: modules that MLX's packed form cannot hold, and why.
         dropped: tensors that are left out, and why.
+        changed: tensors that mlx-lm does not just move to a parameter as it loads, with what it computes.
         notes: what a user should know of the result.
     """
 
@@ -52,6 +40,7 @@ class Plan:
     quantization: dict[str, Any] | None = None
     not_affine: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -83,32 +72,28 @@ def make_plan(
     """
     dropped = _tied_head(checkpoint, architecture)
     modules = {name: module for name, module in checkpoint.modules.items() if name not in dropped}
-    dense = {name: _dense(module, dtype) for name, module in modules.items()}
     plain = {info.name: _plain(info, architecture, dtype) for info in _plain_infos(checkpoint, modules)}
-    unwanted = _unwanted(architecture, [*dense.values(), *plain.values()], modules)
+    dense = {name: _dense(module, dtype) for name, module in modules.items()}
+    seam = Seam(architecture, dense, plain)
     checkpoint.files.fetch(checkpoint.shards)
     examined = {name: checkpoint.examine(name) for name in modules}
-    affine = {
-        name: _native(modules[name], found, params_dtype) for name, found in examined.items() if not found.not_native
-    }
     not_affine = {name: found.not_native for name, found in examined.items() if found.not_native}
-    for name, module in modules.items():
-        if f"{name}.bias" in unwanted:
-            _require_zero(checkpoint, module, architecture)
-            dropped[f"{name}.bias"] = "all zero, and the architecture has no such parameter"
-            del plain[f"{name}.bias"]
-    everything = dense | plain
-    if target == "auto":
-        target = "dense" if not_affine or not _takes(architecture, everything | affine) else "affine"
-    elif target == "affine" and not _takes(architecture, everything | affine):
+    affine = {name: _native(modules[name], examined[name], params_dtype) for name in modules if name not in not_affine}
+    for name in seam.unwanted:
+        _require_zero(checkpoint, modules[name.removesuffix(".bias")], architecture)
+        dropped[name] = "all zero, and the architecture has no such parameter"
+    packed = seam.packed(affine) if target != "dense" else None
+    if target == "affine" and packed is None:
         name = architecture.name if architecture else ""
         raise ConversionError("bad-target", f"mlx-lm's {name} cannot load these modules packed; use target 'dense'")
-    if target == "affine":
-        everything |= affine
-    plan = Plan("affine" if target == "affine" else "dense", _in_file_order(checkpoint, everything), dropped=dropped)
-    if plan.target == "affine":
-        plan.not_affine, plan.quantization = not_affine, _quantization({name: examined[name] for name in affine})
-    plan.notes = list(_notes(plan, architecture))
+    if packed is None or (target == "auto" and not_affine):
+        plan = Plan("dense", _in_file_order(checkpoint, seam.steps), dropped=dropped, changed=seam.changed)
+    else:
+        steps = seam.steps | {name: affine[name] for name in packed.modules}
+        plan = Plan("affine", _in_file_order(checkpoint, steps), dropped=dropped, changed=seam.changed)
+        plan.not_affine = not_affine | packed.refused
+        plan.quantization = _quantization({name: examined[one] for name, one in packed.named.items()})
+    plan.notes = list(_notes(plan, architecture, seam))
     return plan
 
 
@@ -145,17 +130,6 @@ def _tied_head(checkpoint: Checkpoint, architecture: Architecture | None) -> dic
     return {"lm_head": "tie_word_embeddings is true: the embeddings are the output head"}
 
 
-def _unwanted(architecture: Architecture | None, steps: list[Step], modules: Mapping[str, PackedModule]) -> set[str]:
-    """Biases of packed modules that the architecture has no parameter for. Raises where anything else does not fit."""
-    if architecture is None:
-        return set()
-    shapes = {name: shape for step in steps for name, shape in step.outputs.items()}
-    biases = {f"{name}.bias" for name in modules}
-    unwanted = biases.intersection(architecture.fit(shapes).extra)
-    architecture.require({name: shape for name, shape in shapes.items() if name not in unwanted})
-    return unwanted
-
-
 def _require_zero(checkpoint: Checkpoint, module: PackedModule, architecture: Architecture | None) -> None:
     bias = checkpoint.tensor(f"{module.name}.bias")
     if mx.any(bias != 0).item():
@@ -165,17 +139,6 @@ def _require_zero(checkpoint: Checkpoint, module: PackedModule, architecture: Ar
             "check model_type and the attention_bias and mlp_bias of config.json",
             where=f"{module.tensors['bias'].file}: {module.name}.bias",
         )
-
-
-def _takes(architecture: Architecture | None, steps: Mapping[str, Step]) -> bool:
-    """Whether mlx-lm's model loads these forms; it may not stack experts of which only some are packed, say."""
-    if architecture is None:
-        return True
-    try:
-        found = architecture.fit({name: shape for step in steps.values() for name, shape in step.outputs.items()})
-    except UnsupportedFormat:
-        return False
-    return not (found.extra or found.missing)
 
 
 def _in_file_order(checkpoint: Checkpoint, steps: Mapping[str, Step]) -> list[Step]:
@@ -198,12 +161,13 @@ def _quantization(packed: Mapping[str, Examined]) -> dict[str, Any] | None:
     return common | {name: dict(found.parameters) for name, found in packed.items() if found.parameters != common}
 
 
-def _notes(plan: Plan, architecture: Architecture | None) -> Iterator[str]:
+def _notes(plan: Plan, architecture: Architecture | None, seam: Seam) -> Iterator[str]:
     if architecture is None:
         yield "mlx-lm is not installed or has no such model: every bias is kept, also those that are all zero"
     if plan.not_affine:
         reasons = Counter(plan.not_affine.values())
         yield from (f"{count} modules are decoded to dense: {reason}" for reason, count in reasons.items())
+    yield from seam.notes
     decoded = {dtype for step in plan.steps if step.kind != "plain" for _, dtype in step.outputs.values()}
     plain = {dtype for step in plan.steps if step.kind == "plain" for _, dtype in step.outputs.values()}
     halves = (decoded | plain) & {mx.float16, mx.bfloat16}

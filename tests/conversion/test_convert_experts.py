@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,12 @@ EXPERT = "model.layers.0.block_sparse_moe.experts.3.w1"
 Change = Callable[[dict[str, torch.Tensor]], Any]
 
 
-def write_mixtral(folder: Path, change: Change = lambda _: None) -> dict[str, torch.Tensor]:
+def write_mixtral(
+    folder: Path,
+    change: Change = lambda _: None,
+    widths: Mapping[str, int] | None = None,
+    settings: Mapping[str, Any] = QUANTIZATION,
+) -> dict[str, torch.Tensor]:
     """A Mixtral of one layer, packed by the reference; returns the dense weights by their source names."""
     generator = torch.Generator().manual_seed(5)
 
@@ -38,10 +43,12 @@ def write_mixtral(folder: Path, change: Change = lambda _: None) -> dict[str, to
     tensors, dense = {}, {}
     for name, (out, inputs) in SHAPES.items():
         module = f"model.layers.0.{name}"
-        q = torch.randint(0, 16, (out, inputs), generator=generator, dtype=torch.int32)
-        z = torch.randint(0, 16, (inputs // GROUP, out), generator=generator, dtype=torch.int32)
-        packed = reference.pack(QUANTIZATION, q, z, random(inputs // GROUP, out), torch.arange(inputs) // GROUP)
-        dense[module] = reference.dequantize(QUANTIZATION, packed)
+        bits = (widths or {}).get(name.rpartition(".")[2], 4)
+        config = QUANTIZATION | {"bits": bits}
+        q = torch.randint(0, 2**bits, (out, inputs), generator=generator, dtype=torch.int32)
+        z = torch.randint(0, 2**bits, (inputs // GROUP, out), generator=generator, dtype=torch.int32)
+        packed = reference.pack(config, q, z, random(inputs // GROUP, out), torch.arange(inputs) // GROUP)
+        dense[module] = reference.dequantize(config, packed)
         tensors |= {f"{module}.{leaf}": tensor for leaf, tensor in packed.items()}
         tensors[f"{module}.bias"] = torch.zeros(out).half()
     tensors["model.layers.0.block_sparse_moe.gate.weight"] = random(EXPERTS, HIDDEN)
@@ -61,7 +68,7 @@ def write_mixtral(folder: Path, change: Change = lambda _: None) -> dict[str, to
         "num_key_value_heads": 4,
         "num_local_experts": EXPERTS,
         "rope_theta": 1e6,
-        "quantization_config": QUANTIZATION,
+        "quantization_config": dict(settings),
     }
     (folder / "config.json").write_text(json.dumps(config))
     return dense
@@ -123,3 +130,20 @@ def test_an_expert_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="unsupported-architecture"):
         convert(tmp_path / "source", tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_parameters_of_experts_are_told_by_the_names_of_mlx_lm(tmp_path: Path) -> None:
+    """One stack in 8 bits among stacks in 4: config.json must name the stack, not the experts it was made of."""
+    wide = r".*experts\.\d+\.w2"
+    settings = QUANTIZATION | {"dynamic": {wide: {"bits": 8}}}
+    dense = write_mixtral(tmp_path / "source", widths={"w2": 8}, settings=settings)
+    convert(tmp_path / "source", tmp_path / "out", target="affine", params_dtype="float32", progress=False)
+    quantization = json.loads((tmp_path / "out" / "config.json").read_text())["quantization"]
+    stack = "model.layers.0.block_sparse_moe.switch_mlp.down_proj"
+    assert {name: value for name, value in quantization.items() if isinstance(value, dict)} == {
+        stack: {"group_size": GROUP, "bits": 8, "mode": "affine"}
+    }
+    model, _ = mlx_lm.utils.load_model(tmp_path / "out")
+    layer = model.model.layers[0].block_sparse_moe.switch_mlp.down_proj
+    exact = mx.dequantize(layer.weight, layer.scales, layer.biases, group_size=layer.group_size, bits=layer.bits)
+    assert exact.astype(mx.float16).tolist() == stacked(dense, "w2")

@@ -1,0 +1,154 @@
+"""Tiny models of mlx-lm's own classes, saved as their authors would publish them: Hugging Face's names, packed by the
+reference, beside the dense weights that the packed ones mean."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import torch
+from mlx.utils import tree_flatten
+from mlx_lm.utils import _get_classes
+from safetensors.torch import save_file
+
+import reference
+
+QUANTIZATION = {"quant_method": "gptq", "bits": 4, "group_size": 32, "sym": False, "desc_act": False}
+TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6]])
+
+_MLA = {
+    "vocab_size": 64,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "moe_intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "n_shared_experts": 1,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "kv_lora_rank": 32,
+    "q_lora_rank": 32,
+    "qk_rope_head_dim": 16,
+    "qk_nope_head_dim": 32,
+    "v_head_dim": 32,
+    "first_k_dense_replace": 1,
+    "rope_theta": 10000.0,
+    "rms_norm_eps": 1e-6,
+    "routed_scaling_factor": 1.0,
+    "max_position_embeddings": 128,
+    "tie_word_embeddings": False,
+}
+_LINEAR = {"kda_layers": [1], "full_attn_layers": [2], "num_heads": 2, "head_dim": 32, "short_conv_kernel_size": 4}
+_KIMI = {
+    "linear_attn_config": _LINEAR,
+    "num_experts": 4,
+    "num_experts_per_token": 2,
+    "num_shared_experts": 1,
+    "head_dim": 32,
+    "model_max_length": 128,
+}
+_MISTRAL = {
+    "rope_type": "default",
+    "rope_theta": 10000.0,
+    "llama_4_scaling_beta": 0.1,
+    "original_max_position_embeddings": 128,
+}
+MLA: dict[str, dict[str, Any]] = {
+    "deepseek_v3": _MLA,
+    "deepseek_v32": {**_MLA, "index_head_dim": 32, "index_n_heads": 2, "index_topk": 4},
+    "glm4_moe_lite": _MLA,
+    "kimi_linear": _MLA | _KIMI,
+    "kimi_k3": _MLA | _KIMI,
+    "longcat_flash": _MLA
+    | {
+        "attention_method": "MLA",
+        "zero_expert_type": "identity",
+        "ffn_hidden_size": 96,
+        "moe_topk": 2,
+        "expert_ffn_hidden_size": 32,
+        "zero_expert_num": 1,
+        "num_layers": 1,
+        "mla_scale_q_lora": True,
+        "mla_scale_kv_lora": True,
+        "attention_bias": False,
+    },
+    "mistral4": _MLA | {"norm_topk_prob": True, "topk_group": 1, "n_group": 1, "rope_parameters": _MISTRAL},
+}
+
+
+def built(config: dict[str, Any]) -> Any:
+    model_class, arguments = _get_classes(config=dict(config))
+    return model_class(arguments.from_dict(json.loads(json.dumps(config))))
+
+
+def published(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the original checkpoint: mlx-lm's, with what it stacks and absorbs undone."""
+    found: dict[str, tuple[int, ...]] = {}
+    shapes = {name: array.shape for name, array in tree_flatten(built(config).parameters())}
+    kimi = str(config["model_type"]).startswith("kimi")
+    for name, shape in shapes.items():
+        prefix = name.removesuffix("embed_q.weight")
+        stack = re.fullmatch(r"(.*\.mlp)\.switch_mlp\.(gate|down|up)_proj\.weight", name)
+        if prefix != name:
+            rows = config["num_attention_heads"] * (config["qk_nope_head_dim"] + config["v_head_dim"])
+            found[f"{prefix}kv_b_proj.weight"] = (rows, config["kv_lora_rank"])
+        elif stack and kimi:
+            block = stack[1].removesuffix("mlp") + "block_sparse_moe"
+            leaf = {"gate": "w1", "down": "w2", "up": "w3"}[stack[2]]
+            found |= {f"{block}.experts.{expert}.{leaf}.weight": shape[1:] for expert in range(shape[0])}
+        elif stack:
+            names = (f"{stack[1]}.experts.{expert}.{stack[2]}_proj.weight" for expert in range(shape[0]))
+            found |= dict.fromkeys(names, shape[1:])
+        elif not name.endswith("unembed_out.weight"):
+            found[name.removeprefix("model.") if config["model_type"] == "gpt2" else name] = shape
+    return found
+
+
+def write(
+    folder: Path, config: dict[str, Any], packs: str = r".*(_proj|\.w[123])", without: tuple[str, ...] = ()
+) -> dict[str, torch.Tensor]:
+    """Write the packed checkpoint; returns what it means, as an unquantised checkpoint of the same names."""
+    generator = torch.Generator().manual_seed(3)
+    stored: dict[str, torch.Tensor] = {}
+    dense: dict[str, torch.Tensor] = {}
+    for name, shape in published(config).items():
+        if name in without:
+            continue
+        module = name.removesuffix(".weight")
+        if module != name and len(shape) == 2 and shape[1] % 32 == 0 and re.fullmatch(packs, module):
+            tensors = packed(shape[0], shape[1], generator)
+            dense[name] = reference.dequantize(QUANTIZATION, tensors)
+            stored |= {f"{module}.{leaf}": tensor for leaf, tensor in tensors.items()}
+        else:
+            dense[name] = (torch.randn(*shape, generator=generator) * 0.1 + (len(shape) == 1)).half()
+            stored[name] = dense[name]
+    folder.mkdir()
+    save_file({name: tensor.contiguous() for name, tensor in stored.items()}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": QUANTIZATION}))
+    return dense
+
+
+def packed(out: int, inputs: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    q = torch.randint(0, 16, (out, inputs), generator=generator, dtype=torch.int32)
+    z = torch.randint(5, 11, (inputs // 32, out), generator=generator, dtype=torch.int32)
+    # A power of two: sums of products then hardly round, whatever the order.
+    s = torch.full((inputs // 32, out), 2.0**-6).half()
+    return reference.pack(QUANTIZATION, q, z, s, torch.arange(inputs) // 32)
+
+
+def logits(config: dict[str, Any], dense: dict[str, torch.Tensor]) -> Any:
+    """mlx-lm's own model on the unquantised checkpoint."""
+    model = built(config)
+    weights = {name: mx.array(tensor.numpy()) for name, tensor in dense.items()}
+    model.load_weights(list(model.sanitize(weights).items()))
+    return ran(model)
+
+
+def ran(model: Any) -> Any:
+    model.set_dtype(mx.float32)
+    return np.array(model(TOKENS)).astype(np.float64)
