@@ -15,7 +15,8 @@ def to_framework(array: Array, framework: str) -> Any:
     if framework == "array":
         return array
     if framework == "numpy":
-        return array.bits if array.dtype == "bfloat16" else array.bits.view(array.dtype)
+        # A copy: a subject may write into what it is given, and the suite asks with the same arrays again.
+        return array.bits.copy() if array.dtype == "bfloat16" else array.bits.copy().view(array.dtype)
     if framework == "torch":
         import torch
 
@@ -27,11 +28,19 @@ def to_framework(array: Array, framework: str) -> Any:
 
 
 def from_framework(value: Any, framework: str) -> Array:
+    """TypeError for a dtype that no weight, code or index of the suite has."""
     if framework == "array":
         return cast(Array, value)
     if framework == "numpy":
-        return Array.of(np.asarray(value))
+        value = np.asarray(value)
+        # NumPy has no bfloat16: its bits go in as uint16, and come back so.
+        if value.dtype == np.uint16:
+            return Array("bfloat16", np.ascontiguousarray(value))
     dtype = str(value.dtype).rpartition(".")[2]
+    if dtype not in _BITS_OF:
+        raise TypeError(f"an array of {dtype}; the suite knows {', '.join(_BITS_OF)}")
+    if framework == "numpy":
+        return Array.of(value)
     bits = np.dtype(_BITS_OF[dtype])
     if framework == "torch":
         import torch

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..run import judge as judging
 from ..subjects.ask import single_threaded
-from ..subjects.resolve import resolve
+from ..subjects.resolve import resolve, resolve_apart
 from ..subjects.subject import SubjectError
 
 EXIT_FAULT, EXIT_USAGE = judging.FAULT, judging.USAGE
@@ -36,7 +36,14 @@ SubjectName = Annotated[
 ]
 
 
+def judged(name: str) -> Any:
+    """The subject under test, where it cannot end this process."""
+    with usage(SubjectError):
+        return resolve_apart(name)
+
+
 def subject_called(name: str) -> Any:
+    """A subject that is trusted: the oracle, or one whose time is taken."""
     with usage(SubjectError):
         found = resolve(name)
     if found.framework == "torch":

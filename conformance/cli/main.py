@@ -22,7 +22,7 @@ from ..run.record import Report, ReportError
 from ..subjects.resolve import CORE, ORACLE
 from . import terminal
 from . import tools as cli_tools
-from .base import EXIT_FAULT, EXIT_USAGE, SubjectName, app, progress, stop, subject_called, usage
+from .base import EXIT_FAULT, EXIT_USAGE, SubjectName, app, judged, progress, stop, subject_called, usage
 
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="PATTERN", help="Cases like this; makes it partial.")]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Every case, as JSON lines.")]
@@ -140,7 +140,7 @@ def show(
     found = next((known for known in cases() if known.id == case), None)
     if found is None:
         stop(f"no case {case!r}; ids are in the report of a run")
-    bad = terminal.show_case(found, subject_called(subject), subject_called(ORACLE), terminal.console())
+    bad = terminal.show_case(found, judged(subject), subject_called(ORACLE), terminal.console())
     raise typer.Exit(EXIT_FAULT if bad else 0)
 
 
@@ -166,7 +166,7 @@ def verify_command(
     """Decode a checkpoint by the core and by the reference, module by module, and compare the bits."""
     with usage(verify.VerifyError):
         folder = verify.folder_of(checkpoint, revision)
-    reader, oracle, console = subject_called(subject), subject_called(ORACLE), terminal.console()
+    reader, oracle, console = judged(subject), subject_called(ORACLE), terminal.console()
     if not hasattr(reader, "open"):
         stop(f"{reader.name} has no open()")
     found: list[verify.Module] = []
@@ -186,7 +186,7 @@ def _gather(subject: str, id: str, folder: Path | None) -> int:
     if id not in FORMATS:
         stop(f"no format {id!r}; there are {', '.join(FORMATS)}")
     with progress("cases") as (_, advance):
-        found = gather(FORMATS[id], subject_called(subject), subject_called(ORACLE), lambda *_: advance())
+        found = gather(FORMATS[id], judged(subject), subject_called(ORACLE), lambda *_: advance())
     written = found.to_dict()
     for line in found.failed:
         typer.echo(f"FAIL  {line}")
@@ -198,7 +198,7 @@ def _gather(subject: str, id: str, folder: Path | None) -> int:
 
 
 def _judged(name: str, only: list[str] | None, exhaustive: bool) -> Report:
-    subject, oracle = subject_called(name), subject_called(ORACLE)
+    subject, oracle = judged(name), subject_called(ORACLE)
     with progress("cases") as (start, advance):
         try:
             return judging.judge(

@@ -16,12 +16,13 @@ import subprocess
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..bits.array import Array
 from ..bits.safetensors_file import read_safetensors, write_safetensors
+from .watchdog import Watchdog
 
 PROTOCOL = 1
 TIMEOUT = "MLX_QUANT_COMMAND_TIMEOUT"
@@ -29,6 +30,8 @@ FAILED_STARTS = 3
 # An answer is a few names and numbers; what is longer is no answer but a flood.
 LONGEST_ANSWER = 1 << 20
 SECONDS_TO_STOP = 2.0
+_ABLE = ("decodes", "loads", "repacks", "opens")
+_NOT_INFO = ("protocol", "name", *_ABLE)
 
 
 class CommandError(Exception):
@@ -37,6 +40,9 @@ class CommandError(Exception):
 
 class CommandCrashed(Exception):
     """The program failed at one question: it died, was silent too long, said so, or gave what is no answer."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class CommandRefused(Exception):
@@ -49,11 +55,15 @@ class CommandRefused(Exception):
         if code is not None:
             self.code = code
 
+    def __repr__(self) -> str:
+        return str(self)
+
 
 class Program:
     """A program that is running, or will be started again by the next question because it crashed."""
 
     def __init__(self, command: str) -> None:
+        """CommandError if ``command`` names no program that can be run."""
         try:
             words = shlex.split(command)
             self._limit = float(os.environ.get(TIMEOUT) or 120)
@@ -67,12 +77,16 @@ class Program:
         # Whoever changes the directory later must not change which program is started again.
         self._words, self._directory = [os.path.abspath(found), *words[1:]], os.getcwd()
         self._process: subprocess.Popen[bytes] | None = None
-        self._seq = self._failed = 0
+        self._seq = self._failed = self._heard = 0
+        self._asked = 0
+        self._watchdog = Watchdog()
         self._folder = Path(tempfile.mkdtemp(prefix="mlx-quant-command-"))
+        self._files = self._folder / "files"
+        self._files.mkdir()
 
     def start(self) -> dict[str, Any]:
         """A new process, and what it says of itself."""
-        self._seq = 0
+        self._seq = self._heard = 0
         try:
             with (self._folder / "stderr").open("wb") as errors:
                 # A session of its own, so that whatever the program itself starts can be ended with it.
@@ -101,15 +115,18 @@ class Program:
             self._failed += 1
             self.start()
             self._failed = 0
+        # What it complained of before this question says nothing about this one.
+        self._heard = (self._folder / "stderr").stat().st_size
         return self._exchange(request)
 
     def ask_for_tensors(
         self, request: dict[str, Any], tensors: Mapping[str, Array] | None = None
     ) -> tuple[dict[str, Any], dict[str, Array]]:
         """The ``ok`` of the answer, and the tensors it wrote."""
-        # A folder for each question: what is left over from the last one must not count as an answer to this one.
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            given, output = Path(folder, "in.safetensors"), Path(folder, "out.safetensors")
+        # Names of its own for each question: what is left over from the last must not count as an answer to this one.
+        self._asked += 1
+        given, output = (self._files / f"{name}-{self._asked}.safetensors" for name in ("in", "out"))
+        try:
             if tensors is not None:
                 given.write_bytes(write_safetensors(tensors))
                 request = request | {"tensors": str(given)}
@@ -118,6 +135,9 @@ class Program:
                 return facts, read_safetensors(output.read_bytes())
             except Exception as error:  # safetensors' own error is a bare Exception
                 raise CommandCrashed(f"answered ok, but its output cannot be read: {error!r}") from error
+        finally:
+            for file in (given, output):
+                file.unlink(missing_ok=True)
 
     def dequantize(
         self, quantization_config: dict[str, Any], tensors: dict[str, Array], *, dtype: str | None = None
@@ -128,8 +148,23 @@ class Program:
             raise CommandCrashed(f"answered ok, but wrote no weight: {', '.join(answer) or 'nothing'}")
         return answer["weight"]
 
-    def load(self, checkpoint_dir: str | Path) -> dict[str, Array]:
-        return self.ask_for_tensors({"do": "load", "checkpoint": str(Path(checkpoint_dir).absolute())})[1]
+    def load(self, checkpoint_dir: str | Path) -> dict[str, Array] | Callable[[Array], Array]:
+        """The weights by name; or a model to call, for token ids [1, T] to logits [1, T, vocabulary]."""
+        # What it leaves among its temporary files is looked for where ours are.
+        request = {"do": "load", "checkpoint": str(Path(checkpoint_dir).absolute()), "scratch": tempfile.gettempdir()}
+        facts, weights = self.ask_for_tensors(request)
+        return self._run if facts.get("model") is True else weights
+
+    def _run(self, tokens: Array) -> Array:
+        _, answer = self.ask_for_tensors({"do": "run"}, {"tokens": tokens})
+        if "logits" not in answer:
+            raise CommandCrashed(f"answered ok, but wrote no logits: {', '.join(answer) or 'nothing'}")
+        return answer["logits"]
+
+    def open(self, checkpoint_dir: str | Path) -> Mapping[str, Array]:
+        """The packed modules of a checkpoint, each decoded when it is asked for."""
+        facts = self.ask({"do": "open", "checkpoint": str(Path(checkpoint_dir).absolute())})
+        return _Opened(self, [str(name) for name in facts["names"]])
 
     def to_affine(self, quantization_config: dict[str, Any], tensors: dict[str, Array]) -> dict[str, Any]:
         facts, answer = self.ask_for_tensors({"do": "to_affine", "config": quantization_config}, tensors)
@@ -147,6 +182,7 @@ class Program:
                 self._send({"seq": self._seq, "do": "stop"})
                 self._process.communicate(timeout=SECONDS_TO_STOP)
             self._end()
+        self._watchdog.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _send(self, request: dict[str, Any]) -> None:
@@ -165,21 +201,17 @@ class Program:
             silent.set()
             _kill(process)
 
-        # Ending the process ends the wait, whether it is for the program to read or to write.
-        watchdog = threading.Timer(self._limit, give_up)
-        watchdog.daemon = True
-        watchdog.start()
         try:
-            self._send({"seq": seq} | request)
-            line = process.stdout.readline(LONGEST_ANSWER)
+            # Ending the process ends the wait, whether it is for the program to read or to write.
+            with self._watchdog.over(give_up, self._limit):
+                self._send({"seq": seq} | request)
+                line = process.stdout.readline(LONGEST_ANSWER)
         except OSError:
             line = b""
         except BaseException:
             # Interrupted between question and answer: what it says next would answer nothing.
             self._end()
             raise
-        finally:
-            watchdog.cancel()
         if silent.is_set():
             self._crash(f"was silent for {self._limit:g} s")
         if not line:
@@ -210,7 +242,8 @@ class Program:
     def _crash(self, what: str) -> NoReturn:
         status = self._end(SECONDS_TO_STOP if what == "died" else 0)
         what += "" if status in (0, -signal.SIGKILL) else f" (status {status})"
-        tail = (self._folder / "stderr").read_bytes()[-2000:].decode(errors="replace").strip()
+        said = (self._folder / "stderr").read_bytes()[self._heard :]
+        tail = said[-2000:].decode(errors="replace").strip()
         raise CommandCrashed(f"{self._words[0]} {what}" + (f"; its stderr ends with:\n{tail}" if tail else ""))
 
     def _end(self, patience: float = 0) -> int:
@@ -227,13 +260,30 @@ class Program:
         return process.wait()
 
 
+class _Opened(Mapping[str, Array]):
+    def __init__(self, program: Program, names: list[str]) -> None:
+        self._program, self._names = program, names
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._program.ask_for_tensors({"do": "item", "name": name})[1]["weight"]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 class CommandSubject:
     """``command``, split as a shell would, as a subject; the program is resolved from the current directory."""
 
     framework = "array"
     refusals = (CommandRefused,)
     dequantize: Callable[..., Array]
-    load: Callable[[str | Path], dict[str, Array]]
+    load: Callable[[str | Path], dict[str, Array] | Callable[[Array], Array]]
+    open: Callable[[str | Path], Mapping[str, Array]]
     to_affine: Callable[[dict[str, Any], dict[str, Array]], dict[str, Any]]
 
     def __init__(self, command: str) -> None:
@@ -246,14 +296,16 @@ class CommandSubject:
             self.close()
             raise CommandError(str(error)) from error
         self.name: str = facts["name"]
-        self._info = {key: value for key, value in facts.items() if key not in ("protocol", "name", "decodes", "loads")}
+        self._info = {key: value for key, value in facts.items() if key not in _NOT_INFO}
         # What the program does not do, its subject does not have.
         if facts.get("decodes", True):
             self.dequantize = self._program.dequantize
         if facts.get("loads"):
             self.load = self._program.load
-        if facts.get("affine"):
+        if facts.get("repacks", bool(facts.get("affine"))):
             self.to_affine = self._program.to_affine
+        if facts.get("opens"):
+            self.open = self._program.open
 
     def info(self) -> dict[str, Any]:
         return dict(self._info)
@@ -268,7 +320,7 @@ def _fault(facts: dict[str, Any]) -> str:
         listed = facts.get(key, [] if key == "excludes" else None)
         if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
             wrong.append(key)
-    kinds = {"decodes": bool, "loads": bool, "affine": dict}
+    kinds = dict.fromkeys(_ABLE, bool) | {"affine": dict}
     wrong += [key for key, kind in kinds.items() if key in facts and not isinstance(facts[key], kind)]
     return f"not as they should be: {', '.join(wrong)}" if wrong else ""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..bits.frameworks import FRAMEWORKS
 from .program import CommandError, CommandSubject
+from .served import served
 from .subject import ABILITIES, PARTS, SubjectError
 
 CORE = "py:mlx_quant.subject:SUBJECT"
@@ -47,6 +48,20 @@ def resolve(name: str) -> Any:
     if subject.framework not in FRAMEWORKS:
         raise SubjectError(f"{name}: framework {subject.framework!r} is none of {', '.join(FRAMEWORKS)}")
     return subject
+
+
+def resolve_apart(name: str) -> Any:
+    """As :func:`resolve`, but code that is not ours answers from a process of its own and cannot end this one.
+
+    ``mutant:`` subjects are the reference with a fault built in, and stay here.
+    """
+    scheme = name.partition(":")[0]
+    if scheme in SCHEMES and scheme != "py":
+        return resolve(name)
+    try:
+        return served(name)
+    except CommandError as error:
+        raise SubjectError(f"{name}: {error}") from error
 
 
 def _installed(name: str) -> Any:

@@ -27,10 +27,10 @@ from conformance.corpus.fixtures import vectors
 from conformance.levels import drawn, policies
 from conformance.levels import vectors as upstream_vectors
 from conformance.levels.refusals import refusals, unreadable
-from conformance.subjects.ask import decode, load_weights, single_threaded
+from conformance.subjects.ask import decode, load, load_weights, single_threaded
 from conformance.subjects.program import CommandCrashed, CommandError, CommandRefused, CommandSubject
-from conformance.subjects.resolve import ORACLE, resolve
-from conformance.subjects.subject import Crashed, Refused
+from conformance.subjects.resolve import ORACLE, resolve, resolve_apart
+from conformance.subjects.subject import Crashed, Model, Refused, SubjectError
 
 ROOT = Path(__file__).parents[2]
 SOURCE = (ROOT / "examples/command/decoder.c").read_text()
@@ -321,7 +321,7 @@ def test_the_question_is_all_that_is_sent(obedient: CommandSubject, tmp_path: Pa
     assert Path(request["output"]).parent == folder
     assert json.loads(file[8 : file.index("}}") + 2]).keys() == vector.tensors.keys()
     assert vector.id not in line + file
-    assert not folder.exists()
+    assert not list(folder.iterdir())
 
 
 def gone(pid: int) -> bool:
@@ -447,7 +447,7 @@ class _Subject:
         return SimpleNamespace(group_size=32, bits=4, **arrays)
 
     def load(self, checkpoint_dir):
-        return lambda tokens: tokens
+        return lambda tokens: np.stack([tokens, -tokens], axis=-1).astype(np.float32)
 
 
 ARRAYS = [("weight", np.uint32), ("scales", np.float16), ("biases", np.float32)]
@@ -474,8 +474,14 @@ def test_how_a_served_subject_declines(scripted: CommandSubject) -> None:
     assert getattr(refused.error, "code", "") == "bad-shape"
     assert isinstance(crashed, Crashed)
     assert "KeyError('divisor')" in str(crashed.error)
-    with pytest.raises(CommandCrashed, match="weights only"):
-        scripted.load(ROOT)
+
+
+def test_a_served_model_runs_and_is_lost_with_its_process(scripted: CommandSubject) -> None:
+    with pytest.raises(CommandCrashed, match="no model is loaded"):
+        scripted._program._run(Array.of(np.array([[1]], np.int32)))
+    model = load(scripted, ROOT)
+    assert isinstance(model, Model)
+    assert model([3, 4]).tolist() == [[3.0, -3.0], [4.0, -4.0]]
 
 
 @pytest.mark.parametrize("permuted", [True, False])
@@ -497,6 +503,118 @@ def test_a_served_subject_has_what_it_has(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_subject_that_is_not_there_cannot_be_served() -> None:
     with pytest.raises(CommandError, match="No module named"):
         CommandSubject(shlex.join([*SERVE, "py:no.such.module:SUBJECT"]))
+
+
+# ---- a Python subject cannot end the suite ----
+
+ENDING = """
+import os, sys
+from conformance.formats.registry import parts
+
+HOW = os.environ["HOW"]
+if HOW == "exits when imported": sys.exit(0)
+if HOW == "ends when imported": os._exit(0)
+
+
+class _Subject:
+    name, framework, refusals, asked = "ending", "array", (), 0
+
+    def info(self):
+        if HOW == "exits in info": sys.exit(0)
+        if HOW == "ends in info": os._exit(0)
+        return {"version": "1", "formats": ["gptq", "awq"]}
+
+    def dequantize(self, quantization_config, tensors, *, dtype=None):
+        _Subject.asked += 1
+        if _Subject.asked > 4:
+            sys.stderr.write(f"asked {_Subject.asked}")
+            if HOW == "exits in mid-run": sys.exit(0)
+            if HOW == "ends in mid-run": os._exit(0)
+            if HOW == "raises GeneratorExit": raise GeneratorExit
+        return parts(quantization_config, tensors).dense(dtype)
+
+
+SUBJECT = _Subject()
+"""
+
+
+def ending(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "ending.py").write_text(ENDING)
+    monkeypatch.setenv("HOW", how)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "py:ending:SUBJECT"
+
+
+@pytest.mark.parametrize("how", ["exits when imported", "ends when imported", "exits in info", "ends in info"])
+def test_what_ends_before_it_is_asked_is_no_subject(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from conformance.cli.main import app
+
+    name = ending(how, tmp_path, monkeypatch)
+    with pytest.raises(SubjectError, match="cannot be started"):
+        resolve_apart(name)
+    found = CliRunner().invoke(app, ["run", f"--subject={name}", f"--report={tmp_path / 'report.jsonl'}"])
+    assert found.exit_code == 2
+    assert not (tmp_path / "report.jsonl").exists()
+
+
+@pytest.mark.parametrize("how", ["exits in mid-run", "ends in mid-run", "raises GeneratorExit"])
+def test_what_ends_in_mid_run_fails_that_case_only(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from conformance.cli.main import app
+    from conformance.run import record as records
+
+    name, file = ending(how, tmp_path, monkeypatch), tmp_path / "report.jsonl"
+    arguments = ["run", f"--subject={name}", f"--report={file}", "--only=vectors/awq-*"]
+    assert CliRunner().invoke(app, arguments).exit_code == 1
+    report = records.read(file)
+    assert len(report.records) == 22
+    crashed = [record for record in report.records if record.verdict == "error"]
+    # The first two questions are those of the smoke test; a process that is started again is asked four once more.
+    apart = 1 if how == "exits in mid-run" else 5
+    assert [report.records.index(record) for record in crashed] == list(range(2, 22, apart))
+    if apart > 1:
+        assert all("asked 5" in record.why for record in crashed)
+    assert report.counts == {"pass": 22 - len(crashed), "error": len(crashed)}
+
+
+def test_what_was_said_at_another_question_is_not_quoted(obedient: CommandSubject) -> None:
+    told(obedient, "sys.stderr.write('of the first'); sys.stderr.flush()")
+    with pytest.raises(CommandCrashed) as crash:
+        told(obedient, "sys.stderr.write('of the second'); sys.exit(3)")
+    assert "of the second" in str(crash.value)
+    assert "of the first" not in str(crash.value)
+
+
+def test_what_a_served_subject_leaves_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Temporary files of the other process must lie where the judge of folders looks."""
+    from conformance.subjects.served import served
+
+    leaving = SCRIPTED.replace(
+        "    def load(self, checkpoint_dir):\n",
+        "    def load(self, checkpoint_dir):\n        import tempfile; tempfile.mkdtemp(prefix='left')\n",
+    )
+    (tmp_path / "scripted.py").write_text(leaving)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    subject, scratch = served("py:scripted:SUBJECT"), tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    subject.load(ROOT)
+    assert [folder.name[:4] for folder in scratch.iterdir()] == ["left"]
+
+
+def test_numpy_s_bfloat16_comes_back_as_it_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from conformance.bits.frameworks import from_framework, to_framework
+
+    given = Array("bfloat16", np.array([[0x3F80, 0x8000]], np.uint16))
+    assert not difference(from_framework(to_framework(given, "numpy"), "numpy"), given)
+    with pytest.raises(TypeError, match="an array of float64"):
+        from_framework(np.zeros(3), "numpy")
+    written = to_framework(given, "numpy")
+    written[:] = 0
+    assert given.bits[0, 0] == 0x3F80
 
 
 def test_serving_needs_nothing_of_the_suite() -> None:
