@@ -84,6 +84,7 @@ class ConversionError(QuantError):
             "no-space",
             "bad-target",
             "overflow",
+            "source-changed",
             "hub-error",
             "missing-dependency",
         }

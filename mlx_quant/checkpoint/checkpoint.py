@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import mlx.core as mx
 
-from ..errors import MalformedCheckpoint, QuantError, QuantWarning, UnsupportedFormat
-from ..files.folder import DTYPES, Files
+from ..errors import ConversionError, MalformedCheckpoint, QuantError, QuantWarning, UnsupportedFormat
+from ..files.folder import DTYPES, Files, stamps
 from ..files.hub import resolve
 from ..files.shards import locate
 from ..packings.registry import decode, remarks
@@ -60,6 +60,7 @@ class Checkpoint:
     """
 
     def __init__(self, files: Files, *, candidates: bool = False) -> None:
+        self._as_opened = stamps(files)
         found = detect(files)
         weights = locate(files, found.quantization)
         self.files, self.label, self.candidates = files, files.label, candidates
@@ -143,6 +144,17 @@ class Checkpoint:
         while len(self._open) > _OPEN_SHARDS:
             self._open.popitem(last=False)
         return held.pop(name)
+
+    def require_unchanged(self) -> None:
+        """ConversionError ``source-changed`` if a file was replaced or rewritten since the checkpoint was opened."""
+        now = stamps(self.files)
+        changed = [name for name, stamp in self._as_opened.items() if now.get(name) != stamp]
+        if changed:
+            raise ConversionError(
+                "source-changed",
+                "was replaced or rewritten while it was being read; wait until it is complete, and try again",
+                where=changed[0],
+            )
 
     def decode(self, name: str) -> Weight:
         """The weight of a packed module, lazy; the same, with the same errors, as :func:`mlx_quant.dequantize` takes.

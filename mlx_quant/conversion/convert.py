@@ -104,7 +104,8 @@ def convert(
     Raises:
         UnsupportedFormat, MalformedCheckpoint: as :meth:`Checkpoint.open` and :func:`dequantize`, and
             ``unsupported-bias``.
-        ConversionError: ``destination-exists``, ``destination-busy``, ``no-space``, ``bad-target``, ``overflow``.
+        ConversionError: ``destination-exists``, ``destination-busy``, ``no-space``, ``bad-target``, ``overflow``,
+            ``source-changed``.
     """
     started = time.monotonic()
     dense_dtype, affine_dtype = float_dtype(dtype), float_dtype(params_dtype)
@@ -135,6 +136,7 @@ def convert(
             config["quantization"] = plan.quantization
         write_json(folder / "config.json", config)
         copy_files(src.files, folder)
+        src.require_unchanged()
     return ConversionReport(
         source=src.label,
         destination=str(destination),

@@ -94,6 +94,11 @@ def make_plan(
         plan.not_affine = not_affine | packed.refused
         plan.quantization = _quantization({name: examined[one] for name, one in packed.named.items()})
     plan.notes = list(_notes(plan, architecture, seam))
+    widened = [step for step in plan.steps if step.kind == "affine" and _widened(step, modules[step.name])]
+    if widened and params_dtype is None:
+        plan.notes.append(
+            f"{len(widened)} modules get float32 scales and biases: float16 would overflow ({widened[0].name}, ...)"
+        )
     return plan
 
 
@@ -109,6 +114,10 @@ def _native(module: PackedModule, examined: Examined, params_dtype: mx.Dtype | N
         for leaf, (shape, dtype) in examined.parts.items()
     }
     return Step(module.name, "affine", outputs, module.out_features * module.in_features)
+
+
+def _widened(step: Step, module: PackedModule) -> bool:
+    return module.dtype == mx.float16 and (step.outputs[f"{step.name}.scales"][1] == mx.float32)
 
 
 def _plain(info: TensorInfo, architecture: Architecture | None, dtype: mx.Dtype | None) -> Step:

@@ -71,7 +71,10 @@ def _both_ropes(config: dict[str, Any]) -> None:
     """
     new = config.get("rope_parameters")
     if isinstance(new, Mapping) and new:
-        per_layer_type = all(isinstance(value, Mapping) for value in new.values())
+        # Flat keys beside entries of layer types are not read by transformers.
+        nested = {key: value for key, value in new.items() if isinstance(value, Mapping)}
+        per_layer_type = bool(nested)
+        new = config["rope_parameters"] = nested or dict(new)
         rope = new.get("full_attention", {}) if per_layer_type else new
         _fill(config, "rope_theta", rope.get("rope_theta"))
         _fill(config, "partial_rotary_factor", rope.get("partial_rotary_factor"))

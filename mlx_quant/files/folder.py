@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -127,6 +128,19 @@ class Folder:
     def fetch(self, names: Iterable[str]) -> None:
         for name in names:
             self.path(name)
+
+
+def stamps(files: Files) -> dict[str, tuple[int, ...]]:
+    """Device, inode, size and time of change of the weights and JSON in a local folder; the Hub's never change."""
+    if not isinstance(files, Folder):
+        return {}
+    found: dict[str, tuple[int, ...]] = {}
+    for name in files.names:
+        if name.endswith((".safetensors", ".json")):
+            with contextlib.suppress(OSError):
+                told = os.stat(files.folder / name)
+                found[name] = (told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns)
+    return found
 
 
 def checked_name(name: str) -> str:

@@ -17,6 +17,7 @@ from ..conversion.convert import convert
 from ..conversion.plan import Target
 from ..conversion.portable import config_for
 from ..errors import ConversionError, UnsupportedFormat
+from ..files.folder import read_json
 from .scratch import Scratch
 
 _log = logging.getLogger("mlx_quant")
@@ -82,8 +83,10 @@ def load(
             f"mlx-lm has no model {config.get('model_type')!r}; use a newer mlx-lm, or convert() and another loader",
             where="config.json: model_type",
         )
+    generation = read_json(checkpoint.files, "generation_config.json") or {}
+    ends = generation.get("eos_token_id") or config.get("eos_token_id")
     # From the source, because tokenizers remember the folder they came from and some read it again.
-    tokenizer = utils.load_tokenizer(checkpoint.files.folder, tokenizer_config, config.get("eos_token_id"))
+    tokenizer = utils.load_tokenizer(checkpoint.files.folder, tokenizer_config, ends)
     with ExitStack() as cleanup:
         scratch = Scratch()
         cleanup.callback(scratch.cleanup)

@@ -75,7 +75,8 @@ class Integer:
 
         ``params_dtype`` None keeps the dtype of the scales: what ``mlx_lm`` runs fastest, exact for symmetric weights
         (z a power of two), and off by at most half a unit in the last place of ``z * s`` elsewhere. ``mx.float32``
-        makes ``scales * q + biases`` exact in float32 for float16 and bfloat16 scales.
+        makes ``scales * q + biases`` exact in float32 for float16 and bfloat16 scales. Where ``z * s`` is beyond
+        float16 though the weights are not, None means float32 too; so parameters are read for float16.
 
         Raises UnsupportedFormat ``unsupported-affine`` for widths or groups that MLX cannot express.
         """
@@ -94,6 +95,8 @@ class Integer:
             permutation = permutation.astype(mx.int32)
         scales = self.scales.T.astype(mx.float32)
         biases = -(self.zeros.T.astype(mx.float32) * scales)
+        if params_dtype is None and dtype == mx.float16 and not mx.isfinite(biases.astype(dtype)).all().item():
+            dtype = mx.float32
         repeat = group_size // target
         params = [mx.contiguous(mx.repeat(p.astype(dtype), repeat, axis=1)) for p in (scales, biases)]
         return AffineWeights(words, params[0], params[1], target, self.bits, permutation)
