@@ -45,7 +45,7 @@ MUTATED = [
     *(ROOT / f"mlx_quant/packings/{name}.py" for name in ("awq_gemm", "checks", "gptq")),
     *(ROOT / f"mlx_quant/weights/{name}.py" for name in ("bits", "integer", "native", "rounding")),
 ]
-UNIT_TESTS = tuple(f"tests/core/test_{name}.py" for name in ("weights", "bits", "gptq", "dialects"))
+UNIT_TESTS = tuple(f"tests/core/test_{name}.py" for name in ("weights", "bits", "packings", "gptq", "dialects"))
 KNOWN, DOC = ROOT / "tests/project/mutation_known.json", ROOT / "docs/mutation.md"
 SECONDS = 180
 FATES = (*QUICK, "unit tests", "import", "clock", "signal", "survived")
