@@ -12,7 +12,7 @@ from ..dialects.schemes import Scheme, Schemes
 from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
 from ..files.folder import Files, read_json
 
-_VISION_KEYS = ("vision_config", "visual", "vision_tower", "mm_vision_tower", "audio_config")
+_PARTS = ("vision_config", "visual", "vision_tower", "mm_vision_tower", "audio_config")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,6 @@ def detect(files: Files) -> Detected:
             where="config.json",
         )
     merged = _merged(sources)
-    refuse_vision(config)
     try:
         schemes = schemes_of(merged)
     except QuantError as error:
@@ -78,17 +77,18 @@ def refuse_native(config: Mapping[str, Any]) -> None:
         )
 
 
-def refuse_vision(config: Mapping[str, Any]) -> None:
-    """UnsupportedFormat ``unsupported-architecture`` for models that are more than a text decoder."""
-    found = next((key for key in _VISION_KEYS if config.get(key)), None)
+def wrapper_of(config: Mapping[str, Any]) -> str | None:
+    """What says that a model is more than a text decoder: its class, or the key of another part; None if nothing."""
     named = config.get("architectures") or ()
     name = next((str(name) for name in named if str(name).endswith("ForConditionalGeneration")), None)
-    if found or name:
-        raise UnsupportedFormat(
-            "unsupported-architecture",
-            f"{name or found} is a vision or encoder-decoder model; use a text-only export of its language model",
-            where="config.json: " + ("architectures" if name else str(found)),
-        )
+    return name or next((key for key in _PARTS if config.get(key)), None)
+
+
+def ties_embeddings(config: Mapping[str, Any]) -> bool:
+    """Whether the output head is the embeddings; a model with a ``text_config`` may say so inside."""
+    text = config.get("text_config")
+    inside = text.get("tie_word_embeddings") if isinstance(text, Mapping) else None
+    return bool(config.get("tie_word_embeddings", inside))
 
 
 def _sources(files: Files, config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

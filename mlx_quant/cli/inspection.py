@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ..checkpoint.checkpoint import Checkpoint
 from ..checkpoint.outline import Outline
+from ..checkpoint.sources import ties_embeddings
 from ..conversion.architecture import Architecture
 from ..conversion.plan import make_plan
 from ..conversion.portable import config_for
@@ -175,7 +176,7 @@ def inspect(
         modules=modules,
         plain=tuple(_plain_groups(checkpoint)),
         lm_head=_head(checkpoint),
-        tied=bool(checkpoint.config.get("tie_word_embeddings")),
+        tied=ties_embeddings(checkpoint.config),
         shards=checkpoint.shards,
         nbytes=sum(info.nbytes for info in _infos(checkpoint)),
         auto=auto,

@@ -34,9 +34,8 @@ class Fit:
     arrays: Mapping[str, mx.array]
 
     def made_from(self, names: Iterable[str]) -> set[str]:
-        """Modules of the tensors that these arrays are made from."""
-        tensors = {tensor for name in names for tensor in Origin(self.arrays[name]).tensors}
-        return {self.marked.names[tensor].rpartition(".")[0] for tensor in tensors}
+        """The tensors that these arrays are made from."""
+        return {self.marked.names[tensor] for name in names for tensor in Origin(self.arrays[name]).tensors}
 
     def arrivals(self, modules: Mapping[str, Shapes]) -> dict[str, Arrival]:
         """What becomes of modules, by name; each is given with its tensors."""

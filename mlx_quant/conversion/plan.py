@@ -12,7 +12,8 @@ import mlx.core as mx
 
 from ..checkpoint.checkpoint import Checkpoint, Examined
 from ..checkpoint.modules import PackedModule
-from ..errors import ConversionError, MalformedCheckpoint
+from ..checkpoint.sources import ties_embeddings, wrapper_of
+from ..errors import ConversionError, MalformedCheckpoint, UnsupportedFormat
 from ..files.folder import TensorInfo
 from .architecture import Architecture
 from .seam import Seam, Step
@@ -70,6 +71,7 @@ def make_plan(
             that the architecture has no parameter for.
         ConversionError: ``bad-target``, the architecture does not take packed modules.
     """
+    _refuse_unknown_wrapper(checkpoint, architecture)
     dropped = _tied_head(checkpoint, architecture)
     modules = {name: module for name, module in checkpoint.modules.items() if name not in dropped}
     plain = {info.name: _plain(info, architecture, dtype) for info in _plain_infos(checkpoint, modules)}
@@ -131,12 +133,26 @@ def _plain_infos(checkpoint: Checkpoint, modules: Mapping[str, PackedModule]) ->
     yield from (module.tensors["bias"] for module in modules.values() if "bias" in module.tensors)
 
 
+def _refuse_unknown_wrapper(checkpoint: Checkpoint, architecture: Architecture | None) -> None:
+    """Of models that are more than a text decoder those are converted whose language model mlx-lm has."""
+    found = wrapper_of(checkpoint.config)
+    if found and architecture is None:
+        raise UnsupportedFormat(
+            "unsupported-architecture",
+            f"{found}: more than a text decoder, and mlx-lm has no {checkpoint.config.get('model_type')!r} with its "
+            "language model; use a text-only export, or decode its modules with Checkpoint.dequantize",
+            where="config.json: model_type",
+        )
+
+
 def _tied_head(checkpoint: Checkpoint, architecture: Architecture | None) -> dict[str, str]:
     """A packed ``lm_head`` beside tied embeddings: the model computes its logits from the embeddings."""
-    tied = checkpoint.config.get("tie_word_embeddings") and "lm_head" in checkpoint.modules
-    if not tied or (architecture is not None and "lm_head.weight" in architecture.parameters):
+    heads = [name for name in checkpoint.modules if name.rpartition(".")[2] == "lm_head"]
+    if not heads or not ties_embeddings(checkpoint.config):
         return {}
-    return {"lm_head": "tie_word_embeddings is true: the embeddings are the output head"}
+    if architecture is not None and any(name.endswith("lm_head.weight") for name in architecture.parameters):
+        return {}
+    return dict.fromkeys(heads, "tie_word_embeddings is true: the embeddings are the output head")
 
 
 def _require_zero(checkpoint: Checkpoint, module: PackedModule, architecture: Architecture | None) -> None:

@@ -24,6 +24,7 @@ _COPIED = (
     "*.jinja",
     "chat_template*.json",
     "generation_config.json",
+    "*processor_config.json",
     "*.py",
     "LICENSE*",
     "NOTICE*",
@@ -84,12 +85,18 @@ def _both_ropes(config: dict[str, Any]) -> None:
         if kind != "default" and not config.get("rope_scaling"):
             scaling = {key: value for key, value in rope.items() if key != "rope_theta"}
             config["rope_scaling"] = scaling | {"rope_type": kind, "type": kind}
-    elif "rope_theta" in config and "rope_local_base_freq" not in config:
+    elif "rope_theta" in config and not _differs_by_layer(config):
         scaling = dict(config.get("rope_scaling") or {})
         kind = scaling.get("rope_type") or scaling.pop("type", None) or "default"
         config["rope_parameters"] = scaling | {"rope_type": kind, "rope_theta": config["rope_theta"]}
         if "partial_rotary_factor" in config:
             config["rope_parameters"]["partial_rotary_factor"] = config["partial_rotary_factor"]
+
+
+def _differs_by_layer(config: Mapping[str, Any]) -> bool:
+    """Whether layers may have a RoPE each, of which ``rope_theta`` is but one or none."""
+    types = config.get("layer_types")
+    return "rope_local_base_freq" in config or (isinstance(types, list) and len(set(map(str, types))) > 1)
 
 
 def _fill(config: dict[str, Any], key: str, value: Any) -> None:

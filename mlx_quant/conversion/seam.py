@@ -75,7 +75,7 @@ class Seam:
         self.steps |= {name: _transposed(dense[name]) for name, found in arrived.items() if found.kind == "transposed"}
         found = self._fitted(self.steps)
         biases = {f"{name}.bias" for name in dense}
-        self.unwanted = tuple(name for name in found.extra if name in biases)
+        self.unwanted = tuple(sorted(found.made_from(found.extra) & biases))
         if self.unwanted:
             for name in self.unwanted:
                 del self.steps[name]
@@ -119,7 +119,8 @@ class Seam:
                 return None
             arrived = found.arrivals(_outputs(chosen))
             spoilt = {name: _WHY[arrival.kind] for name, arrival in arrived.items() if arrival.kind in _WHY}
-            spoilt |= dict.fromkeys(found.made_from(found.extra) & chosen.keys(), _NO_PLACE)
+            homeless = {name.rpartition(".")[0] for name in found.made_from(found.extra)}
+            spoilt |= dict.fromkeys(homeless & chosen.keys(), _NO_PLACE)
             if not spoilt and (found.extra or found.missing):
                 return None
             if not spoilt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,84 @@ MLA: dict[str, dict[str, Any]] = {
 }
 
 
+_TEXT = {
+    "vocab_size": 64,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 32,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
+    "max_position_embeddings": 128,
+    "tie_word_embeddings": False,
+}
+_QWEN = _TEXT | {"rope_scaling": {"type": "mrope", "mrope_section": [4, 6, 6]}}
+_QWEN35 = _TEXT | {
+    "model_type": "qwen3_5_text",
+    "linear_num_value_heads": 2,
+    "linear_num_key_heads": 2,
+    "linear_key_head_dim": 32,
+    "linear_value_head_dim": 32,
+    "linear_conv_kernel_dim": 4,
+    "full_attention_interval": 2,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5},
+}
+# By model_type: the text_config, and whether the checkpoint's names are those of transformers 5 (else of 4).
+WRAPPERS: dict[str, tuple[dict[str, Any], bool]] = {
+    "mistral3": (_TEXT | {"model_type": "mistral"}, True),
+    "qwen2_vl": (_QWEN | {"model_type": "qwen2_vl_text"}, True),
+    "qwen3_vl": (_QWEN | {"model_type": "qwen3_vl_text"}, True),
+    "qwen3_5": (_QWEN35, True),
+    "gemma4": (
+        _TEXT
+        | {
+            "model_type": "gemma4_text",
+            "tie_word_embeddings": True,
+            "global_head_dim": 32,
+            "hidden_size_per_layer_input": 0,
+            "vocab_size_per_layer_input": 64,
+            "num_kv_shared_layers": 0,
+            "sliding_window": 16,
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+        True,
+    ),
+    "gemma3": (
+        _TEXT
+        | {
+            "model_type": "gemma3_text",
+            "tie_word_embeddings": True,
+            "sliding_window": 16,
+            "sliding_window_pattern": 2,
+        },
+        False,
+    ),
+    "kimi_k25": (_MLA | {"model_type": "kimi_k25"}, False),
+}
+
+
+def wrapper(name: str) -> dict[str, Any]:
+    """``config.json`` of a model that sees, with the language model's inside."""
+    text, _ = WRAPPERS[name]
+    return {
+        "model_type": name,
+        "architectures": ["TinyForConditionalGeneration"],
+        "text_config": text,
+        "vision_config": {"depth": 1},
+        "vocab_size": text["vocab_size"],
+    }
+
+
+def outer(name: str, config: dict[str, Any]) -> str:
+    """A parameter of mlx-lm's language model, under the name that the original has."""
+    if config["model_type"] not in WRAPPERS or not WRAPPERS[config["model_type"]][1]:
+        return name
+    inner = name.removeprefix("language_model.")
+    return f"model.language_model.{inner.removeprefix('model.')}" if inner.startswith("model.") else inner
+
+
 def built(config: dict[str, Any]) -> Any:
     model_class, arguments = _get_classes(config=dict(config))
     return model_class(arguments.from_dict(json.loads(json.dumps(config))))
@@ -90,13 +169,15 @@ def published(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the original checkpoint: mlx-lm's, with what it stacks and absorbs undone."""
     found: dict[str, tuple[int, ...]] = {}
     shapes = {name: array.shape for name, array in tree_flatten(built(config).parameters())}
-    kimi = str(config["model_type"]).startswith("kimi")
-    for name, shape in shapes.items():
+    kimi = config["model_type"] in ("kimi_linear", "kimi_k3")
+    settings = config.get("text_config", config)
+    for inner, shape in shapes.items():
+        name = outer(inner, config)
         prefix = name.removesuffix("embed_q.weight")
         stack = re.fullmatch(r"(.*\.mlp)\.switch_mlp\.(gate|down|up)_proj\.weight", name)
         if prefix != name:
-            rows = config["num_attention_heads"] * (config["qk_nope_head_dim"] + config["v_head_dim"])
-            found[f"{prefix}kv_b_proj.weight"] = (rows, config["kv_lora_rank"])
+            rows = settings["num_attention_heads"] * (settings["qk_nope_head_dim"] + settings["v_head_dim"])
+            found[f"{prefix}kv_b_proj.weight"] = (rows, settings["kv_lora_rank"])
         elif stack and kimi:
             block = stack[1].removesuffix("mlp") + "block_sparse_moe"
             leaf = {"gate": "w1", "down": "w2", "up": "w3"}[stack[2]]
@@ -110,9 +191,16 @@ def published(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def write(
-    folder: Path, config: dict[str, Any], packs: str = r".*(_proj|\.w[123])", without: tuple[str, ...] = ()
+    folder: Path,
+    config: dict[str, Any],
+    packs: str = r".*(_proj|\.w[123])",
+    without: tuple[str, ...] = (),
+    besides: Mapping[str, torch.Tensor] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Write the packed checkpoint; returns what it means, as an unquantised checkpoint of the same names."""
+    """Write the packed checkpoint; returns what it means, as an unquantised checkpoint of the same names.
+
+    Tensors ``besides`` are written as they are, and not returned.
+    """
     generator = torch.Generator().manual_seed(3)
     stored: dict[str, torch.Tensor] = {}
     dense: dict[str, torch.Tensor] = {}
@@ -127,9 +215,14 @@ def write(
         else:
             dense[name] = (torch.randn(*shape, generator=generator) * 0.1 + (len(shape) == 1)).half()
             stored[name] = dense[name]
+    stored |= besides or {}
     folder.mkdir()
     save_file({name: tensor.contiguous() for name, tensor in stored.items()}, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": QUANTIZATION}))
+    text = config.get("text_config")
+    place = (
+        {"text_config": text | {"quantization_config": QUANTIZATION}} if text else {"quantization_config": QUANTIZATION}
+    )
+    (folder / "config.json").write_text(json.dumps(config | place))
     return dense
 
 

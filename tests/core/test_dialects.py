@@ -132,18 +132,6 @@ def test_a_contradiction_inside_one_mapping_is_refused(found: Any) -> None:
             "mlx-native",
             "mlx_lm.load",
         ),
-        (
-            {"config": MODEL | {"vision_config": {"depth": 2}, "quantization_config": GPTQ}},
-            UnsupportedFormat,
-            "unsupported-architecture",
-            "vision_config",
-        ),
-        (
-            {"config": {"architectures": ["LlavaForConditionalGeneration"], "quantization_config": GPTQ}},
-            UnsupportedFormat,
-            "unsupported-architecture",
-            "LlavaForConditionalGeneration",
-        ),
         ({"config": MODEL, "hf_quant_config": {"producer": {}}}, UnsupportedFormat, "unsupported-method", "modelopt"),
     ],
 )
