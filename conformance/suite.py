@@ -17,7 +17,7 @@ from .corpus import kept
 from .corpus.fixtures import Vector, checkpoint, heard_checkpoints, produced_vectors, upstream_digests, vectors
 from .formats.parts import Integer
 from .formats.registry import FORMATS, known, parts
-from .levels import affine, arithmetic, layouts, policies
+from .levels import affine, arithmetic, layouts, policies, state
 from .levels.folders import every, judge
 from .levels.generation import heard
 from .levels.grid import grid
@@ -32,6 +32,7 @@ def cases(exhaustive: bool = False) -> tuple[Case, ...]:
     found += _prefixed("arithmetic", (*arithmetic.samples(), *(arithmetic.enumeration() if exhaustive else ())))
     found += _prefixed("arithmetic", arithmetic.non_finite())
     found += _prefixed("layouts", layouts.proofs(layouts.few()))
+    found += _prefixed("state", state.state())
     found += [_case(question) for question in asked if question.level == "refusals"]
     found += _affine(asked)
     found += _checkpoints()

@@ -12,11 +12,11 @@ FRAMEWORKS = ("mlx", "torch", "numpy", "array")
 
 
 def to_framework(array: Array, framework: str) -> Any:
+    """A copy: a subject may do with it what it likes, and nobody else meets that."""
     if framework == "array":
-        return array
+        return Array(array.dtype, array.bits.copy())
     if framework == "numpy":
-        # A copy: a subject may write into what it is given, and the suite asks with the same arrays again.
-        return array.bits.copy() if array.dtype == "bfloat16" else array.bits.copy().view(array.dtype)
+        return array.bits.copy() if array.dtype == "bfloat16" else array.bits.view(array.dtype).copy()
     if framework == "torch":
         import torch
 
@@ -25,6 +25,18 @@ def to_framework(array: Array, framework: str) -> Any:
     import mlx.core as mx
 
     return mx.array(array.bits).view(getattr(mx, array.dtype))
+
+
+def to_framework_strided(array: Array, framework: str) -> Any:
+    """The same values as a view: of an array that holds the transpose, or twice as many elements of a row."""
+    if array.bits.ndim < 2:
+        return _every_other(to_framework(Array(array.dtype, np.repeat(array.bits, 2, axis=-1)), framework))
+    turned = to_framework(Array(array.dtype, np.ascontiguousarray(array.bits.T)), framework)
+    return Array(array.dtype, turned.bits.T) if framework == "array" else turned.T
+
+
+def _every_other(doubled: Any) -> Any:
+    return Array(doubled.dtype, doubled.bits[::2]) if isinstance(doubled, Array) else doubled[::2]
 
 
 def from_framework(value: Any, framework: str) -> Array:

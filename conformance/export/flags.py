@@ -10,6 +10,7 @@ POLICY = {
     "g_idx": "g_idx-outranks-desc_act",
     "finite": "non-finite-scales-are-refused",
     "rounding": "rounding",
+    "null": "null-means-absent-and-capitals-mean-nothing",
     "swapped": "gptqmodels-3-bit-zero-points-before-70-are-put-right",
 }
 FLAGS: dict[str, tuple[str, str]] = {
@@ -36,6 +37,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "odd-width": ("Inputs or outputs are no multiple of 32.", "PK-07"),
     "ragged": ("The inputs do not fill the last group, or the last word.", "GI-16 PK-07"),
     "short-last-group": ("The last group has fewer inputs than the others.", "GI-16"),
+    "real-size": ("A layer of a real model, one side of it cut short.", "SZ-01 SZ-02 SZ-03 SZ-04 SZ-05"),
     "square": ("qweight and the weight are square, so a missing transpose keeps the shape.", "PK-18"),
     "groups-times-8-equals-out": ("qzeros is square, so its axes can be mistaken for each other.", "PK-03"),
     # Zero points and words.
@@ -56,6 +58,11 @@ FLAGS: dict[str, tuple[str, str]] = {
     "overflows-to-inf": ("Products beyond the range, which become infinite with the right sign.", "SC-10d #finite"),
     "zero-scales": ("Scales of 0.0 and -0.0.", "SC-08b"),
     "any-finite-scales": ("Scales with exponents from end to end of the range, and both signs.", "SC-09 SC-10b SC-10d"),
+    # What else a decode does.
+    "inputs-stay": ("Whether the config and the arrays that were given are still the same.", "ST-01 ST-02"),
+    "answers-stay": ("Whether an answer is still the same when the next one is given.", "ST-03"),
+    "views": ("The arrays are transposed and strided views.", "ST-04"),
+    "at-once": ("Two modules are decoded at once, by threads.", "ST-05"),
     # Biases. They are not part of the weight.
     "bias": ("The module has a bias; the weight does not depend on it.", ""),
     "no-bias": ("The layer that was packed had no bias; the packer may have stored one of zeros.", ""),
@@ -64,5 +71,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     # Where it comes from.
     "real": ("A module of a model that a real quantiser packed.", "GI-18 SC-08"),
     "kept": ("The smallest generated module on which some mutant was caught; its comment names the mutant.", ""),
+    "policy-null": ("A setting is null, which means the same as an absent key.", "NL-01 #null"),
+    "policy-case": ("A name is spelt in capitals, which means the same.", "NL-02 #null"),
     "policy": ("Upstream's readers, labels or producers disagree; the answer is a written policy.", ""),
 }

@@ -12,6 +12,8 @@ from .module import Sample
 from .parts import Parts
 
 OUT, IN = 96, 256
+# The flag of samples in the shapes below.
+REAL_SIZE = "real-size"
 SCALE_KINDS = ("negative", "subnormal", "huge", "zero", "any-finite")
 SHAPES = {
     "square": (64, 64),
@@ -20,6 +22,20 @@ SHAPES = {
     "odd-width": (40, 256),
     "wide": (32, 512),
     "tall": (256, 32),
+}
+
+
+# Layers of models that people run, as ([out, in], group size): one side whole, the other cut where few are enough.
+REAL_SIZES: dict[str, tuple[tuple[int, int], int]] = {
+    "7b-down_proj-g128": ((16, 11008), 128),
+    "7b-down_proj-g-all": ((16, 11008), -1),
+    "7b-o_proj-g512": ((16, 4096), 512),
+    "7b-gate_proj-g32": ((11008, 32), 32),
+    "8b-down_proj-g64": ((16, 14336), 64),
+    "14b-gate_proj-g32": ((13696, 32), 32),
+    "70b-down_proj-g128": ((8, 28672), 128),
+    "70b-gate_proj-g32": ((28672, 32), 32),
+    "moe-expert-g64": ((768, 1408), 64),
 }
 
 
@@ -43,5 +59,6 @@ def sample(
     if bias := options.get("bias"):
         kind = "zero" if bias == "zero" else "ordinary"
         tensors = tensors | {"bias": draw.scales(parts.dtype, kind, parts.shape[0])}
-    flags = frozenset({f"{options['scales']}-scales"} if "scales" in options else ())
-    return Sample(name, config, tensors, parts, options.get("output"), flags)
+    flags = {f"{options['scales']}-scales"} if "scales" in options else set()
+    flags |= {REAL_SIZE} if options.get("real_size") else set()
+    return Sample(name, config, tensors, parts, options.get("output"), frozenset(flags))

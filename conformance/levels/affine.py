@@ -7,8 +7,9 @@ keep: equal codes, equal scales, biases by the rule it names. How far its weight
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,13 @@ from ..bits.array import Array
 from ..bits.difference import difference
 from ..bits.frameworks import from_framework, to_framework
 from ..bits.rounding import nearest
+from ..cases.case import Case
 from ..cases.question import Question
 from ..cases.verdict import Verdict, declined
 from ..formats.parts import Integer, steps
-from ..formats.registry import parts
+from ..formats.registry import BY_SLUG, parts
 from ..subjects.subject import Crashed, Refused
+from .grid import grid
 
 RULES = {
     "nearest": "biases are -z * s, rounded once to their own dtype",
@@ -114,6 +117,13 @@ def repacked(subject: Any, question: Question) -> Triple | Refused | Crashed:
         return Crashed(error)
 
 
+def repacks() -> Iterator[Case]:
+    """The modules of the grid, for mutants that repack and for the project's own tests."""
+    for question in grid():
+        if question.dtype is None and "affine" not in BY_SLUG[question.format].NOT_APPLICABLE:
+            yield Case(question.id.partition("/")[2], partial(judge, question), question.format, "affine", "affine")
+
+
 def judge(question: Question, subject: Any, oracle: Any) -> Verdict:
     """Codes, scales and biases of one module, or that it is refused."""
     found = repacked(subject, question)
@@ -128,6 +138,9 @@ def judge(question: Question, subject: Any, oracle: Any) -> Verdict:
         return Verdict("repacked, though the weight has no affine form", "accepted")
     if found.codes.shape != true.q.shape:
         return Verdict(f"shape {found.codes.shape}, expected {true.q.shape}", "bits", 1, true.q.size, true.q.size)
+    if rule == "nearest" and found.biases.dtype != found.scales.dtype:
+        why = f"biases are {found.biases.dtype} beside scales of {found.scales.dtype}: MLX computes in both, as float32"
+        return Verdict(why, "bits", 1, true.q.size, true.q.size)
     wrong = _wrong(found, true, rule)
     bad = np.logical_or.reduce(list(wrong.values()))
     note = _distance(found, question.answer(oracle))
@@ -159,7 +172,7 @@ def _wrong(found: Triple, true: Integer, rule: str) -> dict[str, np.ndarray]:
     due = -z * s if rule == "exact" else nearest(-z * s, found.biases.dtype).float64()
     return {
         "codes": found.codes != true.q,
-        "scales": found.spread(found.scales) != s,
+        "scales": (found.spread(found.scales) != s) | (np.signbit(found.spread(found.scales)) != np.signbit(s)),
         "biases": found.spread(found.biases) != due,
     }
 

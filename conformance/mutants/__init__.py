@@ -2,14 +2,31 @@
 
 from ..subjects.resolve import ORACLE, SCHEMES, resolve
 from ..subjects.subject import SubjectError
+from .folders import FOLDERS
 from .loading import LOADING
 from .model import Bug, Mutant, Subject
 from .packing import GROUPS, PACKING
+from .repacking import REPACKING
+from .sizes import SIZES
+from .spelling import SPELLING
+from .state import STATE
 from .values import VALUES
 from .widths import WIDTHS
 from .zeros import ZEROS
 
-MUTANTS: tuple[Mutant, ...] = (*ZEROS, *PACKING, *GROUPS, *VALUES, *WIDTHS, *LOADING)
+MUTANTS: tuple[Mutant, ...] = (
+    *ZEROS,
+    *PACKING,
+    *GROUPS,
+    *VALUES,
+    *WIDTHS,
+    *SIZES,
+    *STATE,
+    *SPELLING,
+    *REPACKING,
+    *LOADING,
+    *FOLDERS,
+)
 
 
 def _called(id: str) -> Subject:

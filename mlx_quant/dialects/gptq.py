@@ -23,7 +23,7 @@ _ADVICE = {
 
 def recognises(config: Mapping[str, Any], named: str | None) -> bool:
     # quantize_config.json of AutoGPTQ before it wrote quant_method is known by desc_act.
-    return named == ID if named is not None else "desc_act" in config
+    return named == ID if named is not None else config.get("desc_act") is not None
 
 
 def stated(config: Mapping[str, Any]) -> dict[str, Any]:

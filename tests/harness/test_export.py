@@ -33,8 +33,8 @@ SCHEMA_NAMES = ("checkpoints", "manifest", "tests")
 # suites are still there, test_gate.py holds.
 IDS = {
     "2026.3": {
-        "awq": "c1b296000f0f987cf77e57812a2f71d03ebcfee9df110ca3c42b79cde7446807",
-        "gptq": "836565fecd54f8fb9c9dcdefef7d0ef9ed195efcd38d5c4e3ac52e93cae00f7b",
+        "awq": "8cd010d836f355429e5de9a32f64bb0b964bc59817f6110754ac39935ff4512f",
+        "gptq": "9ed94f3684462d63b20188aba89c24fa4e644a79955e28332b2a317337fb017b",
     },
 }
 
@@ -164,7 +164,7 @@ def test_the_manifest_is_right_about_every_file(exported: Path) -> None:
     for path, entry in listed.items():
         data = present[path].read_bytes()
         assert (entry["bytes"], entry["sha256"]) == (len(data), sha256(data).hexdigest()), path
-    assert manifest(exported)["bytes"] == sum(entry["bytes"] for entry in listed.values()) < 64_000_000
+    assert manifest(exported)["bytes"] == sum(entry["bytes"] for entry in listed.values()) < 80_000_000
 
 
 def test_the_manifest_counts_the_tests(exported: Path) -> None:

@@ -29,6 +29,9 @@ def grid() -> Iterator[Sample]:
         yield _sample(f"config-{name}", size, "float16", config=config)
     for name, dtype, options in common.variations():
         yield _sample(name, 32, dtype, **options)
+    for name, (shape, size) in common.REAL_SIZES.items():
+        yield _sample(name, size, "float16", shape=shape, real_size=True)
+    yield _sample("7b-down_proj-g32", 32, "float16", shape=(8, 11008), real_size=True)
 
 
 def _sample(name: str, size: int, dtype: str, **options: Any) -> Sample:

@@ -9,6 +9,7 @@ from .. import flags as shared
 from ..domain import Domain, IntegerDomain
 from ..module import Files
 from ..parts import Config, Tensors
+from ..spelt import written
 from .addresses import LAYOUT
 from .packing import WIDTHS, config, group_size, pack
 
@@ -30,9 +31,10 @@ BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"AWQ": ((), ())}
 
 
 def names(config: Config) -> bool:
-    method = config.get("quant_method") or config.get("method")
+    found = written(config)
+    method = found.get("quant_method") or found.get("method")
     # quant_config.json of early AutoAWQ and llm-awq carries no method.
-    return method == "awq" or (method is None and "w_bit" in config)
+    return str(method).lower() == "awq" or (method is None and "w_bit" in found)
 
 
 def said_width(config: Config) -> Any:

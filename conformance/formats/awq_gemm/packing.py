@@ -12,6 +12,7 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.fields import fields, words
 from ..parts import Config, Integer, Tensors
+from ..spelt import written
 
 WIDTHS = (4,)
 # Natural column j of each eight is nibble NIBBLE_OF_COLUMN[j] of a word (AWQ_REVERSE_ORDER).
@@ -58,5 +59,6 @@ def parts(config: Config, tensors: Tensors) -> Integer:
 
 
 def group_size(config: Config, in_features: int) -> int:
-    size: Any = config.get("group_size", config.get("q_group_size", 128))
+    found = written(config)
+    size: Any = found.get("group_size", found.get("q_group_size", 128))
     return in_features if size == -1 else int(size)

@@ -59,6 +59,8 @@ def folders() -> Iterator[Folder]:
     build.packed = {name: _eights(packed) for name, packed in build.packed.items()}
     yield build.folder()
     yield from _family()
+    yield from _older()
+    yield from _rules()
     build = _build("g_idx-out-of-range")
     build.packed[f"{LAYER}self_attn.q_proj"].tensors["g_idx"] = Array.of(np.arange(64, dtype=np.int32) // 16)
     yield build.folder(code="group-index-out-of-range")
@@ -103,6 +105,33 @@ def _family() -> Iterator[Folder]:
     for packed in build.packed.values():
         packed.config["sym"] = True
     yield build.folder(flags=frozenset({"policy"}))
+
+
+def _older() -> Iterator[Folder]:
+    """Files as AutoGPTQ called them, with the settings beside them."""
+    stem = f"gptq_model-4bit-{GROUP_SIZE}g"
+    build = _build("file-named-by-auto-gptq")
+    settings = {"config.json": build.config | {"quantization_config": build.settings}, SIDECAR: build.settings}
+    yield build.folder(shards={f"{stem}.safetensors": build.stored()}, json=settings)
+    yield _build("shards-named-by-auto-gptq").split(3, lambda name: len(name) % 3, stem)
+
+
+def _rules() -> Iterator[Folder]:
+    """Rules that change the width alone, and rules that say nothing but that a module is not symmetric."""
+    build = _build("dynamic-bits")
+    build.settings["dynamic"] = {r".*\.(up|gate)_proj$": {"bits": 8}}
+    for name, shape in MODULES.items():
+        own = config_of(build.settings, LAYER + name)
+        build.packed[LAYER + name] = Packed(own, drawn(build.rng, own, *shape))
+    yield build.folder(flags=frozenset({"bits-8", "mixed-bits", "dynamic"}))
+    build = _build("dynamic-sym")
+    build.settings |= {"sym": True, "dynamic": {r"+:.*\.v_proj$": {"sym": False}}}
+    # Eights under the label of version 1: the label is wrong where a module is symmetric, and they are nines elsewhere.
+    eights = {name: _eights(packed) for name, packed in build.packed.items()}
+    for name, packed in eights.items():
+        stored = packed.stored if name.endswith("v_proj") else None
+        build.packed[name] = Packed(config_of(build.settings, name), stored or packed.tensors, packed.stored)
+    yield build.folder(flags=frozenset({"dynamic", "policy"}))
 
 
 def _build(id: str) -> Build:

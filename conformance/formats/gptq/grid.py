@@ -42,6 +42,7 @@ def grid() -> Iterator[Sample]:
             yield from _width(bits)
         yield from _versions(bits)
         yield from _sizes(bits)
+    yield from _real_sizes()
 
 
 def _name(bits: int, name: str) -> str:
@@ -84,6 +85,18 @@ def _sizes(bits: int) -> Iterator[Sample]:
         yield _sample(_name(bits, f"padded-{out}x{in_features}"), 32, "sequential", bits=bits, shape=shape)
     yield _sample(_name(bits, "padded-act-order"), 16, "act-order", bits=bits, shape=(40, 84))
     yield _sample(_name(bits, "no-qzeros"), 32, "sequential", bits=bits, sym=True, qzeros=False)
+
+
+def _real_sizes() -> Iterator[Sample]:
+    """Layers of real models; in act-order the inputs of a 7B model alone are more groups than 8 bits can number."""
+    for name, (shape, size) in common.REAL_SIZES.items():
+        yield _sample(name, size, "sequential", shape=shape, real_size=True)
+    yield _sample("7b-down_proj-g32-no-g_idx", 32, "no-g_idx", shape=(8, 11008), real_size=True)
+    yield _sample("70b-down_proj-g64-act-order", 64, "act-order", shape=(8, 28672), real_size=True)
+    yield _sample("moe-expert-g32-act-order", 32, "act-order", shape=(768, 1408), real_size=True)
+    for bits in WIDTHS:
+        name = _name(bits, "7b-down_proj-g32-act-order")
+        yield _sample(name, 32, "act-order", bits=bits, shape=(8, 11008), real_size=True)
 
 
 def _sample(

@@ -11,6 +11,7 @@ from .. import flags as shared
 from ..domain import Domain, IntegerDomain, label
 from ..module import Files
 from ..parts import Config, Tensors
+from ..spelt import written
 from .addresses import LAYOUT
 from .packing import WIDTHS, config, group_size, pack, parts, symmetric, version, width
 
@@ -69,9 +70,10 @@ BRIEF = {
 
 
 def names(config: Config) -> bool:
-    method = config.get("quant_method") or config.get("method")
+    found = written(config)
+    method = found.get("quant_method") or found.get("method")
     # AutoGPTQ's quantize_config.json had no method for years.
-    return method == "gptq" or (method is None and "w_bit" not in config and "desc_act" in config)
+    return str(method).lower() == "gptq" or (method is None and "w_bit" not in found and "desc_act" in found)
 
 
 def said_width(config: Config) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.fields import fields, repeated, words
 from ..parts import Config, Integer, Tensors
+from ..spelt import written
 
 WIDTHS = (4, 2, 3, 8)
 # What GPTQModel before 7.0 subtracted from the words of 3-bit zero points, by the number of the word modulo 3. Ones in
@@ -71,7 +72,8 @@ def parts(config: Config, tensors: Tensors) -> Integer:
 
 
 def group_size(config: Config, in_features: int) -> int:
-    size: Any = config.get("group_size", config.get("q_group_size", -1))
+    found = written(config)
+    size: Any = found.get("group_size", found.get("q_group_size", -1))
     return in_features if size == -1 else int(size)
 
 

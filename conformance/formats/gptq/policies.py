@@ -10,9 +10,11 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.fields import fields, repeated, words
 from ...bits.rounding import nearest
+from ..draw import Draw
 from ..module import Spelling
 from ..parts import Config, Tensors
-from .packing import SWAPPED, WIDTHS, stored_zeros, width
+from ..spelt import nulls, upper_case
+from .packing import SWAPPED, WIDTHS, config, pack, stored_zeros, width
 
 
 def disputed(flags: frozenset[str]) -> bool:
@@ -38,7 +40,8 @@ def settled(config: Config, tensors: Tensors, upstream: Mapping[str, Array]) -> 
 
 
 def spellings() -> Iterator[Spelling]:
-    """Two ways to store one module, at every width."""
+    """Two ways to store one module, at every width; and to spell its settings, which no width has a part in."""
+    yield from _spelt()
     for bits in WIDTHS:
         suffix = "" if bits == WIDTHS[0] else f"-{bits}bit"
         for id, settings, given, plain_settings, plain in _of_width(bits):
@@ -48,6 +51,25 @@ def spellings() -> Iterator[Spelling]:
 # Versions of GPTQModel that subtracted from whole words: at 3 bits only those before 7.0, with constants of their own.
 _BORROWING = dict.fromkeys(WIDTHS, ("0.9.0", "1.4.2", "7.7.0")) | {3: ("1.8.0", "5.8.0", "6.0.3")}
 _Pair = tuple[str, dict[str, Any], dict[str, Array], dict[str, Any], dict[str, Array]]
+
+
+_OPTIONAL = ("checkpoint_format", "damp_percent", "desc_act", "dynamic", "format", "group_size", "is_marlin_format")
+_OPTIONAL += ("lm_head", "meta", "method", "modules_in_block_to_quantize", "q_group_size", "quantizer", "static_groups")
+_OPTIONAL += ("sym", "true_sequential", "w_bit", "wbits")
+
+
+def _spelt() -> Iterator[Spelling]:
+    # One group, which is what no group size means; zero points that are not all alike, so that sym is of no concern.
+    draw, settings = Draw("gptq-spellings"), config(4, -1)
+    codes, zeros = draw.below(16, 64, 128), 1 + draw.below(15, 1, 64)
+    tensors = pack(codes, zeros, draw.scales("float16", "ordinary", 1, 64), np.zeros(128))
+    yield from nulls("gptq", settings, tensors, _OPTIONAL)
+    old = {key: value for key, value in settings.items() if key != "quant_method"}
+    yield from nulls("gptq", old, tensors, ("quant_method",))
+    names = {"quant_method": "gptq", "checkpoint_format": "gptq", "format": "gptq"}
+    yield from upper_case("gptq", settings, tensors, names)
+    v2 = pack(codes, zeros, tensors["scales"], np.zeros(128), version=2)
+    yield from upper_case("gptq-v2", settings, v2, dict.fromkeys(("checkpoint_format", "format"), "gptq_v2"))
 
 
 def _of_width(bits: int) -> Iterator[_Pair]:
