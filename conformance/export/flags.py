@@ -58,11 +58,6 @@ FLAGS: dict[str, tuple[str, str]] = {
     "overflows-to-inf": ("Products beyond the range, which become infinite with the right sign.", "SC-10d #finite"),
     "zero-scales": ("Scales of 0.0 and -0.0.", "SC-08b"),
     "any-finite-scales": ("Scales with exponents from end to end of the range, and both signs.", "SC-09 SC-10b SC-10d"),
-    # What else a decode does.
-    "inputs-stay": ("Whether the config and the arrays that were given are still the same.", "ST-01 ST-02"),
-    "answers-stay": ("Whether an answer is still the same when the next one is given.", "ST-03"),
-    "views": ("The arrays are transposed and strided views.", "ST-04"),
-    "at-once": ("Two modules are decoded at once, by threads.", "ST-05"),
     # Biases. They are not part of the weight.
     "bias": ("The module has a bias; the weight does not depend on it.", ""),
     "no-bias": ("The layer that was packed had no bias; the packer may have stored one of zeros.", ""),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -22,7 +22,7 @@ AT_ONCE, ROUNDS, PATIENCE = 4, 3, 60.0
 # Python's own five milliseconds would let most decodes end before another thread has its turn.
 SWITCH_INTERVAL = 1e-5
 
-Module = tuple[Mapping[str, Any], Mapping[str, Array]]
+Module = tuple[dict[str, Any], dict[str, Array]]
 # An answer for each module, in order or over and over, and complaints in sentences.
 Observed = tuple[list[Array], list[str]]
 

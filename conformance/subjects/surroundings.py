@@ -19,6 +19,13 @@ def surrounded(parent: Path) -> Iterator[None]:
     tmp, home, here = folders = [parent / name for name in ("tmp", "home", "here")]
     for folder in folders:
         folder.mkdir(exist_ok=True)
+    with placed(tmp, home, here):
+        yield
+
+
+@contextmanager
+def placed(tmp: Path, home: Path, here: Path) -> Iterator[None]:
+    """Until it ends, temporary files, the home and the current directory are these."""
     tempdir, directory, path = tempfile.tempdir, os.getcwd(), list(sys.path)
     variables = {name: os.environ.get(name) for name in ("TMPDIR", "HOME")}
     tempfile.tempdir = str(tmp)

@@ -102,7 +102,7 @@ function settingsOf(config) {
   refuseIf(!Number.isInteger(bits) || !Number.isInteger(size) || size === 0 || size < -1, "bad-config-value");
   let label = spelled(config, SPELLINGS.label) ?? "gptq";
   if (config.is_marlin_format) label = "marlin";
-  if (awq) label = config.backend === "llm-awq" ? "llm-awq" : String(config.version ?? "gemm").toLowerCase();
+  if (awq) label = /^llm-awq$/i.test(config.backend) ? "llm-awq" : String(config.version ?? "gemm").toLowerCase();
   refuseIf(!(awq ? ["gemm"] : ["gptq", "gptq_v2"]).includes(label), "unsupported-layout");
   refuseIf(!(awq ? [4] : [2, 3, 4, 8]).includes(bits), "unsupported-bits");
   return { awq, bits, size, label, sym: config.sym !== false }; // GPTQ that does not say is symmetric
@@ -204,14 +204,14 @@ function checkpointSettings(folder, config) {
 }
 
 function storedTensors(folder) {
-  const index = join(folder, "model.safetensors.index.json"), names = readdirSync(folder);
-  if (!existsSync(index)) {
+  const names = readdirSync(folder), index = names.find((name) => name.endsWith(".safetensors.index.json"));
+  if (!index) {
     const files = names.filter((name) => name.endsWith(".safetensors"));
     refuseIf(!files.length && names.some((name) => name.endsWith(".bin")), "unsafe-weights");
     refuseIf(files.length !== 1, "missing-file");
     return readSafetensors(join(folder, files[0]));
   }
-  const placed = readJson(index).weight_map, tensors = {};
+  const placed = readJson(join(folder, index)).weight_map, tensors = {};
   for (const file of new Set(Object.values(placed))) {
     refuseIf(basename(file) !== file, "unsafe-path");
     refuseIf(!names.includes(file), "missing-file");

@@ -11,7 +11,16 @@ from ..parts import Config, Tensors
 from ..spelt import nulls, upper_case
 from .packing import config, pack
 
-_OPTIONAL = ("backend", "bits", "checkpoint_format", "format", "group_size", "meta", "method", "modules_to_not_convert")
+_OPTIONAL: tuple[str, ...] = (
+    "backend",
+    "bits",
+    "checkpoint_format",
+    "format",
+    "group_size",
+    "meta",
+    "method",
+    "modules_to_not_convert",
+)
 _OPTIONAL += ("q_group_size", "quantizer", "sym", "version", "w_bit", "wbits", "zero_point")
 
 

@@ -53,7 +53,15 @@ _BORROWING = dict.fromkeys(WIDTHS, ("0.9.0", "1.4.2", "7.7.0")) | {3: ("1.8.0", 
 _Pair = tuple[str, dict[str, Any], dict[str, Array], dict[str, Any], dict[str, Array]]
 
 
-_OPTIONAL = ("checkpoint_format", "damp_percent", "desc_act", "dynamic", "format", "group_size", "is_marlin_format")
+_OPTIONAL: tuple[str, ...] = (
+    "checkpoint_format",
+    "damp_percent",
+    "desc_act",
+    "dynamic",
+    "format",
+    "group_size",
+    "is_marlin_format",
+)
 _OPTIONAL += ("lm_head", "meta", "method", "modules_in_block_to_quantize", "q_group_size", "quantizer", "static_groups")
 _OPTIONAL += ("sym", "true_sequential", "w_bit", "wbits")
 
