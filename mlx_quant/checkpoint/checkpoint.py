@@ -16,7 +16,7 @@ from ..files.folder import DTYPES, Files, stamps
 from ..files.hub import resolve
 from ..files.shards import locate
 from ..packings.registry import decode, remarks
-from ..weights.decoded import Weight
+from ..weights.decoded import Weight, planned
 from ..weights.native import AffineWeights, NativeWeights
 from .modules import packed_modules
 from .sources import detect
@@ -190,7 +190,7 @@ class Checkpoint:
             parameters: dict[str, Any] = {}
             parts: dict[str, tuple[tuple[int, ...], mx.Dtype]] = {}
             try:
-                found = weight.native()
+                found = planned(weight)
             except UnsupportedFormat as error:
                 why: str | None = error.message
             else:

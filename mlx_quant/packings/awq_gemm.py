@@ -11,8 +11,9 @@ import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..files.folder import TensorInfo
-from ..weights.bits import as_words, transpose_nibbles, unpack
+from ..weights.bits import as_words, unpack
 from ..weights.integer import Integer
+from ..weights.words import Nibbles
 from . import checks
 from .protocol import Infos, Measured, Status, Tensors
 
@@ -64,9 +65,8 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     rows, columns = qzeros.shape
     order = mx.array(_NIBBLE_OF_COLUMN)
     zeros = mx.take(unpack(qzeros, 4).reshape(rows, columns, _FIELDS), order, axis=-1)
-    block = mx.take(transpose_nibbles(qweight), order, axis=1)
     return Integer(
-        words=mx.contiguous(block.transpose(2, 1, 0)).reshape(found.out_features, -1),
+        words=Nibbles(qweight, ORDER),
         zeros=zeros.reshape(rows, found.out_features),
         scales=tensors["scales"],
         bits=scheme.bits,

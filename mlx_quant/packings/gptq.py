@@ -16,6 +16,7 @@ from ..errors import MalformedCheckpoint
 from ..files.folder import TensorInfo
 from ..weights.bits import as_words, fields_in, unpack, words_for
 from ..weights.integer import Integer
+from ..weights.words import Columns
 from . import checks
 from .protocol import Infos, Measured, Status, Tensors
 
@@ -79,7 +80,7 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     else:
         zeros = _zeros(scheme, tensors["qzeros"], fields)
     return Integer(
-        words=mx.contiguous(as_words(tensors["qweight"]).T),
+        words=Columns(as_words(tensors["qweight"])),
         zeros=zeros,
         scales=tensors["scales"],
         bits=scheme.bits,
