@@ -13,6 +13,7 @@ from functools import cache, partial
 from .bits.array import Array
 from .cases.case import Case
 from .cases.question import Question, Source, flags_of
+from .cases.tiers import UNSOUND, tier_of
 from .corpus import kept
 from .corpus.fixtures import Vector, checkpoint, heard_checkpoints, produced_vectors, upstream_digests, vectors
 from .formats.parts import Integer
@@ -36,7 +37,7 @@ def cases(exhaustive: bool = False) -> tuple[Case, ...]:
     found += [_case(question) for question in asked if question.level == "refusals"]
     found += _affine(asked)
     found += _checkpoints()
-    return tuple(found)
+    return tuple(case if case.tier else replace(case, tier=tier_of(case)) for case in found)
 
 
 def _case(question: Question) -> Case:
@@ -176,6 +177,7 @@ def _checkpoints() -> Iterator[Case]:
             "checkpoint",
             frozenset(own),
             folder.code is not None and not folder.either,
+            tier=UNSOUND if folder.code is not None else "",
         )
     for case in heard():
         yield replace(case, id=f"generation/{case.id}", level="generation", flags=_real_flags(case.id))

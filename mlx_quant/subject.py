@@ -56,7 +56,6 @@ class _Subject:
             "affine": {
                 "formats": sorted(DIALECTS),
                 "excludes": ["arbitrary-groups", "ragged", "group-size-16"],
-                "biases": "nearest",
             },
         }
 

@@ -132,7 +132,7 @@ LEVELS = (
     Level(
         "affine",
         "affine triples",
-        "codes and scales kept, biases by the rule that is named",
+        "codes and scales kept, biases as near as their dtype allows",
         447,
         447,
         {"affine": 981},

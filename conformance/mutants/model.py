@@ -95,7 +95,7 @@ class Subject:
 
     def info(self) -> dict[str, Any]:
         formats = sorted(BY_SLUG)
-        affine = {"formats": formats, "biases": "nearest"}
+        affine = {"formats": formats}
         return {"formats": formats, "mechanism": self._mutant.mechanism, "affine": affine}
 
     def dequantize(self, config: Config, tensors: Tensors, *, dtype: str | None = None) -> Array:

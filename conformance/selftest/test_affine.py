@@ -1,4 +1,4 @@
-"""MLX's packed form: codes and scales kept, biases by the rule that is named; what cannot be packed is refused."""
+"""MLX's packed form: codes and scales kept, biases as near as their dtype allows; what cannot be packed is refused."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class _Subject:
             "excludes": OTHER_SIZES,
             "backend": str(mx.default_device()),
             "mlx": version("mlx"),
-            "affine": {"formats": ["awq"], "excludes": OTHER_SIZES, "biases": "nearest"},
+            "affine": {"formats": ["awq"], "excludes": OTHER_SIZES},
         }
 
     def to_affine(self, quantization_config: dict[str, Any], tensors: dict[str, mx.array]) -> dict[str, Any]:

@@ -88,8 +88,6 @@ class _Subject:
             "affine": {
                 "formats": ["gptq"],
                 "excludes": [*OTHER_WIDTHS, "gptq_v2", "act-order", "arbitrary-groups", *OTHER_SIZES],
-                # "lossless: w = s*(q - z) = s*q - s*z", says _gptq_to_mlx_affine; and unsloth tells its users so.
-                "biases": "exact",
             },
         }
 

@@ -10,11 +10,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...bits.array import Array
 from ...cases.verdict import Verdict, asked_of, compared, together
 from ...formats.folder import Folder
-from ...subjects.ask import load_weights
+from ...subjects.ask import load
+from ...subjects.subject import Model
 from ...subjects.surroundings import left, surrounded
+
+TOKENS = [1, 2, 3]
 
 
 def judge(folder: Folder, subject: Any, oracle: Any) -> Verdict:
@@ -50,7 +55,9 @@ def _verdict(folder: Folder, written: Path, subject: Any, oracle: Any) -> Verdic
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            weights = load_weights(subject, written)
+            found = load(subject, written)
+            # A model cannot be taken apart; that it runs is all there is to see of a sound folder.
+            logits = found(TOKENS) if isinstance(found, Model) else None
     except subject.refusals as error:
         if folder.code is None:
             return Verdict(f"refused: {error!r}", "refused")
@@ -62,7 +69,10 @@ def _verdict(folder: Folder, written: Path, subject: Any, oracle: Any) -> Verdic
         return Verdict(f"crashed: {error!r}", "crashed")
     if folder.code is not None and not folder.either:
         return Verdict(f"accepted, but {folder.code}", "accepted")
-    return _weights(weights, expected(folder, oracle), folder.optional)
+    if isinstance(found, Model):
+        runs = logits is not None and len(logits) == len(TOKENS) and bool(np.isfinite(logits).all())
+        return Verdict(note="runs; its weights are not seen") if runs else Verdict("logits are no numbers", "heard")
+    return _weights(found, expected(folder, oracle), folder.optional)
 
 
 def expected(folder: Folder, oracle: Any) -> dict[str, Array]:
