@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+import re
+
+# What a terminal obeys or hides: control characters, bidirectional overrides, and what no encoding can write.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_LONGEST = 2000
+
+
+def printable(text: object, *, keep: str = "") -> str:
+    """``text`` with control characters, but for those in ``keep``, written as escapes, so that no terminal obeys them.
+
+    Names and values come from files, and end in messages, tables and logs.
+    """
+    return _UNPRINTABLE.sub(lambda found: _escape(found[0], keep), str(text))
+
+
+def _escape(character: str, keep: str) -> str:
+    return character if character in keep else character.encode("unicode_escape").decode("ascii")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} [...] {text[-_LONGEST // 2 :]}"
+
 
 class QuantError(Exception):
     """Base of everything this package refuses.
@@ -9,6 +31,9 @@ class QuantError(Exception):
     Attributes:
         code: stable slug such as ``"unsupported-bits"``; one of ``CODES`` of the class.
         where: the file, tensor or configuration key at fault, when known.
+
+    Whatever a file put into the message or the place is printable there: no control characters, at most 2,000
+    characters.
     """
 
     CODES: frozenset[str] = frozenset()
@@ -17,9 +42,9 @@ class QuantError(Exception):
         if code not in self.CODES:
             raise ValueError(f"{type(self).__name__} has no code {code!r}")
         self.code = code
-        self.where = where
-        self.message = message
-        super().__init__(code, message)
+        self.where = None if where is None else printable(_shortened(where))
+        self.message = printable(_shortened(message))
+        super().__init__(code, self.message)
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
@@ -47,6 +72,7 @@ class UnsupportedFormat(QuantError):
             "unsupported-affine",
             "unsupported-architecture",
             "unsafe-weights",
+            "untrusted-code",
         }
     )
 
@@ -70,6 +96,10 @@ class MalformedCheckpoint(QuantError):
             "non-finite-scales",
             "unsupported-bias",
             "truncated-file",
+            "unreadable-file",
+            "too-large",
+            "bad-tokenizer",
+            "bad-adapters",
         }
     )
 
@@ -82,6 +112,8 @@ class ConversionError(QuantError):
             "destination-exists",
             "destination-busy",
             "no-space",
+            "write-failed",
+            "no-memory",
             "bad-target",
             "overflow",
             "source-changed",

@@ -19,7 +19,7 @@ from ..packings.registry import decode, remarks
 from ..weights.decoded import Weight, planned
 from ..weights.native import AffineWeights, NativeWeights
 from .modules import packed_modules
-from .sources import detect
+from .sources import detect, refuse_layers
 
 # Each open shard holds a file descriptor, and some systems allow 256.
 _OPEN_SHARDS = 4
@@ -63,6 +63,7 @@ class Checkpoint:
         self._as_opened = stamps(files)
         found = detect(files)
         weights = locate(files, found.quantization)
+        refuse_layers(found.config, len(weights.tensors))
         self.files, self.label, self.candidates = files, files.label, candidates
         self.config, self.quantization_config = found.config, found.quantization
         self.sources, self.scheme = found.sources, found.scheme
@@ -119,6 +120,8 @@ class Checkpoint:
     def warnings(self) -> list[str]:
         """What deserves a look: files that are ignored, and labels that the decoded data made doubtful so far."""
         ignored = [f"{name} is not part of this checkpoint and is ignored" for name in self.ignored_files]
+        code = [name for name in self.files.names if name.endswith((".py", ".so", ".pkl", ".sh"))]
+        ignored += [f"{name} is code: it is not run and not copied" for name in code]
         noted: dict[str, list[str]] = {}
         for module, texts in self._remarks.items():
             for text in texts:

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from ..errors import MalformedCheckpoint
 from ..files.folder import Files, TensorInfo
 from ..packings.checks import BIAS
 from ..packings.registry import stand_in
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, Examined
+
+# Of scales, zero points and group indices that stand in for distinct modules; real checkpoints have some 100 MB.
+_MOST_BYTES = 2 << 30
 
 
 class Outline(Checkpoint):
@@ -29,13 +33,38 @@ class Outline(Checkpoint):
             for leaf, info in module.tensors.items()
             if leaf != BIAS
         }
+        # The codes come first, and nothing of them is ever evaluated.
+        self._codes = {next(iter(module.tensors.values())).name for module in self.modules.values()}
+        self._alike: dict[object, str] = {}
+        self._made = 0
 
     def tensor(self, name: str) -> mx.array:
         info = self._tensors[name]
         if name not in self._owners:
             return mx.zeros(info.shape, info.mlx_dtype)
         leaf, scheme = self._owners[name]
+        if name not in self._codes:
+            self._spend(info)
         return stand_in(scheme, leaf, info)
+
+    def examine(self, name: str) -> Examined:
+        """Modules of one scheme and the same shapes have the same stand-ins: one of them is made for all."""
+        module = self.modules[name]
+        headers = tuple((leaf, info.dtype, info.shape) for leaf, info in module.weight_tensors.items())
+        first = self._alike.setdefault((module.scheme, headers), name)
+        if first != name and first in self._examined:
+            self._examined[name], self._remarks[name] = self._examined[first], self._remarks[first]
+        return super().examine(name)
+
+    def _spend(self, info: TensorInfo) -> None:
+        """A header may claim shapes that no memory holds."""
+        self._made += info.nbytes
+        if self._made > _MOST_BYTES:
+            raise MalformedCheckpoint(
+                "too-large",
+                f"shape {list(info.shape)}: the headers claim more parameters than can be stood in for; read the data",
+                where=f"{info.file}: {info.name}",
+            )
 
 
 class _Unfetched:

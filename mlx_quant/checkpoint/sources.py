@@ -10,8 +10,10 @@ from ..dialects.fields import overridden
 from ..dialects.registry import SIDECARS, method_of, schemes_of, stated
 from ..dialects.schemes import Scheme, Schemes
 from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
+from ..files.documents import check
 from ..files.folder import Files, read_json
 
+_LAYER_KEYS = ("num_hidden_layers", "num_layers", "num_transformer_layers", "n_layer", "n_layers")
 _PARTS = ("vision_config", "visual", "vision_tower", "mm_vision_tower", "audio_config")
 
 
@@ -42,7 +44,7 @@ def detect(files: Files) -> Detected:
 
     Raises:
         UnsupportedFormat: ``not-quantized``, ``mlx-native``, ``unsupported-architecture``, ``unsupported-method``,
-            ``unsupported-layout``.
+            ``unsupported-layout``, ``untrusted-code``.
         MalformedCheckpoint: ``missing-file``, ``bad-file``, ``bad-config-value``, ``config-contradiction``.
     """
     config = read_json(files, "config.json")
@@ -51,7 +53,9 @@ def detect(files: Files) -> Detected:
             "adapter_config.json is here: load its base model" if "adapter_config.json" in files.names else "expected"
         )
         raise MalformedCheckpoint("missing-file", f"not found in {files.label} ({hint})", where="config.json")
+    refuse_code(config)
     refuse_native(config)
+    read_json(files, "generation_config.json")
     sources = _sources(files, config)
     if not sources:
         raise UnsupportedFormat(
@@ -65,6 +69,34 @@ def detect(files: Files) -> Detected:
     except QuantError as error:
         raise error.at("; ".join(sources)) from None
     return Detected(config, merged, schemes, tuple(sources))
+
+
+def refuse_code(config: Mapping[str, Any]) -> None:
+    """UnsupportedFormat ``untrusted-code`` for a model that is a program of its own."""
+    if config.get("model_file"):
+        raise UnsupportedFormat(
+            "untrusted-code",
+            f"the model is the program {config['model_file']!r} of the repo, which is never run here; "
+            "use a model that mlx-lm has",
+            where="config.json: model_file",
+        )
+
+
+def refuse_layers(config: Mapping[str, Any], tensors: int) -> None:
+    """MalformedCheckpoint ``config-contradiction`` for more layers than there are tensors to make them of.
+
+    mlx-lm builds every layer that a config claims before it looks at a tensor.
+    """
+    text = config.get("text_config")
+    for part in (config, text if isinstance(text, Mapping) else {}):
+        for key in _LAYER_KEYS:
+            claimed = part.get(key)
+            if isinstance(claimed, int) and claimed > tensors:
+                raise MalformedCheckpoint(
+                    "config-contradiction",
+                    f"claims {claimed} layers, and all the weights are {tensors} tensors; correct one of them",
+                    where=f"config.json: {key}",
+                )
 
 
 def refuse_native(config: Mapping[str, Any]) -> None:
@@ -105,6 +137,8 @@ def _sources(files: Files, config: Mapping[str, Any]) -> dict[str, Mapping[str, 
     for name, value in found.items():
         if value is not None and not isinstance(value, Mapping):
             raise MalformedCheckpoint("bad-config-value", f"is {value!r}, expected an object", where=name)
+    for name, value in found.items():
+        check(value or {}, "quantize_config", name)
     return {name: value for name, value in found.items() if value}
 
 

@@ -17,6 +17,7 @@ from ..conversion.architecture import Architecture
 from ..conversion.plan import make_plan
 from ..conversion.portable import config_for
 from ..errors import ConversionError, QuantWarning
+from ..files.faults import typed
 from ..files.folder import DTYPES, Folder, TensorInfo
 from ..packings.checks import BIAS
 
@@ -131,6 +132,7 @@ class Inspection:
         return asdict(self)
 
 
+@typed
 def inspect(
     path_or_repo: str | os.PathLike[str],
     *,

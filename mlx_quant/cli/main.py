@@ -1,18 +1,23 @@
 """``mlx-quant``: look at packed checkpoints, convert them, run them.
 
-Exit status: 0 done, 1 refused (a QuantError, shown with its code), 2 wrong usage, 130 interrupted.
+Exit status: 0 done, 1 refused (a QuantError, shown with its code), 2 wrong usage, 70 a fault of this program, 130
+interrupted, 129 and 143 hung up and terminated, 141 nobody reads the output.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal, NoReturn, cast
@@ -22,7 +27,8 @@ import typer
 
 from ..conversion.convert import MAX_SHARD_BYTES, convert
 from ..conversion.plan import Target
-from ..errors import QuantError, QuantWarning
+from ..errors import MalformedCheckpoint, QuantError, QuantWarning, printable
+from ..files.faults import of_system
 from ..packings.registry import formats
 from ..running.load import load
 from ..version import __version__
@@ -30,13 +36,17 @@ from . import report
 from .inspection import inspect
 
 EXIT_REFUSED = 1
+EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h
+EXIT_PIPE = 128 + signal.SIGPIPE
+# A chat template is a program in a sandbox, which stops it from reaching anything but not from running for ever.
+_TEMPLATE_SECONDS = 10
 
 DtypeName = Literal["float16", "bfloat16", "float32"]
 
 app = typer.Typer(
     name="mlx-quant",
     help="Look at packed checkpoints (GPTQ, AWQ), convert them for MLX, run them.",
-    epilog="Exit status: 0 done, 1 refused, 2 wrong usage, 130 interrupted.",
+    epilog="Exit status: 0 done, 1 refused, 2 wrong usage, 70 internal error, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -183,13 +193,13 @@ def generate_command(
             adapter_path=None if adapter_path is None else str(adapter_path),
             progress=_bars(progress),
         )
-    conversion = model._conversion
-    errors = report.console(sys.stderr)
-    report.show_warnings((*conversion.notes, *conversion.warnings), errors)
-    text = sys.stdin.read() if prompt == "-" else prompt
-    if seed is not None:
-        mx.random.seed(seed)
-    errors.print(_stream(model, tokenizer, _chat_prompt(tokenizer, text) if chat else text, max_tokens, temp))
+        conversion = model._conversion
+        errors = report.console(sys.stderr)
+        report.show_warnings((*conversion.notes, *conversion.warnings), errors)
+        text = sys.stdin.read() if prompt == "-" else prompt
+        if seed is not None:
+            mx.random.seed(seed)
+        errors.print(_stream(model, tokenizer, _chat_prompt(tokenizer, text) if chat else text, max_tokens, temp))
 
 
 @app.command("formats")
@@ -215,7 +225,30 @@ def _bars(wanted: bool | None) -> bool:
 def _chat_prompt(tokenizer: Any, text: str) -> Any:
     if not tokenizer.has_chat_template:
         raise typer.BadParameter("this tokenizer has no chat template; leave --chat out", param_hint="--chat")
-    return tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True)
+    try:
+        with _clocked(_TEMPLATE_SECONDS):
+            return tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True)
+    except Exception as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise MalformedCheckpoint(
+            "bad-tokenizer", f"its chat template fails ({told}); leave --chat out", where="chat_template"
+        ) from error
+
+
+@contextmanager
+def _clocked(seconds: int) -> Iterator[None]:
+    """TimeoutError after so many seconds."""
+
+    def ring(signum: int, frame: FrameType | None) -> NoReturn:
+        raise TimeoutError(f"not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _stream(model: Any, tokenizer: Any, prompt: Any, max_tokens: int, temp: float) -> str:
@@ -223,9 +256,11 @@ def _stream(model: Any, tokenizer: Any, prompt: Any, max_tokens: int, temp: floa
     from mlx_lm import stream_generate
     from mlx_lm.sample_utils import make_sampler
 
+    # A model is a file from somebody, too: on a terminal it writes, and commands nothing.
+    shown = partial(printable, keep="\n\t") if sys.stdout.isatty() else str
     last: Any = None
     for last in stream_generate(model, tokenizer, prompt, max_tokens=max_tokens, sampler=make_sampler(temp=temp)):
-        typer.echo(last.text, nl=False)
+        typer.echo(shown(last.text), nl=False)
     typer.echo()
     speed = f"{last.generation_tps:.1f} tokens/s, peak memory {last.peak_memory:.2f} GB"
     return f"{last.prompt_tokens} tokens read, {last.generation_tokens} generated, {speed}"
@@ -244,6 +279,21 @@ def _refusals(as_json: bool) -> Iterator[None]:
             else:
                 report.show_refusal(error, report.console(sys.stderr))
             raise typer.Exit(EXIT_REFUSED) from None
+        except BrokenPipeError:
+            # Python flushes once more as it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(EXIT_PIPE) from None
+        except OSError as error:
+            report.show_refusal(of_system(error), report.console(sys.stderr))
+            raise typer.Exit(EXIT_REFUSED) from None
+        except (typer.Exit, typer.BadParameter, typer.Abort):
+            raise
+        except Exception:
+            sys.stderr.write(printable(traceback.format_exc(), keep="\n"))
+            sys.stderr.write(
+                "mlx-quant: internal error: this is a fault of mlx-quant; please report it with the above\n"
+            )
+            raise typer.Exit(EXIT_INTERNAL) from None
 
 
 def _print_json(value: dict[str, Any]) -> None:
@@ -257,5 +307,10 @@ def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
 
 def main() -> None:
     """Entry point of ``mlx-quant``."""
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be text in the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
     app()

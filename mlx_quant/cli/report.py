@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..conversion.convert import ConversionReport
-from ..errors import QuantError
+from ..errors import QuantError, printable
 from ..packings.status import FormatStatus
 from .inspection import Inspection, Outcome
 
@@ -26,21 +26,23 @@ def console(stream: TextIO | None = None) -> Console:
 
 
 def show_inspection(found: Inspection, out: Console) -> None:
-    scheme = _table("", "", title=found.source, header=False)
+    scheme = _table("", "", title=printable(found.source), header=False)
     for label, value in _scheme_rows(found):
-        scheme.add_row(label, value)
+        scheme.add_row(label, printable(value))
     modules = _table("packed modules", "#", "out x in", "bits", "group", "act-order", "scales", "bias")
     for group in found.modules:
         size = "all" if group.group_size == -1 else str(group.group_size)
         row = (group.pattern, group.count, _shape(group.shape), group.bits, size, _yes(group.act_order), group.scales)
-        modules.add_row(*map(str, row), _yes(group.bias))
+        modules.add_row(*map(printable, row), _yes(group.bias))
     plain = _table("other tensors", "#", "shape", "dtype")
     for tensors in found.plain:
-        plain.add_row(tensors.pattern, str(tensors.count), _shape(tensors.shape), tensors.dtype)
+        plain.add_row(printable(tensors.pattern), str(tensors.count), _shape(tensors.shape), tensors.dtype)
     targets = _table("target", "result", "size", "remarks")
     for outcome in found.outcomes:
         chosen = " (auto)" if outcome.target == found.auto else ""
-        targets.add_row(outcome.target + chosen, _result(outcome), _size(outcome), "\n".join(_remarks(outcome)))
+        targets.add_row(
+            outcome.target + chosen, _result(outcome), _size(outcome), "\n".join(map(printable, _remarks(outcome)))
+        )
     for table in (scheme, modules, plain, targets):
         out.print(table)
     show_warnings(found.warnings, out)
@@ -48,12 +50,12 @@ def show_inspection(found: Inspection, out: Console) -> None:
 
 def show_conversion(report: ConversionReport, out: Console) -> None:
     counts = f"{len(report.dense)} modules dense, {len(report.affine)} affine, {report.plain} other tensors"
-    table = _table("", "", title=f"{report.source} -> {report.destination}", header=False)
+    table = _table("", "", title=printable(f"{report.source} -> {report.destination}"), header=False)
     table.add_row("target", report.target)
     table.add_row("written", counts)
     table.add_row("size", f"{human(report.nbytes)} in {', '.join(report.files)}")
     for text, count in _counted(report.dropped.values()).items():
-        table.add_row("left out", f"{count} tensors: {text}")
+        table.add_row("left out", f"{count} tensors: {printable(text)}")
     table.add_row("time", f"{report.seconds:.1f} s")
     out.print(table)
     show_warnings((*report.notes, *report.warnings), out)
@@ -82,7 +84,7 @@ def refusal_dict(error: QuantError) -> dict[str, Any]:
 
 def show_warnings(texts: Iterable[str], out: Console) -> None:
     for text in texts:
-        out.print(f"note: {text}", soft_wrap=True)
+        out.print(f"note: {printable(text)}", soft_wrap=True)
 
 
 def human(nbytes: int) -> str:

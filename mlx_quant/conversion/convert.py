@@ -15,8 +15,9 @@ from tqdm.auto import tqdm
 
 from ..checkpoint.checkpoint import Checkpoint
 from ..errors import ConversionError, QuantWarning
+from ..files.faults import typed
 from .architecture import Architecture
-from .output import ShardWriter, atomic_folder, refuse_existing, refuse_without_space, write_json
+from .output import ShardWriter, atomic_folder, refuse_existing, refuse_place, refuse_without_space, write_json
 from .plan import FLOATS, Plan, Target, make_plan
 from .portable import config_for, copied_names, copy_files
 from .seam import Step
@@ -64,6 +65,7 @@ class ConversionReport:
         return asdict(self)
 
 
+@typed
 def convert(
     src: str | os.PathLike[str] | Checkpoint,
     dst: str | os.PathLike[str],
@@ -78,6 +80,7 @@ def convert(
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
+    durable: bool = True,
 ) -> ConversionReport:
     """Write a packed checkpoint as a plain MLX one: weights, index, config and tokenizer.
 
@@ -97,6 +100,7 @@ def convert(
         progress: show a bar on stderr.
         max_shard_bytes: size above which a new shard is begun, in bytes.
         candidates, revision, cache_dir, local_files_only: as for :meth:`Checkpoint.open`; an open one has its own.
+        durable: wait until everything is on the disk, so that ``dst`` is whole even after a power cut.
 
     Biases: one is left out only if it belongs to a packed module, is all zero, and mlx-lm's model has no such
     parameter. Without mlx-lm, or for a model that it has not, every bias is kept.
@@ -105,13 +109,14 @@ def convert(
         UnsupportedFormat, MalformedCheckpoint: as :meth:`Checkpoint.open` and :func:`dequantize`, and
             ``unsupported-bias``.
         ConversionError: ``destination-exists``, ``destination-busy``, ``no-space``, ``bad-target``, ``overflow``,
-            ``source-changed``.
+            ``source-changed``, ``write-failed``, ``no-memory``.
     """
     started = time.monotonic()
     dense_dtype, affine_dtype = float_dtype(dtype), float_dtype(params_dtype)
     if target not in ("auto", "dense", "affine"):
         raise ConversionError("bad-target", f"target is {target!r}, expected 'dense', 'affine' or 'auto'")
-    destination = Path(dst).expanduser()
+    destination = Path(os.path.expanduser(dst))
+    refuse_place(destination)
     refuse_existing(destination, overwrite=overwrite)
     if not isinstance(src, Checkpoint):
         where: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
@@ -125,7 +130,7 @@ def convert(
         warnings.warn(f"{src.label}: {text}; the report says why", QuantWarning, stacklevel=2)
     copied = sum(src.files.path(name).stat().st_size for name in copied_names(src.files))
     refuse_without_space(destination, plan.nbytes + copied)
-    with atomic_folder(destination, overwrite=overwrite) as folder:
+    with atomic_folder(destination, overwrite=overwrite, durable=durable) as folder:
         writer = ShardWriter(folder, list(_shards(plan, max_shard_bytes)))
         with tqdm(total=plan.nbytes, unit="B", unit_scale=True, disable=not progress, desc="Converting") as bar:
             for step in plan.steps:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,42 +21,75 @@ from ..errors import ConversionError
 
 # File system metadata, JSON and header bytes that the estimate of the weights leaves out.
 _SLACK_BYTES = 16 << 20
+_LONGEST_NAME = 255
+# For another run to look around beside the same destination, and to remove what a killed one left.
+_PATIENCE_SECONDS = 30.0
 
 
 @contextmanager
-def atomic_folder(destination: Path, *, overwrite: bool) -> Iterator[Path]:
+def atomic_folder(destination: Path, *, overwrite: bool, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary folder beside ``destination`` that takes its place when the block ends without an error.
 
     After an error, or Ctrl-C, nothing is left. A killed process leaves ``.<name>.partial-*``, which the next call for
-    the same destination removes. With ``overwrite`` the old folder stays until the new one is complete.
+    the same destination removes. With ``overwrite`` the old folder stays until the new one is complete, and, where
+    ``durable``, on the disk.
 
-    Raises ConversionError ``destination-exists``, or ``destination-busy`` while another process writes there.
+    Raises ConversionError ``destination-exists``, ``bad-target`` for a name that cannot be, ``destination-busy`` while
+    another process writes there. OSError as the system raises it.
     """
+    refuse_place(destination)
     destination = Path(os.path.realpath(destination))
-    made = [folder for folder in destination.parents if not folder.exists()]
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    made = [folder for folder in destination.parents if not os.path.exists(folder)]
     partial: Path | None = None
     try:
-        clear_leftovers(destination)
-        refuse_existing(destination, overwrite=overwrite)
-        partial = _sibling(destination, "partial")
-        partial.mkdir()
-        with _locked(partial):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as held:
+            with _alone(destination):
+                clear_leftovers(destination)
+                refuse_existing(destination, overwrite=overwrite)
+                partial = _sibling(destination, "partial")
+                partial.mkdir()
+                held.enter_context(_locked(partial))
             yield partial
-            _swap_in(partial, destination)
+            if durable:
+                _sync(partial)
+            with _alone(destination):
+                refuse_existing(destination, overwrite=overwrite)
+                _swap_in(partial, destination)
+            if durable:
+                _flush(destination.parent)
     except BaseException:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
         for folder in made:
-            if folder.exists() and not any(folder.iterdir()):
+            with suppress(OSError):
                 folder.rmdir()
         raise
 
 
+def refuse_place(destination: Path) -> None:
+    """ConversionError ``bad-target`` for a destination that no folder can be renamed to."""
+    text = os.fspath(destination)
+    if "\0" in text:
+        raise ConversionError("bad-target", "holds a null byte; choose another folder", where=text)
+    if os.path.ismount(destination):
+        raise ConversionError(
+            "bad-target",
+            "is the root of a file system, and nothing can take its place; choose a folder inside",
+            where=text,
+        )
+    name = os.path.basename(os.path.realpath(destination))
+    longest = _LONGEST_NAME - len(os.fsencode(_sibling(Path("x"), "replaced"))) + 1
+    if len(os.fsencode(name)) > longest:
+        raise ConversionError(
+            "bad-target", f"its name is longer than {longest} bytes; choose a shorter one", where=text
+        )
+
+
 def refuse_existing(destination: Path, *, overwrite: bool) -> None:
-    if destination.exists() and not destination.is_dir():
-        raise ConversionError("destination-exists", "is a file; give a folder", where=str(destination))
-    if destination.exists() and any(destination.iterdir()) and not overwrite:
+    if os.path.lexists(destination) and not os.path.isdir(destination):
+        raise ConversionError("destination-exists", "is no folder; give a folder", where=str(destination))
+    if os.path.isdir(destination) and any(destination.iterdir()) and not overwrite:
         raise ConversionError(
             "destination-exists", "is not empty; choose another folder, or overwrite it", where=str(destination)
         )
@@ -61,7 +97,7 @@ def refuse_existing(destination: Path, *, overwrite: bool) -> None:
 
 def refuse_without_space(folder: Path, nbytes: int) -> None:
     """ConversionError ``no-space`` unless ``nbytes`` fit on the file system of ``folder`` or its nearest parent."""
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))
     free = shutil.disk_usage(existing).free
     if free < nbytes + _SLACK_BYTES:
         raise ConversionError(
@@ -73,18 +109,30 @@ def refuse_without_space(folder: Path, nbytes: int) -> None:
 
 
 def clear_leftovers(destination: Path) -> None:
-    """Remove what killed runs left beside ``destination``, and undo an exchange that a kill interrupted."""
-    for found in destination.parent.glob(f".{_escaped(destination.name)}.partial-*"):
-        try:
-            with _locked(found):
-                shutil.rmtree(found)
-        except FileNotFoundError:
-            continue
-    for found in destination.parent.glob(f".{_escaped(destination.name)}.replaced-*"):
-        if destination.exists():
+    """Remove what killed runs left beside ``destination``, and undo an exchange that a kill interrupted.
+
+    Links, files, and folders of other users are never ours, whatever they are called.
+    """
+    for found in _ours(destination, "partial"):
+        with suppress(FileNotFoundError), _locked(found):
+            shutil.rmtree(found)
+    for found in _ours(destination, "replaced"):
+        if os.path.lexists(destination):
             shutil.rmtree(found)
         else:
             os.replace(found, destination)
+
+
+def _ours(destination: Path, purpose: str) -> list[Path]:
+    name = re.compile(rf"\.{re.escape(destination.name)}\.{purpose}-[0-9a-f]{{8}}")
+    with os.scandir(destination.parent) as entries:
+        return [
+            Path(entry.path)
+            for entry in entries
+            if name.fullmatch(entry.name)
+            and entry.is_dir(follow_symlinks=False)
+            and entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+        ]
 
 
 class ShardWriter:
@@ -129,19 +177,63 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def _swap_in(partial: Path, destination: Path) -> None:
-    if not destination.exists() or not any(destination.iterdir()):
+    if not os.path.isdir(destination) or not any(destination.iterdir()):
         os.replace(partial, destination)
         return
     old = _sibling(destination, "replaced")
     os.replace(destination, old)
-    os.replace(partial, destination)
-    shutil.rmtree(old)
+    try:
+        os.replace(partial, destination)
+    except BaseException:
+        os.replace(old, destination)
+        raise
+    # The new folder is in place: what cannot be removed now is removed by the next run.
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Bring every file of a folder to the disk, and then the names."""
+    for root, _, files in os.walk(folder, topdown=False):
+        for name in files:
+            _flush(Path(root, name))
+        _flush(Path(root))
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if hasattr(fcntl, "F_FULLFSYNC"):  # where fsync stops at the drive's own cache
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems cannot do this for folders, and keep renames in order without.
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _alone(destination: Path) -> Iterator[None]:
+    """Hold the parent's lock, for the moments in which several runs would see each other half done."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(_locked(destination.parent))
+                break
+            except ConversionError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+        yield
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, which the system drops when its process dies, however it dies."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -156,7 +248,3 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _sibling(destination: Path, purpose: str) -> Path:
     return destination.with_name(f".{destination.name}.{purpose}-{secrets.token_hex(4)}")
-
-
-def _escaped(name: str) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

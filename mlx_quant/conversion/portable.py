@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ..errors import MalformedCheckpoint
-from ..files.folder import Files
+from ..errors import MalformedCheckpoint, UnsupportedFormat
+from ..files import documents
+from ..files.folder import Files, read_bytes
 
-# Copied as they are; everything else is either rewritten or belonged to the packed weights.
+# Copied as they are; all else is rewritten, belonged to the packed weights, or is code, which no conversion needs.
 _COPIED = (
-    "tokenizer*",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model*",
     "special_tokens_map.json",
     "added_tokens.json",
-    "vocab.*",
+    "vocab.json",
+    "vocab.txt",
     "merges.txt",
+    "tekken.json",
     "*.tiktoken",
     "*.model",
     "*.jinja",
-    "chat_template*.json",
+    "chat_template.json",
     "generation_config.json",
-    "*processor_config.json",
-    "*.py",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
     "LICENSE*",
     "NOTICE*",
+)
+_CODE = (".py", ".pyc", ".so", ".dylib", ".dll", ".exe", ".sh", ".pkl", ".pickle")
+# How pickles, programs and archives begin.
+_EXECUTABLE = (
+    *(b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04"),
+    *(b"\x7fELF", b"\xcf\xfa\xed\xfe", b"MZ", b"#!"),
 )
 
 
@@ -41,6 +52,7 @@ def config_for(config: Mapping[str, Any], *, dtype: str | None = None) -> dict[s
     Raises MalformedCheckpoint ``config-contradiction`` where two spellings disagree.
     """
     result = copy.deepcopy(dict(config))
+    result.pop("auto_map", None)  # names classes in code that is not copied
     text = result.get("text_config")
     for part in [result, text] if isinstance(text, dict) else [result]:
         part.pop("quantization_config", None)
@@ -54,15 +66,30 @@ def config_for(config: Mapping[str, Any], *, dtype: str | None = None) -> dict[s
 
 def copied_names(files: Files) -> list[str]:
     """The tokenizer, generation and licence files that go along unchanged."""
-    candidates = [name for name in files.names if "/" not in name or name.endswith(".jinja")]
+    candidates = [
+        name for name in files.names if ("/" not in name or name.endswith(".jinja")) and not name.endswith(_CODE)
+    ]
     return [name for name in candidates if any(fnmatchcase(name, pattern) for pattern in _COPIED)]
 
 
 def copy_files(files: Files, destination: Path) -> None:
+    """Copy what :func:`copied_names` names.
+
+    Raises:
+        MalformedCheckpoint: ``bad-file`` for JSON that is none, and as :func:`read_bytes`.
+        UnsupportedFormat: ``untrusted-code`` for a pickle or a program under the name of a tokenizer.
+    """
     for name in copied_names(files):
+        data = read_bytes(files.path(name), name, documents.MAX_BYTES)
+        if name.endswith(".json"):
+            documents.parse(data, name)
+        if data.startswith(_EXECUTABLE):
+            raise UnsupportedFormat(
+                "untrusted-code", "is a program or a pickle, and is not copied; remove it", where=name
+            )
         target = destination / name
         target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(files.path(name), target)
+        target.write_bytes(data)
 
 
 def _both_ropes(config: dict[str, Any]) -> None:

@@ -78,11 +78,19 @@ def producer(config: Mapping[str, Any]) -> tuple[str, tuple[int, ...]] | None:
     if not isinstance(value, str) or not value:
         return None
     name, _, version = value.partition(":")
-    return name.strip().lower(), tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    return name.strip().lower(), tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)[:3])
+
+
+def shown(value: object) -> str:
+    """A value in a message: neither pages of it, nor a number whose digits Python would not write."""
+    try:
+        return repr(value)[:300]
+    except (ValueError, RecursionError):
+        return f"a {type(value).__name__} beyond measure"
 
 
 def bad(field: str, value: object, expected: str) -> MalformedCheckpoint:
-    return MalformedCheckpoint("bad-config-value", f"{field} is {value!r}, expected {expected}", where=field)
+    return MalformedCheckpoint("bad-config-value", f"{field} is {shown(value)}, expected {expected}", where=field)
 
 
 def undecoded_layout(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import MalformedCheckpoint, QuantError
 from . import fields
+from .patterns import Patterns
 from .schemes import Scheme, Schemes
 
 ID = "gptq"
@@ -48,7 +48,9 @@ class _Dynamic:
         dynamic = config.get("dynamic") or {}
         if not isinstance(dynamic, Mapping):
             raise MalformedCheckpoint("bad-config-value", f"is {dynamic!r}, expected an object", where="dynamic")
-        self._rules = [_Rule(str(pattern), values) for pattern, values in dynamic.items()]
+        patterns = Patterns()
+        self._rules = [_Rule(str(pattern), values, patterns) for pattern, values in dynamic.items()]
+        self._found: dict[str, _Rule | None] = {}
         self._read: dict[str, Scheme] = {}
 
     def scheme(self, module: str) -> Scheme:
@@ -67,19 +69,17 @@ class _Dynamic:
         return rule.place if rule else None
 
     def _rule(self, module: str) -> _Rule | None:
-        return next((rule for rule in self._rules if rule.pattern.match(module)), None)
+        if module not in self._found:
+            self._found[module] = next((rule for rule in self._rules if rule.pattern.match(module)), None)
+        return self._found[module]
 
 
 class _Rule:
     """One entry of ``dynamic``. A ``-:`` rule excludes modules; one that is packed all the same keeps the default."""
 
-    def __init__(self, pattern: str, values: object) -> None:
+    def __init__(self, pattern: str, values: object, patterns: Patterns) -> None:
         self.place = f"dynamic: {pattern}"
-        try:
-            self.pattern = re.compile(pattern.removeprefix("-:").removeprefix("+:"))
-        except re.error as error:
-            text = f"not a regular expression: {error}"
-            raise MalformedCheckpoint("bad-config-value", text, where=self.place) from error
+        self.pattern = patterns.compiled(pattern.removeprefix("-:").removeprefix("+:"), self.place)
         self.excludes = pattern.startswith("-:") or not values
         if not self.excludes and not isinstance(values, Mapping):
             raise MalformedCheckpoint("bad-config-value", f"is {values!r}, expected an object", where=self.place)

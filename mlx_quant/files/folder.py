@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ import mlx.core as mx
 from safetensors import SafetensorError, safe_open
 
 from ..errors import MalformedCheckpoint
+from . import documents
 
 # The safetensors dtypes that MLX reads as what they are; it would hand out float8 as plain bytes.
 DTYPES = {
@@ -31,6 +32,10 @@ DTYPES = {
     "BF16": mx.bfloat16,
     "F32": mx.float32,
 }
+
+
+_MOST_FILES = 100_000
+_MOST_AXES = 8
 
 
 @dataclass(frozen=True)
@@ -87,25 +92,39 @@ class Files(Protocol):
 class Folder:
     """A checkpoint in a local folder.
 
-    Raises MalformedCheckpoint ``missing-file`` when there is no such folder.
+    Args:
+        path: the folder.
+        cache: the Hub's cache, where a snapshot is a folder of links to ``../../blobs`` of its own repo: those may be
+            followed, no others.
+
+    Raises MalformedCheckpoint ``missing-file`` when there is no such folder, ``unreadable-file``, ``too-large``.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, cache: Path | None = None) -> None:
         self.label = str(path)
         self.repo_id: str | None = None
         given = Path(path).expanduser()
-        if not given.is_dir():
+        # A name too long, or with a null byte, is the name of nothing.
+        if not os.path.isdir(given):
             raise MalformedCheckpoint("missing-file", "no such folder", where=self.label)
         self._folder = given.resolve()
-        # A snapshot in the Hub's cache is a folder of links to ../../blobs; they may go as far as their own repo.
-        cached = self._folder.parent.name == "snapshots" and (self._folder.parent.parent / "blobs").is_dir()
-        self._boundary = self._folder.parent.parent if cached else self._folder
-        self.names = sorted(
-            found.relative_to(self._folder).as_posix()
-            for pattern in ("*", "*/*")
-            for found in self._folder.glob(pattern)
-            if not found.is_dir() and not found.name.startswith(".")
-        )
+        self._blobs = _blobs(self._folder, cache)
+        with readable(self.label):
+            self.names = sorted(self._listed())
+
+    def _listed(self) -> Iterator[str]:
+        """Files here and one folder down, hidden ones left out."""
+        found = 0
+        for entry in _entries(self._folder):
+            for each in _entries(entry.path) if entry.is_dir(follow_symlinks=False) else (entry,):
+                if each.is_dir():
+                    continue
+                found += 1
+                if found > _MOST_FILES:
+                    raise MalformedCheckpoint(
+                        "too-large", f"more than {_MOST_FILES} files; give the folder of one model", where=self.label
+                    )
+                yield Path(each.path).relative_to(self._folder).as_posix()
 
     @property
     def folder(self) -> Path:
@@ -113,12 +132,13 @@ class Folder:
 
     def path(self, name: str) -> Path:
         found = self._folder / checked_name(name)
-        real = found.resolve()
-        if not real.is_relative_to(self._boundary):
+        with readable(name):
+            real = Path(os.path.realpath(found))
+        if not real.is_relative_to(self._folder) and (self._blobs is None or real.parent != self._blobs):
             raise MalformedCheckpoint(
                 "unsafe-path", "links out of the checkpoint's folder; put the file itself there", where=name
             )
-        if not real.is_file():
+        if not os.path.isfile(real):
             raise MalformedCheckpoint("missing-file", f"not found in {self.label}; download it again", where=name)
         return found
 
@@ -143,6 +163,19 @@ def stamps(files: Files) -> dict[str, tuple[int, ...]]:
     return found
 
 
+def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as found:
+        return [entry for entry in found if not entry.name.startswith(".")]
+
+
+def _blobs(folder: Path, cache: Path | None) -> Path | None:
+    """Where the links of a snapshot in ``cache`` lead; None for a folder that only has the shape of one."""
+    repo = folder.parent.parent
+    if cache is None or folder.parent.name != "snapshots" or repo.parent != Path(os.path.realpath(cache)):
+        return None
+    return Path(os.path.realpath(repo / "blobs"))
+
+
 def checked_name(name: str) -> str:
     """``name`` if it is a plain relative path; MalformedCheckpoint ``unsafe-path`` otherwise."""
     parts = PurePosixPath(name).parts
@@ -159,9 +192,9 @@ def read_header(path: Path, name: str) -> dict[str, TensorInfo]:
     Raises MalformedCheckpoint ``truncated-file`` where header and file size disagree.
     """
     try:
-        with safe_open(path, framework="numpy") as shard:
+        with readable(name), safe_open(path, framework="numpy") as shard:
             slices = {key: shard.get_slice(key) for key in shard.keys()}
-            return {
+            found = {
                 key: TensorInfo(key, part.get_dtype(), tuple(part.get_shape()), name) for key, part in slices.items()
             }
     except SafetensorError as error:
@@ -170,19 +203,57 @@ def read_header(path: Path, name: str) -> dict[str, TensorInfo]:
             f"not a whole safetensors file ({error}; {path.stat().st_size} bytes found); download it again",
             where=name,
         ) from error
+    refuse_sizes(found, name)
+    return found
+
+
+def refuse_sizes(tensors: Mapping[str, TensorInfo], name: str) -> None:
+    """MalformedCheckpoint ``bad-shape`` for axes that MLX cannot count, and sizes that no file has."""
+    for info in tensors.values():
+        if len(info.shape) > _MOST_AXES or any(not 0 <= size < 2**31 for size in info.shape) or info.size >= 2**40:
+            raise MalformedCheckpoint(
+                "bad-shape",
+                f"shape {list(info.shape)}: expected at most {_MOST_AXES} axes below 2^31 and 2^40 values",
+                where=f"{name}: {info.name}",
+            )
 
 
 def read_json(files: Files, name: str) -> dict[str, Any] | None:
     """The object in a JSON file, or None when there is no such file.
 
-    Raises MalformedCheckpoint ``bad-file`` for anything but a JSON object.
+    Raises MalformedCheckpoint as :func:`documents.parse` and :func:`read_bytes`.
     """
     if name not in files.names:
         return None
+    return documents.parse(read_bytes(files.path(name), name, documents.limit_of(name)), name)
+
+
+def read_bytes(path: Path, name: str, limit: int) -> bytes:
+    """The whole of a regular file.
+
+    Raises MalformedCheckpoint ``too-large`` for more than ``limit`` bytes, ``missing-file`` for a pipe,
+    ``unreadable-file`` where the system refuses.
+    """
+    with readable(name):
+        # A pipe in place of the file would be waited for without end.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise MalformedCheckpoint("missing-file", "is no regular file; put the file itself there", where=name)
+            data = file.read(limit + 1)
+    if len(data) > limit:
+        raise MalformedCheckpoint("too-large", f"more than {limit} bytes; remove what does not belong", where=name)
+    return data
+
+
+@contextlib.contextmanager
+def readable(name: str) -> Iterator[None]:
+    """MalformedCheckpoint ``unreadable-file`` for what the system, or MLX, says of a file that cannot be read."""
     try:
-        value = json.loads(files.path(name).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise MalformedCheckpoint("bad-file", f"not JSON ({error}); download it again", where=name) from error
-    if not isinstance(value, dict):
-        raise MalformedCheckpoint("bad-file", f"holds a JSON {type(value).__name__}, expected an object", where=name)
-    return value
+        yield
+    except OSError as error:
+        raise MalformedCheckpoint(
+            "unreadable-file",
+            f"cannot be read ({error.strerror or error}); check its permissions and the disk, then try again",
+            where=name,
+        ) from error

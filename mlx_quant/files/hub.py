@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ..errors import ConversionError, MalformedCheckpoint
-from .folder import Files, Folder, TensorInfo, checked_name, read_header
+from .folder import DTYPES, Files, Folder, TensorInfo, checked_name, read_header, refuse_sizes
 
 Result = TypeVar("Result")
 
-# What a loader needs beside the weights. Everything else in a repo (other formats, images, logs) stays there.
+# What a loader needs beside the weights. Everything else in a repo (code, other formats, images, logs) stays there.
 METADATA = (
     "*.json",
     "*.jinja",
     "*.txt",
     "*.model",
     "*.tiktoken",
-    "*.py",
     "LICENSE*",
     "NOTICE*",
 )
@@ -37,8 +36,9 @@ class HubRepo:
         self._api = HfApi()
         # By the name of the branch, so that the cache knows it again without a network; all the rest by its commit.
         self.commit = self._snapshot(list(METADATA), revision).name
-        info = _asked(repo_id, lambda: self._api.model_info(repo_id, revision=self.commit))
-        self.names = sorted(sibling.rfilename for sibling in info.siblings or ())
+        info = _asked(repo_id, lambda: self._api.model_info(repo_id, revision=self.commit, files_metadata=True))
+        self._sizes = {sibling.rfilename: sibling.size for sibling in info.siblings or ()}
+        self.names = sorted(self._sizes)
 
     @property
     def folder(self) -> Path:
@@ -67,7 +67,17 @@ class HubRepo:
         found = _asked(
             self.label, lambda: self._api.parse_safetensors_file_metadata(self.label, name, revision=self.commit)
         )
-        return {key: TensorInfo(key, part.dtype, tuple(part.shape), name) for key, part in found.tensors.items()}
+        try:
+            spans = {key: tuple(map(int, part.data_offsets)) for key, part in found.tensors.items()}
+            infos = {
+                key: TensorInfo(key, str(part.dtype), tuple(map(int, part.shape)), name)
+                for key, part in found.tensors.items()
+            }
+        except (TypeError, ValueError, OverflowError) as error:
+            raise MalformedCheckpoint("truncated-file", f"no safetensors header ({error})", where=name) from error
+        refuse_sizes(infos, name)
+        _refuse_spans(infos, spans, self._sizes[name])
+        return infos
 
     def fetch(self, names: Iterable[str]) -> None:
         wanted = [checked_name(name) for name in names]
@@ -83,6 +93,21 @@ class HubRepo:
 
         where: dict[str, Any] = {"revision": revision, "cache_dir": self._cache_dir, "allow_patterns": patterns}
         return Path(str(_asked(self.label, lambda: snapshot_download(self.label, **where))))
+
+
+def _refuse_spans(infos: Mapping[str, TensorInfo], spans: Mapping[str, tuple[int, ...]], size: int | None) -> None:
+    """A header may claim any shape: MalformedCheckpoint ``truncated-file`` unless its tensors fill the file."""
+    end = 0
+    for key, (first, last) in sorted(spans.items(), key=lambda item: item[1]):
+        info = infos[key]
+        if first != end or last < first or (info.dtype in DTYPES and last - first != info.nbytes):
+            text = f"shape {list(info.shape)} and bytes {first} to {last} disagree; the file is damaged"
+            raise MalformedCheckpoint("truncated-file", text, where=f"{info.file}: {key}")
+        end = last
+    if infos and size is not None and not end < size < end + (100 << 20) + 8:
+        name = next(iter(infos.values())).file
+        text = f"its header claims {end} bytes of tensors, the file has {size}; the upload is not whole"
+        raise MalformedCheckpoint("truncated-file", text, where=name)
 
 
 def resolve(
@@ -103,8 +128,8 @@ def resolve(
     """
     text = os.fspath(path_or_repo)
     looks_local = isinstance(path_or_repo, Path) or text.startswith((".", "/", "~")) or text.count("/") != 1
-    if Path(text).expanduser().exists() or looks_local:
-        return Folder(path_or_repo)
+    if os.path.exists(Path(text).expanduser()) or looks_local:
+        return Folder(path_or_repo, cache=_cache(cache_dir))
     try:
         from huggingface_hub import constants, snapshot_download
     except ImportError as error:
@@ -115,9 +140,21 @@ def resolve(
         return HubRepo(text, revision, cache_dir)
     where: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "local_files_only": True}
     # Only config.json is asked for: naming more would make a cache filled by another program look incomplete.
-    found = Folder(str(_asked(text, lambda: snapshot_download(text, allow_patterns=["config.json"], **where))))
+    snapshot = str(_asked(text, lambda: snapshot_download(text, allow_patterns=["config.json"], **where)))
+    found = Folder(snapshot, cache=_cache(cache_dir))
     found.label = found.repo_id = text
     return found
+
+
+def _cache(cache_dir: str | os.PathLike[str] | None) -> Path | None:
+    """The Hub's cache; None without huggingface_hub."""
+    if cache_dir is not None:
+        return Path(cache_dir)
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        return None
+    return Path(constants.HF_HUB_CACHE)
 
 
 def _asked(repo_id: str, question: Callable[[], Result]) -> Result:
@@ -130,6 +167,9 @@ def _asked(repo_id: str, question: Callable[[], Result]) -> Result:
         return question()
     except (errors.SafetensorsParsingError, errors.NotASafetensorsRepoError) as error:
         raise MalformedCheckpoint("truncated-file", str(error), where=repo_id) from error
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        # What the library makes of a header that is JSON of another kind.
+        raise MalformedCheckpoint("truncated-file", f"no safetensors header ({error!r})", where=repo_id) from error
     except (http_error, errors.HFValidationError, errors.EntryNotFoundError, OSError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ConversionError("hub-error", " ".join(lines) or type(error).__name__, where=repo_id) from error

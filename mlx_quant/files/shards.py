@@ -53,9 +53,7 @@ def locate(files: Files, quantization_config: Mapping[str, Any]) -> Weights:
 
 
 def _by_index(files: Files, index: str, present: list[str]) -> Weights:
-    weight_map = (read_json(files, index) or {}).get("weight_map")
-    if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
-        raise MalformedCheckpoint("bad-file", "has no weight_map from tensor names to file names", where=index)
+    weight_map = (read_json(files, index) or {})["weight_map"]
     shards = sorted({checked_name(file) for file in weight_map.values()})
     for shard in shards:
         if shard not in files.names:

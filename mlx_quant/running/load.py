@@ -17,14 +17,17 @@ from ..conversion.convert import convert
 from ..conversion.plan import Target
 from ..conversion.portable import config_for
 from ..errors import ConversionError, UnsupportedFormat
+from ..files.faults import typed
 from ..files.folder import read_json
 from .scratch import Scratch
+from .tokenizer import load_adapters, load_tokenizer
 
 _log = logging.getLogger("mlx_quant")
 
 REQUANTIZE = {"group_size": 64, "bits": 4}
 
 
+@typed
 def load(
     path_or_repo: str | os.PathLike[str],
     *,
@@ -56,7 +59,8 @@ def load(
             of 64, or a mapping with ``bits`` and ``group_size``. The weights are rounded twice.
         dtype, params_dtype: as for :func:`convert`.
         candidates, revision, cache_dir, local_files_only: as for :meth:`Checkpoint.open`.
-        tokenizer_config, model_config, adapter_path: as for ``mlx_lm.load``.
+        tokenizer_config, model_config, adapter_path: as for ``mlx_lm.load``. Code from the repo runs only with
+            ``tokenizer_config={"trust_remote_code": True}``, and only its tokenizer's; nobody is asked.
         lazy: do not read the weights yet; the temporary folder then stays as long as the model does.
         progress: show a bar for the conversion.
 
@@ -65,7 +69,8 @@ def load(
 
     Raises:
         UnsupportedFormat, MalformedCheckpoint, ConversionError: as :func:`convert`; ``missing-dependency`` without
-            mlx-lm, ``unsupported-architecture`` for a model that it has not.
+            mlx-lm, ``unsupported-architecture`` for a model that it has not, ``untrusted-code``, ``bad-tokenizer``,
+            ``bad-adapters``.
     """
     try:
         from mlx_lm import utils
@@ -85,8 +90,7 @@ def load(
         )
     generation = read_json(checkpoint.files, "generation_config.json") or {}
     ends = generation.get("eos_token_id") or config.get("eos_token_id")
-    # From the source, because tokenizers remember the folder they came from and some read it again.
-    tokenizer = utils.load_tokenizer(checkpoint.files.folder, tokenizer_config, ends)
+    tokenizer = load_tokenizer(checkpoint.files, tokenizer_config, ends)
     with ExitStack() as cleanup:
         scratch = Scratch()
         cleanup.callback(scratch.cleanup)
@@ -97,8 +101,11 @@ def load(
             dtype=dtype,
             params_dtype=params_dtype,
             progress=progress,
+            durable=False,
         )
-        model, loaded = utils.load_model(scratch.converted, lazy=True, model_config=model_config)
+        model, loaded = utils.load_model(
+            scratch.converted, lazy=True, model_config=model_config, trust_remote_code=False
+        )
         if requantize:
             _log.warning(
                 "%s: weights are rounded twice: once by whoever packed them, and again to %d bits in groups of %d",
@@ -108,8 +115,7 @@ def load(
             )
             model, _ = utils.quantize_model(model, loaded, affine["group_size"], affine["bits"])
         if adapter_path is not None:
-            model = utils.load_adapters(model, adapter_path)
-            model.eval()
+            model = load_adapters(model, adapter_path)
         for text in (*report.warnings, *report.notes):
             _log.info("%s: %s", report.source, text)
         model._hf_repo, model._src_path = os.fspath(path_or_repo), str(checkpoint.files.folder)

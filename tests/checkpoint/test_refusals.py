@@ -307,7 +307,7 @@ def hub_cache(source: Path, cache: Path) -> Path:
 def test_a_cached_repo_offline_by_id_and_by_path(copy: Copy, tmp_path: Path) -> None:
     snapshot = hub_cache(copy(GPTQ).path, tmp_path / "cache")
     options: dict[str, Any] = {"cache_dir": tmp_path / "cache", "local_files_only": True}
-    by_id, by_path = Checkpoint.open("somebody/tiny", **options), Checkpoint.open(snapshot)
+    by_id, by_path = (Checkpoint.open(name, **options) for name in ("somebody/tiny", snapshot))
     assert by_id.label == "somebody/tiny"
     assert list(by_id.modules) == list(by_path.modules)
     assert by_id.files.folder == snapshot

@@ -117,12 +117,12 @@ def test_two_writers_of_one_folder(tmp_path: Path) -> None:
 
 
 def test_a_kill_between_the_two_renames_is_undone(tmp_path: Path) -> None:
-    (tmp_path / ".out.replaced-0a1b").mkdir()
-    (tmp_path / ".out.replaced-0a1b" / "precious").write_text("x")
-    (tmp_path / ".out.partial-0a1b").mkdir()
-    (tmp_path / ".other.partial-0a1b").mkdir()
+    (tmp_path / ".out.replaced-0a1b2c3d").mkdir()
+    (tmp_path / ".out.replaced-0a1b2c3d" / "precious").write_text("x")
+    (tmp_path / ".out.partial-0a1b2c3d").mkdir()
+    (tmp_path / ".other.partial-0a1b2c3d").mkdir()
     clear_leftovers(tmp_path / "out")
-    assert names(tmp_path) == [".other.partial-0a1b", "out"]
+    assert names(tmp_path) == [".other.partial-0a1b2c3d", "out"]
     assert names(tmp_path / "out") == ["precious"]
 
 

@@ -32,7 +32,7 @@ def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_scratch_folder_goes_when_it_is_told(temp: Path) -> None:
     scratch = Scratch()
     scratch.converted.mkdir()
-    assert [path.parent for path in temp.glob("*/model")] == [scratch.converted.parent]
+    assert [path.parent for path in temp.glob("*/*/model")] == [scratch.converted.parent]
     scratch.cleanup()
     assert not list(temp.iterdir())
 

@@ -1,0 +1,63 @@
+"""Regular expressions from a checkpoint's files, matched in bounded time."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import regex
+
+from ..errors import MalformedCheckpoint
+
+_LONGEST = 20_000
+_SECONDS = 5.0
+# What Python reads as these characters and the engine with a clock as something else: fuzzy counts, POSIX classes.
+_READ_OTHERWISE = re.compile(r"(?<!\\)\{(?!\d+(?:,\d*)?\}|,\d+\})|\[\[:")
+
+
+class Patterns:
+    """Patterns of one checkpoint. Together they may take five seconds of matching, by far more than honest ones need.
+
+    They mean what Python's ``re`` makes of them, whose own engine cannot be stopped once it backtracks.
+    """
+
+    def __init__(self) -> None:
+        self._left = _SECONDS
+
+    def compiled(self, pattern: str, place: str) -> Pattern:
+        """Raises MalformedCheckpoint ``bad-config-value`` for what is no regular expression, or one too long."""
+        if len(pattern) > _LONGEST:
+            raise _bad(f"{len(pattern)} characters long, at most {_LONGEST} are read", place)
+        if found := _READ_OTHERWISE.search(pattern):
+            raise _bad(f"{found[0]!r} is no repeat count; write a backslash before it", place)
+        try:
+            re.compile(pattern)
+            return Pattern(regex.compile(pattern, regex.VERSION0), place, self)
+        except (re.error, regex.error, RecursionError, OverflowError, MemoryError) as error:
+            raise _bad(f"not a regular expression: {error}", place) from error
+
+    def matches(self, compiled: Pattern, text: str) -> bool:
+        started = time.monotonic()
+        try:
+            return compiled.engine.match(text, timeout=max(self._left, 0.001)) is not None
+        except TimeoutError as error:
+            raise _bad(
+                f"takes more than {_SECONDS:g} s to match; write it without nested repeats", compiled.place
+            ) from error
+        finally:
+            self._left -= time.monotonic() - started
+
+
+class Pattern:
+    """One of them, compiled."""
+
+    def __init__(self, engine: regex.Pattern[str], place: str, owner: Patterns) -> None:
+        self.engine, self.place, self._owner = engine, place, owner
+
+    def match(self, text: str) -> bool:
+        """Whether it matches from the start of ``text``; ``bad-config-value`` when time is up."""
+        return self._owner.matches(self, text)
+
+
+def _bad(text: str, place: str) -> MalformedCheckpoint:
+    return MalformedCheckpoint("bad-config-value", text, where=place)
