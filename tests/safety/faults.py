@@ -1,0 +1,286 @@
+"""The fault suite: each system call of a conversion and of a load fails once, or is the last before a kill.
+
+    python tests/safety/faults.py [--every 1] [--json faults.json]
+
+A process preloads ``shim.c``, imports everything, and forks once for each fault. Afterwards the destination must be the
+old folder, the new one or absent, nothing else may be left unless the process was killed, or the fault hit the cleaning
+up, and the next run must succeed and leave the new folder alone. Linux, gcc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import errno
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ERRORS = ("ENOSPC", "EIO", "EACCES", "EINTR")
+SIGNALS = ("SIGTERM", "SIGHUP", "SIGKILL")
+_BROKEN, _REFUSED = 70, 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one fault.
+
+    Attributes:
+        scenario: ``"convert"``, ``"overwrite"`` or ``"load"``.
+        fault: name of the error or signal.
+        call: the system call, and on which file.
+        ended: ``"done"``, ``"refused"``, ``"killed"`` or ``"broken"``.
+        destination: ``"old"``, ``"new"``, ``"absent"`` or ``"half"``.
+        left: names that lie beside it.
+        complaint: what is wrong with that, or None.
+    """
+
+    scenario: str
+    fault: str
+    call: str
+    ended: str
+    destination: str
+    left: tuple[str, ...]
+    complaint: str | None
+
+
+class Bench:
+    """A folder in which runs are made to fail; of the process that preloads the shim."""
+
+    def __init__(self, folder: Path) -> None:
+        import mlx_lm.models.llama  # noqa: F401
+        import mlx_lm.utils  # noqa: F401
+        from transformers import AutoTokenizer
+
+        import mlx_quant
+        from mlx_quant.cli.main import _terminated
+        from tests.safety import tiny
+
+        self._terminated = _terminated
+        self.mlx_quant = mlx_quant
+        self.shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
+        self.shim.fault_disarm.restype = ctypes.c_long
+        self.zone = folder / "zone"
+        self.source = tiny.write(self.zone / "source", tiny.files("gptq"))
+        AutoTokenizer.from_pretrained(self.source)  # whose imports each child would have to repeat
+        self.place, self.temporary = self.zone / "place", self.zone / "tmp"
+        self.old = {"precious": b"old"}
+        self._clear()
+        self._forked(self._convert, None)
+        self.new = self._content(self.place / "out")
+
+    def scenarios(self) -> dict[str, Callable[[], None]]:
+        return {"convert": self._convert, "overwrite": self._overwrite, "load": self._load}
+
+    def calls(self, scenario: str) -> list[tuple[str, str]]:
+        """The system calls of an undisturbed run: name, and path below the zone."""
+        self._clear(scenario)
+        with tempfile.TemporaryFile() as log:
+            ended = self._forked(self.scenarios()[scenario], (-1, 0, 0, 0, log.fileno()))
+            log.seek(0)
+            lines = log.read().decode().splitlines()
+        assert ended == "done", f"{scenario} fails without a fault"
+        return [(name, path) for name, _, path in (line.partition("\t") for line in lines)]
+
+    def fault(self, scenario: str, call: tuple[str, str], number: int, fault: str) -> Outcome:
+        """Call ``number`` (from 1) fails, or is not reached."""
+        self._clear(scenario)
+        error, killer = (0, getattr(signal, fault)) if fault.startswith("SIG") else (getattr(errno, fault), 0)
+        ended = self._forked(self.scenarios()[scenario], (number, 1, error, killer, -1))
+        destination, left = self._destination(), self._left()
+        told = f"{call[0]} {Path(call[1]).relative_to(self.zone)}"
+        complaint = self._complaint(scenario, call, fault, ended, destination, left)
+        if complaint is None and (again := self._again(scenario)):
+            complaint = f"the next run: {again}"
+        return Outcome(scenario, fault, told, ended, destination, tuple(left), complaint)
+
+    def _complaint(
+        self, scenario: str, call: tuple[str, str], fault: str, ended: str, destination: str, left: list[str]
+    ) -> str | None:
+        if ended == "broken":
+            return "an error without a type"
+        if destination == "half":
+            return "half a folder"
+        if ended == "done" and scenario != "load" and destination != "new":
+            return "done, and nothing to show for it"
+        if scenario == "overwrite" and destination == "absent" and ended != "killed":
+            return "the old folder is gone"
+        cleaning = call[0] in ("remove", "list", "close", "open", "stat", "flock")
+        if left and ended != "killed" and not cleaning:
+            return "something is left"
+        return None
+
+    def _again(self, scenario: str) -> str | None:
+        ended = self._forked(self._load if scenario == "load" else self._overwrite_only, None)
+        if ended != "done":
+            return ended
+        if self._left():
+            return f"leaves {self._left()}"
+        return None if scenario == "load" or self._destination() == "new" else "not the new folder"
+
+    def _convert(self) -> None:
+        self.mlx_quant.convert(self.source, self.place / "out", progress=False, max_shard_bytes=60_000)
+
+    def _overwrite_only(self) -> None:
+        self.mlx_quant.convert(self.source, self.place / "out", progress=False, max_shard_bytes=60_000, overwrite=True)
+
+    _overwrite = _overwrite_only
+
+    def _load(self) -> None:
+        model, _ = self.mlx_quant.load(self.source)
+        del model
+
+    def _clear(self, scenario: str = "convert") -> None:
+        for folder in (self.place, self.temporary):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        if scenario == "overwrite":
+            (self.place / "out").mkdir()
+            (self.place / "out" / "precious").write_bytes(b"old")
+
+    def _destination(self) -> str:
+        out = self.place / "out"
+        if not out.exists():
+            return "absent"
+        found = self._content(out)
+        return "old" if found == {"precious": _digest(b"old")} else "new" if found == self.new else "half"
+
+    def _content(self, folder: Path) -> dict[str, str]:
+        return {path.name: _digest(path.read_bytes()) for path in sorted(folder.iterdir())}
+
+    def _left(self) -> list[str]:
+        beside = [path.name for path in self.place.iterdir() if path.name != "out"]
+        return sorted(beside + [path.name for path in self.temporary.iterdir()])
+
+    def _forked(self, action: Callable[[], None], fault: tuple[int, int, int, int, int] | None) -> str:
+        """Run in a child with the fault armed: ``"done"``, ``"refused"``, ``"killed"`` or ``"broken"``."""
+        child = os.fork()
+        if child == 0:
+            self._child(action, fault)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            return "killed"
+        code = os.WEXITSTATUS(status)
+        return {0: "done", _REFUSED: "refused", 128 + signal.SIGTERM: "killed", 128 + signal.SIGHUP: "killed"}.get(
+            code, "broken"
+        )
+
+    def _child(self, action: Callable[[], None], fault: tuple[int, int, int, int, int] | None) -> None:
+        code = _BROKEN
+        try:
+            tempfile.tempdir = str(self.temporary)
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, self._terminated)
+            signal.alarm(60)
+            if fault is not None:
+                self.shim.fault_arm(str(self.zone).encode(), *map(ctypes.c_long, fault[:2]), *fault[2:])
+            action()
+            code = 0
+        except self.mlx_quant.QuantError:
+            code = _REFUSED
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else _BROKEN
+        except BaseException:
+            if os.environ.get("FAULTS_VERBOSE"):
+                traceback.print_exc()
+        finally:
+            self.shim.fault_disarm()
+            os._exit(code)
+
+
+def unsynced(calls: list[tuple[str, str]]) -> list[str]:
+    """What was written, or named, and not brought to the disk before the rename that promises it."""
+    swap = next(number for number, (name, path) in enumerate(calls) if name == "rename" and ".partial-" in path)
+    partial = calls[swap][1]
+    dirty: dict[str, None] = {}
+    for name, path in calls[:swap]:
+        if not path.startswith(partial):
+            continue
+        if name == "write":
+            dirty |= {path: None, os.path.dirname(path): None}
+        elif name == "fsync":
+            dirty.pop(path, None)
+    parent = os.path.dirname(partial)
+    return [*dirty, *(() if ("fsync", parent) in calls[swap:] else (parent,))]
+
+
+def run(every: int, offset: int = 0) -> Iterator[Outcome]:
+    """Every so-manieth fault of each scenario. Only where the shim is preloaded."""
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        bench = Bench(Path(os.path.realpath(folder)))
+        turn = offset
+        for scenario in bench.scenarios():
+            for number, call in enumerate(bench.calls(scenario), 1):
+                for fault in (*ERRORS, *SIGNALS):
+                    turn += 1
+                    if turn % every == 0:
+                        yield bench.fault(scenario, call, number, fault)
+
+
+def compiled(folder: Path) -> Path:
+    """The shim, built here."""
+    library = folder / "shim.so"
+    source = Path(__file__).with_name("shim.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    return library
+
+
+def preloaded(arguments: list[str], library: Path) -> subprocess.CompletedProcess[bytes]:
+    """This program once more, with the shim before the C library."""
+    environment = os.environ | {"LD_PRELOAD": str(library), "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    environment |= {"TOKENIZERS_PARALLELISM": "false", "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run([sys.executable, __file__, *arguments], env=environment, check=False)
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """Markdown: faults by scenario and kind, how they ended, and what became of the destination."""
+    lines = [
+        "| scenario | fault | tried | done | refused | killed | old | new | absent | left to the next run | wrong |"
+    ]
+    lines.append("|" + "---|" * 11)
+    kinds = dict.fromkeys((outcome.scenario, outcome.fault) for outcome in outcomes)
+    for scenario, fault in kinds:
+        found = [outcome for outcome in outcomes if (outcome.scenario, outcome.fault) == (scenario, fault)]
+        ended, places = Counter(each.ended for each in found), Counter(each.destination for each in found)
+        left, wrong = sum(bool(each.left) for each in found), sum(each.complaint is not None for each in found)
+        numbers = [len(found), ended["done"], ended["refused"], ended["killed"]]
+        numbers += [places["old"], places["new"], places["absent"], left, wrong]
+        lines.append(f"| {scenario} | {fault} | {' | '.join(map(str, numbers))} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--every", type=int, default=1, help="try one fault in so many")
+    parser.add_argument("--json", type=Path, help="write every outcome here")
+    arguments = parser.parse_args()
+    if "LD_PRELOAD" not in os.environ:
+        with tempfile.TemporaryDirectory() as folder:
+            return preloaded(sys.argv[1:], compiled(Path(folder))).returncode
+    outcomes = list(run(arguments.every))
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+    wrong = [outcome for outcome in outcomes if outcome.complaint]
+    print(table(outcomes))
+    for outcome in wrong:
+        print(outcome)
+    return 1 if wrong else 0
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
