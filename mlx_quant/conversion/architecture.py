@@ -68,7 +68,7 @@ class Architecture:
             from mlx_lm.utils import _get_classes
 
             model_class, args_class = _get_classes(config=dict(config))
-        except (ImportError, ValueError):
+        except (ImportError, ValueError, AttributeError):  # of a module that holds no model
             return None
         name = str(config["model_type"])
         try:

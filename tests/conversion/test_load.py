@@ -16,7 +16,6 @@ import mlx_lm.utils
 import pytest
 import torch
 
-import mlx_quant
 import reference
 from mlx_quant import ConversionError, UnsupportedFormat, load
 from tests.conftest import stored
@@ -116,7 +115,7 @@ def test_nothing_is_left_after_a_failure(
     if place == "load_model":
         monkeypatch.setattr(mlx_lm.utils, "load_model", fail)
     else:
-        monkeypatch.setattr(mlx_quant.load.__globals__["mx"], "eval", fail_late(scratch, seen, error))
+        monkeypatch.setattr(mx, "eval", fail_late(scratch, seen, error))
     with pytest.raises(error):
         load(stored(GPTQ))
     assert seen

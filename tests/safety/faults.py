@@ -59,7 +59,7 @@ class Bench:
     """A folder in which runs are made to fail; of the process that preloads the shim."""
 
     def __init__(self, folder: Path) -> None:
-        import mlx_lm.models.llama  # noqa: F401
+        import mlx_lm.models.llama
         import mlx_lm.utils  # noqa: F401
         from transformers import AutoTokenizer
 
