@@ -79,7 +79,9 @@ def mlx_model(found: TinyCheckpoint, weights: dict[str, Array]) -> Any:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         config = {key: value for key, value in found.config.items() if key != "quantization_config"}
-        (folder / "config.json").write_text(json.dumps(config | {"torch_dtype": "float32"}))
+        # mlx-lm looks for theta at the top alone; which config a loader writes is another question than its weights.
+        theta = {key: value for key, value in config.get("rope_parameters", {}).items() if key == "rope_theta"}
+        (folder / "config.json").write_text(json.dumps(theta | config | {"torch_dtype": "float32"}))
         widened = {name: to_framework(array.widened(), "mlx") for name, array in weights.items()}
         mx.save_safetensors(str(folder / "model.safetensors"), widened)
         for file in ("tokenizer.json", "tokenizer_config.json"):

@@ -2,6 +2,7 @@
 
 from ..subjects.resolve import ORACLE, SCHEMES, resolve
 from ..subjects.subject import SubjectError
+from .floats import FLOATS
 from .folders import FOLDERS
 from .loading import LOADING
 from .model import Bug, Mutant, Subject
@@ -24,6 +25,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *STATE,
     *SPELLING,
     *REPACKING,
+    *FLOATS,
     *LOADING,
     *FOLDERS,
 )

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import awq, fields, gptq
+from . import awq, fields, fp8, gptq, modelopt
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
-DIALECTS: dict[str, Dialect] = {awq.ID: awq, gptq.ID: gptq}
+DIALECTS: dict[str, Dialect] = {dialect.ID: dialect for dialect in (awq, gptq, fp8, modelopt)}
 
 # Files beside config.json that hold a configuration, in the order in which they win where only one says something,
 # and the method that a file stands for whatever it says.
@@ -31,12 +31,10 @@ REFUSED: dict[str, str] = {
     "eetq": "weights are pre-arranged for one CUDA kernel",
     "exl3": "trellis codes; no integer-affine form",
     "fbgemm-fp8": "8-bit floats, not integers",
-    "fp8": "8-bit floats, not integers",
     "fp-quant": "weights live in a rotated basis",
     "higgs": "lattice codebooks with a Hadamard rotation",
     "hqq": "float zero points with two roundings; not decoded yet",
     "marlin": "Marlin tile layout; re-export the checkpoint as plain GPTQ",
-    "modelopt": "NVFP4 and FP8 containers; not decoded yet",
     "mxfp4": "4-bit floats; mlx-lm reads these itself",
     "qqq": "8-bit activations with a two-level scale",
     "quanto": "not decoded yet",

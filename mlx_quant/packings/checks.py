@@ -8,14 +8,14 @@ import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint, UnsupportedFormat
-from ..files.folder import DTYPES, TensorInfo
+from ..files.folder import BYTES_OF_FLOATS, DTYPES, TensorInfo
 from .protocol import Infos, Tensors
 
 WORDS = ("I32", "U32")
 SCALES = ("F16", "BF16", "F32")
 BIAS = "bias"
 
-_SPELLED = {dtype: name for name, dtype in DTYPES.items()}
+_SPELLED = {dtype: name for name, dtype in DTYPES.items() if name not in BYTES_OF_FLOATS}
 
 
 def leaf(suffix: str) -> str:

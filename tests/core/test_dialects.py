@@ -132,7 +132,7 @@ def test_a_contradiction_inside_one_mapping_is_refused(found: Any) -> None:
             "mlx-native",
             "mlx_lm.load",
         ),
-        ({"config": MODEL, "hf_quant_config": {"producer": {}}}, UnsupportedFormat, "unsupported-method", "modelopt"),
+        ({"config": MODEL, "hf_quant_config": {"producer": {}}}, UnsupportedFormat, "unsupported-layout", "quant_algo"),
     ],
 )
 def test_refused_with_what_was_found(found: Any, files: Any, kind: Any, code: str, said: str) -> None:
@@ -234,7 +234,7 @@ def test_the_place_of_a_rule_is_known() -> None:
 
 def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
     listed = formats()
-    assert {name for name, status in listed.items() if status.status == "enabled"} == {"awq_gemm", "gptq"}
+    assert {name for name, status in listed.items() if status.status == "enabled"} == {"awq_gemm", "fp8", "gptq"}
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (4,))
     assert all(status.reason for status in listed.values())
     assert listed["compressed-tensors"].status == "refused"
