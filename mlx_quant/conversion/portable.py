@@ -11,7 +11,6 @@ from typing import Any
 from ..errors import MalformedCheckpoint, UnsupportedFormat
 from ..files import documents
 from ..files.folder import Files, read_bytes
-from .defaults import fill_in
 
 # Copied as they are; all else is rewritten, belonged to the packed weights, or is code, which no conversion needs.
 _COPIED = (
@@ -44,8 +43,7 @@ _EXECUTABLE = (
 
 
 def config_for(config: Mapping[str, Any], *, dtype: str | None = None) -> dict[str, Any]:
-    """``config.json`` of the converted checkpoint: no quantisation, both spellings of dtype and of RoPE, absent keys
-    as Hugging Face means them.
+    """``config.json`` of the converted checkpoint: no quantisation, both spellings of dtype and of RoPE.
 
     Args:
         config: the packed checkpoint's.
@@ -55,7 +53,6 @@ def config_for(config: Mapping[str, Any], *, dtype: str | None = None) -> dict[s
     """
     result = copy.deepcopy(dict(config))
     result.pop("auto_map", None)  # names classes in code that is not copied
-    fill_in(result)
     text = result.get("text_config")
     for part in [result, text] if isinstance(text, dict) else [result]:
         part.pop("quantization_config", None)

@@ -11,6 +11,7 @@ import mlx.core as mx
 import numpy as np
 
 from ..errors import UnsupportedFormat
+from . import device
 from .bits import pack, unpack
 from .host import copied, filled
 from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights
@@ -70,8 +71,7 @@ class Integer:
         """
         dtype = dtype or self.dtype
         if mx.default_device() == mx.gpu:
-            plan = (self.bits, self.in_features, self.group_size, self.dtype, dtype)
-            return _fused(*plan)(words_of(self.words).array(), self.scales, self.zeros, self.group_index)
+            return self._dense_on_gpu(dtype)
         decode = _lookup(self, dtype) if self._values_repeat() else _product(self, dtype)
         return self._by_rows(self.in_features, dtype, lambda rows, words: decode(rows, self._unpacked(words)))
 
@@ -110,8 +110,11 @@ class Integer:
         """
         planned = self.planned(params_dtype)
         words, permutation = words_of(self.words), planned.permutation
-        if mx.default_device() == mx.gpu or (permutation is None and isinstance(words, Rows)):
+        if permutation is None and isinstance(words, Rows):
             return planned
+        if mx.default_device() == mx.gpu:
+            found = device.moved(words, self.bits, permutation)
+            return planned if found is None else replace(planned, weight=found)
         if permutation is None:
             mx.eval(words.stored)
             moved = filled(words.shape, mx.uint32, words.write, _block(_BLOCK_WORDS, words.shape[1]))
@@ -119,6 +122,16 @@ class Integer:
             mx.eval(permutation)
             moved = self._by_rows(words.shape[1], mx.uint32, lambda _, words: self._reordered(words, permutation))
         return replace(planned, weight=moved)
+
+    def _dense_on_gpu(self, dtype: mx.Dtype) -> mx.array:
+        words = words_of(self.words)
+        found = device.dense(
+            words, self.bits, self.in_features, self.scales, self.zeros, self.group_index, self.group_size, dtype
+        )
+        if found is not None:
+            return found
+        plan = (self.bits, self.in_features, self.group_size, self.dtype, dtype)
+        return _fused(*plan)(words.array(), self.scales, self.zeros, self.group_index)
 
     def _by_rows(self, columns: int, dtype: mx.Dtype, make: Callable[[slice, mx.array], mx.array]) -> mx.array:
         """[out, columns], made on the CPU from the words of a few rows at a time."""
@@ -213,8 +226,8 @@ def _decode(
     if group_index is None:
         codes, scales, zeros = codes.reshape(rows, -1, group_size), scales[:, :, None], zeros[:, :, None]
     else:
-        index = mx.broadcast_to(group_index[None], codes.shape)
-        scales, zeros = (mx.take_along_axis(array, index, axis=1) for array in (scales, zeros))
+        # Whole rows are gathered, then transposed: many times faster than gathering single columns.
+        scales, zeros = (mx.take(array.T, group_index, axis=0).T for array in (scales, zeros))
     wide = codes.astype(mx.int16) - zeros.astype(mx.int16)
     return scaled(scales, wide.astype(mx.float32), stored, dtype).reshape(rows, in_features)
 
