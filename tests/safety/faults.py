@@ -264,10 +264,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1, help="try one fault in so many")
     parser.add_argument("--json", type=Path, help="write every outcome here")
+    parser.add_argument("--synced", action="store_true", help="only ask what a conversion brings to the disk")
     arguments = parser.parse_args()
     if "LD_PRELOAD" not in os.environ:
         with tempfile.TemporaryDirectory() as folder:
             return preloaded(sys.argv[1:], compiled(Path(folder))).returncode
+    if arguments.synced:
+        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+            missing = unsynced(Bench(Path(os.path.realpath(folder))).calls("convert"))
+        print(missing or "everything")
+        return 1 if missing else 0
     outcomes = list(run(arguments.every))
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
