@@ -1,0 +1,57 @@
+"""One answer by every door: a module's weight is the same by dequantize, Checkpoint, convert and load."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx_lm.utils
+import numpy as np
+import pytest
+from mlx.utils import tree_flatten
+
+import mlx_quant
+from conformance.bits.frameworks import to_framework
+from conformance.formats.folder import Folder
+from conformance.levels.folders.every import folders
+from tests.conftest import packed_checkpoints
+
+# One that lies in the Hub's cache is opened by its repo's name, not by its folder.
+SOUND = [found for found in folders(packed_checkpoints()) if found.code is None and found.packed and not found.linked]
+FOLDERS = {folder.id: folder for folder in SOUND}
+
+
+def bits(array: Any) -> tuple[Any, ...]:
+    return str(array.dtype), array.shape, np.array(mx.contiguous(array).view(mx.uint8)).tobytes()
+
+
+@pytest.mark.parametrize("id", FOLDERS)
+def test_a_module_has_one_weight(id: str) -> None:
+    folder: Folder = FOLDERS[id]
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        written = folder.write(Path(scratch))
+        checkpoint = mlx_quant.Checkpoint.open(written, candidates=True)
+        report = mlx_quant.convert(written, Path(scratch, "out"), candidates=True, progress=False)
+        converted: dict[str, mx.array] = {}
+        for file in report.files:
+            converted |= mx.load(str(Path(scratch, "out", file)))
+        model, _ = mlx_lm.utils.load_model(Path(scratch, "out"))
+        loaded = dict(tree_flatten(model.parameters()))
+        assert checkpoint.modules.keys() == folder.packed.keys()
+        for name, module in folder.packed.items():
+            tensors = {leaf: to_framework(array, "mlx") for leaf, array in module.tensors.items()}
+            expected = bits(mlx_quant.dequantize(module.config, tensors, candidates=True))
+            assert bits(checkpoint.dequantize(name)) == expected, name
+            if name in report.dropped:
+                continue
+            assert bits(converted[f"{name}.weight"]) == expected, name
+            assert bits(loaded[f"{name}.weight"]) == expected, name
+
+
+def test_every_format_and_every_real_checkpoint_is_among_them() -> None:
+    assert len(FOLDERS) > 60
+    assert {f"real-{name}" for name in packed_checkpoints()} <= FOLDERS.keys()
