@@ -85,6 +85,9 @@ def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
             weights[f"{name}.weight"] = part.weight
         if getattr(part, "bias", None) is not None and torch.count_nonzero(part.bias):
             weights[f"{name}.bias"] = part.bias
+    if config.get("tie_word_embeddings"):
+        # The builder holds the embedding a second time as its head; the checkpoint has it once.
+        weights.pop("lm_head.weight", None)
     return weights
 
 
