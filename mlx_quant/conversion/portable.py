@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import MalformedCheckpoint, UnsupportedFormat
 from ..files import documents
 from ..files.folder import Files, read_bytes
+from .defaults import fill_in
 
 # Copied as they are; all else is rewritten, belonged to the packed weights, or is code, which no conversion needs.
 _COPIED = (
@@ -43,7 +44,8 @@ _EXECUTABLE = (
 
 
 def config_for(config: Mapping[str, Any], *, dtype: str | None = None) -> dict[str, Any]:
-    """``config.json`` of the converted checkpoint: no quantisation, both spellings of dtype and of RoPE.
+    """``config.json`` of the converted checkpoint: no quantisation, both spellings of dtype and of RoPE, absent keys
+    as Hugging Face means them.
 
     Args:
         config: the packed checkpoint's.
@@ -53,6 +55,7 @@ def config_for(config: Mapping[str, Any], *, dtype: str | None = None) -> dict[s
     """
     result = copy.deepcopy(dict(config))
     result.pop("auto_map", None)  # names classes in code that is not copied
+    fill_in(result)
     text = result.get("text_config")
     for part in [result, text] if isinstance(text, dict) else [result]:
         part.pop("quantization_config", None)
