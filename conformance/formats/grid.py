@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
@@ -52,6 +52,20 @@ def variations() -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield f"bias-{bias}", "float16", {"bias": bias}
 
 
+def combined(row: Mapping[str, Any]) -> str:
+    """The name of a module that joins options; what it says depends on them alone."""
+    said = {"size": "g{}", "output": "to-{}", "bias": "bias-{}", "version": "v{}", "bits": "{}bit"}
+    words = []
+    for key, value in row.items():
+        if key == "sym":
+            words.append("sym" if value else "asym")
+        elif key == "shape":
+            words.append("x".join(map(str, value)))
+        elif value is not None:
+            words.append(said.get(key, "{}").format(value))
+    return "-".join(["joined", *words])
+
+
 def sample(
     name: str, draw: Draw, config: dict[str, Any], tensors: dict[str, Array], parts: Parts, options: dict[str, Any]
 ) -> Sample:
@@ -59,6 +73,7 @@ def sample(
     if bias := options.get("bias"):
         kind = "zero" if bias == "zero" else "ordinary"
         tensors = tensors | {"bias": draw.scales(parts.dtype, kind, parts.shape[0])}
-    flags = {f"{options['scales']}-scales"} if "scales" in options else set()
+    kind = options.get("scales", "ordinary")
+    flags = set() if kind == "ordinary" else {f"{kind}-scales"}
     flags |= {REAL_SIZE} if options.get("real_size") else set()
     return Sample(name, config, tensors, parts, options.get("output"), frozenset(flags))

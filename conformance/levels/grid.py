@@ -35,6 +35,13 @@ def real_sizes() -> Iterator[Case]:
         yield Case(question.id.partition("/")[2], question.judge, question.format)
 
 
+def joined() -> Iterator[Case]:
+    """Those that join options which nothing else does."""
+    for question in grid():
+        if "-joined-" in question.id:
+            yield Case(question.id.partition("/")[2], question.judge, question.format)
+
+
 def _question(format: Format, sample: Sample) -> Question:
     level = "sizes" if REAL_SIZE in sample.flags else "synthetic"
     return Question(

@@ -7,6 +7,7 @@ from .folders import FOLDERS
 from .loading import LOADING
 from .model import Bug, Mutant, Subject
 from .packing import GROUPS, PACKING
+from .pairs import PAIRS
 from .repacking import REPACKING
 from .sizes import SIZES
 from .spelling import SPELLING
@@ -23,6 +24,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *WIDTHS,
     *SIZES,
     *STATE,
+    *PAIRS,
     *SPELLING,
     *REPACKING,
     *FLOATS,

@@ -10,12 +10,25 @@ import numpy as np
 
 from ...bits.array import FLOATS
 from .. import grid as common
+from ..covering import Apart, Options, rows
 from ..draw import Draw
 from ..module import Sample
 from ..parts import Integer
 from . import packing
 
 SMOKE = "g128-float16"
+
+OPTIONS: Options = {
+    "size": (32, 128, 64, 16, -1),
+    "dtype": FLOATS,
+    "scales": ("ordinary", *common.SCALE_KINDS),
+    "output": (None, *FLOATS),
+    "bias": (None, "zero", "real"),
+    "shape": ((common.OUT, common.IN), (40, common.IN)),
+    "spelling": ("plain", "old"),
+}
+THREEFOLD = ("size", "dtype", "shape")
+APART: Apart = ()
 
 
 def grid() -> Iterator[Sample]:
@@ -32,6 +45,11 @@ def grid() -> Iterator[Sample]:
     for name, (shape, size) in common.REAL_SIZES.items():
         yield _sample(name, size, "float16", shape=shape, real_size=True)
     yield _sample("7b-down_proj-g32", 32, "float16", shape=(8, 11008), real_size=True)
+    for row in rows(OPTIONS, THREEFOLD, APART):
+        size, old = row["size"], {"w_bit": 4, "q_group_size": row["size"], "version": "GEMM", "zero_point": True}
+        own = {key: value for key, value in row.items() if key not in ("size", "dtype", "spelling")}
+        own |= {"config": old} if row["spelling"] == "old" else {}
+        yield _sample(common.combined(row), size, row["dtype"], **own)
 
 
 def _sample(name: str, size: int, dtype: str, **options: Any) -> Sample:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...bits.array import FLOATS
 from .. import grid as common
+from ..covering import Apart, Options, rows
 from ..draw import Draw
 from ..module import Sample
 from ..parts import Integer
@@ -18,6 +19,25 @@ from .packing import WIDTHS, pack
 
 SMOKE = "g128-sequential-sym-float16"
 MAPS = ("no-g_idx", "sequential", "act-order", "arbitrary")
+
+OPTIONS: Options = {
+    "bits": WIDTHS,
+    "size": (32, 128, 64, 16, -1),
+    "map": MAPS,
+    "dtype": FLOATS,
+    "sym": (False, True),
+    "version": (1, 2),
+    "scales": ("ordinary", *common.SCALE_KINDS),
+    "output": (None, *FLOATS),
+    "bias": (None, "zero", "real"),
+    # The second fills neither its last group nor, at most widths, its last word.
+    "shape": ((common.OUT, common.IN), (40, 196)),
+}
+THREEFOLD = ("bits", "size", "map", "dtype")
+APART: Apart = (
+    ({"map": "arbitrary", "size": -1}, "one group leaves nothing to choose"),
+    ({"map": "no-g_idx", "shape": (40, 196)}, "only g_idx says how many inputs there are where a word is not full"),
+)
 
 
 def grid() -> Iterator[Sample]:
@@ -43,6 +63,7 @@ def grid() -> Iterator[Sample]:
         yield from _versions(bits)
         yield from _sizes(bits)
     yield from _real_sizes()
+    yield from _combined()
 
 
 def _name(bits: int, name: str) -> str:
@@ -97,6 +118,14 @@ def _real_sizes() -> Iterator[Sample]:
     for bits in WIDTHS:
         name = _name(bits, "7b-down_proj-g32-act-order")
         yield _sample(name, 32, "act-order", bits=bits, shape=(8, 11008), real_size=True)
+
+
+def _combined() -> Iterator[Sample]:
+    """Every pair of options, and every triple where packing, scales and group map meet."""
+    for row in rows(OPTIONS, THREEFOLD, APART):
+        own = {key: value for key, value in row.items() if key not in ("size", "map")}
+        own |= {"config": {"checkpoint_format": "gptq_v2"} if row["version"] == 2 else {}}
+        yield _sample(common.combined(row), row["size"], row["map"], **own)
 
 
 def _sample(
