@@ -33,9 +33,9 @@ SCHEMA_NAMES = ("checkpoints", "manifest", "tests")
 # suites are still there, test_gate.py holds.
 IDS = {
     "2026.3": {
-        "awq": "8cd010d836f355429e5de9a32f64bb0b964bc59817f6110754ac39935ff4512f",
-        "gptq": "9ed94f3684462d63b20188aba89c24fa4e644a79955e28332b2a317337fb017b",
+        "awq": "4fe4be2f1364054c4a3c9da1ab2d64be15e7592ea804071fd1c7d17e1e003536",
         "fp8": "6b17198d1bdd0a00feed029dc518a5499d2307f5419cfb344373e0b34eacc512",
+        "gptq": "b7d7491826ec12bd951824d8339137f3b09556f7d359933c9e4583b087093161",
     },
 }
 
