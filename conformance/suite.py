@@ -83,6 +83,8 @@ def _policies() -> Iterator[Question]:
     policy = frozenset({"policy"})
     for vector in filter(policies.disputed, vectors()):
         source = Source.reader(vector.producer, "qlinear_cuda_old, or its qlinear_cuda but for the disputed fields")
+        if "packed" in vector.expected:
+            source = Source("the numbers that were packed, RN(s * (q - z)), which the producer does not read again")
         yield _vector("policies", vector, policy | {"zero-point-0"}, policies.expected(vector), source)
     for vector in produced_vectors():
         zero = policy | {"zero-point-0"} if "borrowed-zeros" in vector.flags else policy

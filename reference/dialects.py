@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from . import autoround
 from .config import Config, overridden
 
 
@@ -13,6 +14,8 @@ def settings_of(module: str, quantization: Config) -> dict[str, Any]:
     if layer := (quantization.get("quantized_layers") or {}).get(module):
         # ModelOpt's mixed precision has an algorithm for each layer by its name.
         return {"quant_method": quantization["quant_method"]} | layer
+    if autoround.wrote(quantization):
+        return autoround.settings_of(module, quantization)
     return _dynamic(module, quantization)
 
 

@@ -89,9 +89,9 @@ class IntegerDomain:
 
     @cached_property
     def zeros(self) -> np.ndarray:
-        """One a group: all of them, or of 8 bits both ends, with which the codes make all differences."""
+        """One a group: all of them, or of many bits both ends, with which the codes make all differences."""
         top = (1 << self.bits) - 1
-        return np.arange(top + 1) if self.bits < 8 else np.array([0, top])
+        return np.arange(top + 1) if self.bits < 5 else np.array([0, top])
 
     @cached_property
     def codes(self) -> np.ndarray:

@@ -9,6 +9,7 @@ from .model import Bug, Mutant, Subject
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
 from .repacking import REPACKING
+from .rounds import ROUNDS
 from .sizes import SIZES
 from .spelling import SPELLING
 from .state import STATE
@@ -22,6 +23,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *GROUPS,
     *VALUES,
     *WIDTHS,
+    *ROUNDS,
     *SIZES,
     *STATE,
     *PAIRS,

@@ -41,13 +41,15 @@ def schemes(config: Mapping[str, Any]) -> Schemes:
     layout = _layout(config)
     if layout not in _PACKINGS:
         raise fields.undecoded_layout(ID, "version", layout, _PACKINGS, _ADVICE)
+    bits = fields.integer(config, "bits", default=4)
     return Uniform(
         Scheme(
             dialect=ID,
             packing=_PACKINGS[layout],
-            bits=fields.integer(config, "bits", default=4),
+            bits=bits,
             group_size=fields.group_size(config, default=128),
-            layout=layout,
+            # AutoAWQ has 4 bits only; the others are GPTQModel's, which does not interleave them.
+            layout=layout if bits == 4 else f"{layout}_natural",
             sym=_symmetric(config),
             producer=fields.producer(config),
         )

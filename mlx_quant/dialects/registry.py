@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import awq, fields, fp8, gptq, modelopt
+from . import autoround, awq, fields, fp8, gptq, modelopt
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
-DIALECTS: dict[str, Dialect] = {dialect.ID: dialect for dialect in (awq, gptq, fp8, modelopt)}
+DIALECTS: dict[str, Dialect] = {dialect.ID: dialect for dialect in (autoround, awq, gptq, fp8, modelopt)}
 
 # Files beside config.json that hold a configuration, in the order in which they win where only one says something,
 # and the method that a file stands for whatever it says.
@@ -23,7 +23,6 @@ SIDECARS: dict[str, str | None] = {
 # Refused by name until a dialect reads them; the text says what a user can do instead.
 REFUSED: dict[str, str] = {
     "aqlm": "additive codebooks; no integer-affine form",
-    "auto-round": "AutoRound has several packings; export it as auto_gptq or auto_awq",
     "bitblas": "BitBLAS tile layout; re-export the checkpoint as plain GPTQ",
     "bitnet": "ternary weights with a divided scale",
     "bitsandbytes": "NF4 and LLM.int8 codebooks; dequantise with bitsandbytes first",

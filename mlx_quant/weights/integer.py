@@ -77,8 +77,7 @@ class Integer:
 
     def planned(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """As :meth:`native`, and lazy on every device: made for its shapes and its refusals, which read no codes."""
-        if self.bits not in AFFINE_BITS:
-            raise _no_affine(f"MLX has no affine codes of {self.bits} bits, only of {AFFINE_BITS}")
+        bits = self._affine_bits
         dtype = params_dtype or self.dtype
         words, permutation, group_size = words_of(self.words).array(), None, self.group_size
         if self.group_index is not None:
@@ -89,13 +88,15 @@ class Integer:
             raise _no_affine(f"groups of {group_size} input channels do not divide into MLX's {AFFINE_GROUP_SIZES}")
         if permutation is not None:
             words = self._reordered(words, permutation)
+        elif bits != self.bits:
+            words = pack(self._unpacked(words), bits)
         scales = self.scales.T.astype(mx.float32)
         biases = -(self.zeros.T.astype(mx.float32) * scales)
         if params_dtype is None and dtype == mx.float16 and not mx.isfinite(biases.astype(dtype)).all().item():
             dtype = mx.float32
         repeat = group_size // target
         params = [mx.contiguous(mx.repeat(p.astype(dtype), repeat, axis=1)) for p in (scales, biases)]
-        return AffineWeights(words, params[0], params[1], target, self.bits, permutation)
+        return AffineWeights(words, params[0], params[1], target, bits, permutation)
 
     def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """MLX's affine form; codes and scales unchanged, ``biases = RN(-z * s)`` in ``params_dtype``.
@@ -106,7 +107,9 @@ class Integer:
         float16 though the weights are not, None means float32 too; so parameters are read for float16. Codes are moved
         as :meth:`dense` decodes: at once on the CPU, lazily elsewhere.
 
-        Raises UnsupportedFormat ``unsupported-affine`` for widths or groups that MLX cannot express.
+        Codes of 7 bits, which MLX has not, become codes of 8 with the same values.
+
+        Raises UnsupportedFormat ``unsupported-affine`` for groups that MLX cannot express.
         """
         planned = self.planned(params_dtype)
         words, permutation = words_of(self.words), planned.permutation
@@ -120,7 +123,9 @@ class Integer:
             moved = filled(words.shape, mx.uint32, words.write, _block(_BLOCK_WORDS, words.shape[1]))
         else:
             mx.eval(permutation)
-            moved = self._by_rows(words.shape[1], mx.uint32, lambda _, words: self._reordered(words, permutation))
+            moved = self._by_rows(
+                planned.weight.shape[1], mx.uint32, lambda _, words: self._reordered(words, permutation)
+            )
         return replace(planned, weight=moved)
 
     def _dense_on_gpu(self, dtype: mx.Dtype) -> mx.array:
@@ -151,7 +156,11 @@ class Integer:
     def _reordered(self, words: mx.array, permutation: mx.array) -> mx.array:
         codes = self._unpacked(words)
         index = mx.broadcast_to(permutation[None], (codes.shape[0], self.in_features))
-        return pack(mx.take_along_axis(codes, index, axis=1), self.bits)
+        return pack(mx.take_along_axis(codes, index, axis=1), self._affine_bits)
+
+    @property
+    def _affine_bits(self) -> int:
+        return next(width for width in AFFINE_BITS if width >= self.bits)
 
     def _values_repeat(self) -> bool:
         """Whether a group has so few codes that its values cost less to list than to compute one by one."""

@@ -43,7 +43,7 @@ ORDER = {
         "selftest",
         "cli",
     ),
-    "reference": ("unpacked", "config", "dialects", "formats", "checkpoint", "subject"),
+    "reference": ("unpacked", "config", "autoround", "dialects", "formats", "checkpoint", "subject"),
 }
 FOREIGN = {
     "mlx_quant": {"torch", "transformers", "conformance", "reference", "mlx_quant_conformance", "mlx_quant_reference"},

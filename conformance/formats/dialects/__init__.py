@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ..parts import Config
+from . import autoround
 
 
 class Dialect(Protocol):
@@ -19,4 +20,4 @@ class Dialect(Protocol):
         """The config of one module of a checkpoint, by its name."""
 
 
-DIALECTS: tuple[Dialect, ...] = ()
+DIALECTS: tuple[Dialect, ...] = (autoround,)

@@ -12,7 +12,7 @@ from ...bits.fields import words
 from ..build import GROUP_SIZE, LAYER, MODULES, VOCABULARY, Build
 from ..folder import Folder, Packed
 from ..parts import Config
-from .packing import WIDTHS, config, config_of, group_size, width
+from .packing import WIDTHS, config, config_of, group_size, spelled, width
 
 SIDECAR = "quantize_config.json"
 LEGACY = {"bits": 4, "group_size": GROUP_SIZE, "desc_act": False, "sym": False}
@@ -70,9 +70,25 @@ def _family() -> Iterator[Folder]:
     """Other widths and versions, alone and mixed in one checkpoint."""
     for bits in WIDTHS[1:]:
         build = _build(f"{bits}bit")
-        build.settings["bits"] = bits
+        build.settings = config(bits, GROUP_SIZE)
         _repack(build)
         yield build.folder(flags=frozenset({f"bits-{bits}"}))
+    build = _build("autoround-rules")
+    build.settings = spelled(config(5, GROUP_SIZE)) | {"packing_format": "auto_round"}
+    build.settings["extra_config"] = {
+        ".*down_proj.*": {"bits": 8, "group_size": -1},
+        f"{LAYER}self_attn.k_proj": {"bits": 2, "group_size": 16},
+        f"{LAYER}self_attn.o_proj": {"bits": 16},
+        ".*self_attn.*": {"bits": 3},
+    }
+    own = {"down_proj": {"bits": 8, "group_size": -1}, "k_proj": {"bits": 2, "group_size": 16}}
+    own |= {key: {"bits": 3} for key in ("q_proj", "v_proj")}
+    plain = {key: value for key, value in build.settings.items() if key != "extra_config"}
+    for name, shape in MODULES.items():
+        settings = plain | own.get(name.rpartition(".")[2], {})
+        build.packed[LAYER + name] = Packed(settings, drawn(build.rng, settings, *shape))
+    build.unpack(f"{LAYER}self_attn.o_proj")
+    yield build.folder(flags=frozenset({"auto-round", "mixed-bits", "bits-5", "bits-8", "bits-2", "bits-3"}))
     build = _build("version-2")
     build.settings |= {"checkpoint_format": "gptq_v2", "desc_act": True}
     _repack(build)

@@ -15,7 +15,7 @@ from ..covering import Apart, Options, rows
 from ..draw import Draw
 from ..module import Sample
 from ..parts import Integer
-from .packing import WIDTHS, pack
+from .packing import AUTOROUND_ALONE, WIDTHS, pack, spelled
 
 SMOKE = "g128-sequential-sym-float16"
 MAPS = ("no-g_idx", "sequential", "act-order", "arbitrary")
@@ -61,7 +61,8 @@ def grid() -> Iterator[Sample]:
         if bits != 4:
             yield from _width(bits)
         yield from _versions(bits)
-        yield from _sizes(bits)
+        if bits not in AUTOROUND_ALONE:
+            yield from _sizes(bits)
     yield from _real_sizes()
     yield from _combined()
 
@@ -82,8 +83,9 @@ def _width(bits: int) -> Iterator[Sample]:
         yield _sample(_name(bits, f"zero-point-0-{kind}"), 32, kind, bits=bits, zero_point_0=True)
     for kind in ("sequential", "act-order"):
         yield _sample(_name(bits, f"ragged-{kind}"), 96, kind, bits=bits)
-    for name, dtype, options in common.variations():
-        yield _sample(_name(bits, name), 32, "sequential", bits=bits, dtype=dtype, **options)
+    if bits not in AUTOROUND_ALONE:
+        for name, dtype, options in common.variations():
+            yield _sample(_name(bits, name), 32, "sequential", bits=bits, dtype=dtype, **options)
 
 
 def _versions(bits: int) -> Iterator[Sample]:
@@ -160,6 +162,6 @@ def _sample(
     if not options.get("qzeros", True):
         del tensors["qzeros"]
     found = Integer.of(q, z, scales, g, bits)
-    sample = common.sample(name, draw, config | options.get("config", {}), tensors, found, options)
+    sample = common.sample(name, draw, spelled(config | options.get("config", {})), tensors, found, options)
     zero = version == 1 and bool((z == 0).any())
     return replace(sample, flags=sample.flags | ({"zero-point-0"} if zero else set()))
