@@ -58,10 +58,12 @@ def _inputs_stay(subject: Subject, modules: Sequence[Module]) -> Observed:
 
 
 def _read_back(value: Any, given: Array, framework: str) -> Array:
-    # bfloat16 went to NumPy as its bits.
-    if framework == "numpy" and given.dtype == "bfloat16":
-        return Array("bfloat16", value)
-    return from_framework(value, framework)
+    if framework == "torch" and given.dtype.startswith("float8"):
+        import torch
+
+        value = value.view(torch.uint8)
+    # What a framework has no dtype for went to it as bits, and an array does not change its dtype.
+    return Array(given.dtype, from_framework(value, framework).bits.view(given.bits.dtype))
 
 
 def _answers_stay(subject: Subject, modules: Sequence[Module]) -> Observed:

@@ -99,6 +99,8 @@ class Nibbles:
     def write(self, rows: slice, memory: np.ndarray) -> None:
         # Pairs of channels exchange nibbles, so that a byte holds one output's two; what is left is to move bytes.
         source = in_memory(self.stored)[:, rows.start // NIBBLES : rows.stop // NIBBLES]
+        # Of a transposed view the products below would lie transposed too, and could not be taken as bytes.
+        source = source if source.strides[-1] == source.itemsize else np.ascontiguousarray(source)
         even, odd = source[0::2], source[1::2]
         low, high = np.uint32(0x0F0F0F0F), np.uint32(0xF0F0F0F0)
         pairs = (even & low) | ((odd & low) << np.uint32(4)), ((even & high) >> np.uint32(4)) | (odd & high)

@@ -34,7 +34,7 @@ SCHEMA_NAMES = ("checkpoints", "manifest", "tests")
 IDS = {
     "2026.3": {
         "awq": "4fe4be2f1364054c4a3c9da1ab2d64be15e7592ea804071fd1c7d17e1e003536",
-        "fp8": "6b17198d1bdd0a00feed029dc518a5499d2307f5419cfb344373e0b34eacc512",
+        "fp8": "341583ebb819011c6c6f1cb287491db4f11c6203c3463f1b01737c7010e6e01c",
         "gptq": "b7d7491826ec12bd951824d8339137f3b09556f7d359933c9e4583b087093161",
     },
 }

@@ -41,6 +41,8 @@ def grid() -> Iterator[Sample]:
     yield _sample("modelopt-mxfp8", (1, 32), "uint8", config=packing.modelopt("MXFP8"))
     for name, dtype, options in common.variations():
         yield _sample(name, (32, 32), dtype, **options)
+    for name, shape in (("7b-down_proj", (8, 11008)), ("7b-gate_proj", (11008, 32)), ("moe-expert", (768, 1408))):
+        yield _sample(name, (128, 128), "float32", shape=shape, real_size=True)
 
 
 def _sample(name: str, block: Any, dtype: str, **options: Any) -> Sample:
