@@ -33,9 +33,9 @@ SCHEMA_NAMES = ("checkpoints", "manifest", "tests")
 # suites are still there, test_gate.py holds.
 IDS = {
     "2026.3": {
-        "awq": "4fe4be2f1364054c4a3c9da1ab2d64be15e7592ea804071fd1c7d17e1e003536",
+        "awq": "d4a0327120eac672a7513895fef0e4f8650b0914b13e80ba96d978b8f1d3ac56",
         "fp8": "341583ebb819011c6c6f1cb287491db4f11c6203c3463f1b01737c7010e6e01c",
-        "gptq": "b7d7491826ec12bd951824d8339137f3b09556f7d359933c9e4583b087093161",
+        "gptq": "aaf89b2d2d0f08fc5d444969ab44a6d3a384a5a673f08d536b796d2361341f05",
     },
 }
 
