@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ BYTES_OF_FLOATS = ("F8_E4M3", "F8_E8M0")
 
 
 _MOST_FILES = 100_000
+# What the Hub's cache calls a snapshot, and a blob: digests of git's and SHA-256.
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MOST_AXES = 8
 
 
@@ -99,7 +103,7 @@ class Folder:
     Args:
         path: the folder.
         cache: the Hub's cache, where a snapshot is a folder of links to ``../../blobs`` of its own repo: those may be
-            followed, no others.
+            followed, no others. In a copy of a cache, blobs must be named by a digest besides.
 
     Raises MalformedCheckpoint ``missing-file`` when there is no such folder, ``unreadable-file``, ``too-large``.
     """
@@ -112,7 +116,8 @@ class Folder:
         if not os.path.isdir(given):
             raise MalformedCheckpoint("missing-file", "no such folder", where=self.label)
         self._folder = given.resolve()
-        self._blobs = _blobs(self._folder, cache)
+        own = _blobs(self._folder, cache)
+        self._blobs, self._by_digest = own or _copied_blobs(self._folder), own is None
         with readable(self.label):
             self.names = sorted(self._listed())
 
@@ -138,13 +143,16 @@ class Folder:
         found = self._folder / checked_name(name)
         with readable(name):
             real = Path(os.path.realpath(found))
-        if not real.is_relative_to(self._folder) and (self._blobs is None or real.parent != self._blobs):
+        if not real.is_relative_to(self._folder) and not self._is_blob(real):
             raise MalformedCheckpoint(
                 "unsafe-path", "links out of the checkpoint's folder; put the file itself there", where=name
             )
         if not os.path.isfile(real):
             raise MalformedCheckpoint("missing-file", f"not found in {self.label}; download it again", where=name)
         return found
+
+    def _is_blob(self, real: Path) -> bool:
+        return real.parent == self._blobs and not (self._by_digest and not _DIGEST.fullmatch(real.name))
 
     def header(self, name: str) -> dict[str, TensorInfo]:
         return read_header(self.path(name), name)
@@ -178,6 +186,17 @@ def _blobs(folder: Path, cache: Path | None) -> Path | None:
     if cache is None or folder.parent.name != "snapshots" or repo.parent != Path(os.path.realpath(cache)):
         return None
     return Path(os.path.realpath(repo / "blobs"))
+
+
+def _copied_blobs(folder: Path) -> Path | None:
+    """The same of a cache that was copied, or that another program keeps: its shape alone proves nothing.
+
+    So it must be whole, from ``models--`` to a commit, and links may only lead to files that are named by a digest, as
+    no file is that somebody would want to keep to himself.
+    """
+    repo, blobs = folder.parent.parent, folder.parent.parent / "blobs"
+    shaped = folder.parent.name == "snapshots" and repo.name.startswith("models--") and _COMMIT.fullmatch(folder.name)
+    return blobs if shaped and blobs.is_dir() and not blobs.is_symlink() else None
 
 
 def checked_name(name: str) -> str:

@@ -20,7 +20,7 @@ from conformance.levels.folders.every import folders
 from tests.conftest import packed_checkpoints
 
 # One that lies in the Hub's cache is opened by its repo's name, not by its folder.
-SOUND = [found for found in folders(packed_checkpoints()) if found.code is None and found.packed and not found.linked]
+SOUND = [found for found in folders(packed_checkpoints()) if found.code is None and found.packed]
 FOLDERS = {folder.id: folder for folder in SOUND}
 
 

@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,20 @@ def test_a_folder_in_the_shape_of_a_snapshot_is_a_folder(copy: Copy, tmp_path: P
     snapshot = hub_cache(copy(GPTQ).path, tmp_path / "cache")
     assert refusal(lambda: Checkpoint.open(snapshot)).code == "unsafe-path"
     assert Checkpoint.open(snapshot, cache_dir=tmp_path / "cache").modules
+
+
+def test_a_copy_of_the_cache_is_read_where_its_blobs_are_named_by_digests(copy: Copy, tmp_path: Path) -> None:
+    snapshot = hub_cache(copy(GPTQ).path, tmp_path / "elsewhere")
+    blobs = snapshot.parent.parent / "blobs"
+    for link in snapshot.iterdir():
+        blob = blobs / sha256(link.read_bytes()).hexdigest()
+        blob.write_bytes(link.read_bytes())
+        link.unlink()
+        link.symlink_to(Path("..", "..", "blobs", blob.name))
+    assert Checkpoint.open(snapshot).modules
+    blobs.rename(tmp_path / "real")
+    blobs.symlink_to(tmp_path / "real")
+    assert refusal(lambda: Checkpoint.open(snapshot)).code == "unsafe-path"
 
 
 @pytest.mark.parametrize("target", ["../../../../secret", "../../refs/main", "../../../models--other--repo/blobs/0"])
