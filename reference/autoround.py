@@ -12,7 +12,8 @@ from typing import Any
 from .config import Config, overridden, setting, written
 from .unpacked import Refused
 
-METHODS = ("auto-round", "intel/auto-round")
+NAME = "auto-round"
+METHODS = (NAME, "intel/auto-round")
 
 
 def wrote(config: Config) -> bool:

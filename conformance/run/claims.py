@@ -12,6 +12,7 @@ from ..bits.array import FLOATS, Array
 from ..cases.case import Case
 from ..cases.question import Question
 from ..corpus.fixtures import checkpoint, heard_checkpoints
+from ..formats.dialects import NAMES
 from ..formats.registry import BY_SLUG, named
 from ..levels import affine
 from ..subjects.ask import decode, load
@@ -30,7 +31,9 @@ class Claim:
     excludes: frozenset[str]
 
     def covers(self, case: Case) -> bool:
-        return case.format in self.formats and not self.excludes & case.flags
+        # A packing is not claimed in whichever dialect it may come.
+        dialects = NAMES & case.flags
+        return case.format in self.formats and dialects <= self.formats and not self.excludes & case.flags
 
 
 @dataclass(frozen=True)

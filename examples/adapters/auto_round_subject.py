@@ -118,7 +118,7 @@ class _Subject:
         # request for the weight in another one.
         return {
             "version": version("auto-round"),
-            "formats": ["awq", "gptq"],
+            "formats": ["auto-round", "awq", "gptq"],
             "excludes": ["gptq_v2", "act-order", "arbitrary-groups", "ragged", "out-dtype"],
             "backend": f"cpu, auto-round-lib {version('auto-round-lib')}",
         }

@@ -99,7 +99,7 @@ class _Subject:
     def info(self) -> dict[str, Any]:
         # The builder packs 2, 4 and 8 bits, and does not look at checkpoint_format. Its dtype casts the stored scales;
         # it is no request for the weight in another dtype.
-        excludes = ["bits-3", "gptq_v2", "out-dtype"]
+        excludes = ["bits-3", "gptq_v2", "out-dtype", "awq-else"]
         return {
             "version": version("onnxruntime-genai"),
             "formats": ["gptq", "awq"],

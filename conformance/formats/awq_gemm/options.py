@@ -58,7 +58,7 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
     in_features = tensors["qweight"].shape[0]
     found.add(f"bits-{width(config)}")
     if autoround.reads(config):
-        found.add("auto-round")
+        found.add(autoround.NAME)
     if width(config) != 4 or autoround.reads(config):
         found.add("awq-else")
     if in_features % group_size(config, in_features):

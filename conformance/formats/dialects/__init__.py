@@ -13,6 +13,10 @@ from . import autoround
 
 
 class Dialect(Protocol):
+    """One dialect. ``NAME`` is the flag of its cases, and what a loader that reads it names among its formats."""
+
+    NAME: str
+
     def reads(self, config: Config) -> bool:
         """Whether the config of a checkpoint is written in it."""
 
@@ -21,3 +25,4 @@ class Dialect(Protocol):
 
 
 DIALECTS: tuple[Dialect, ...] = (autoround,)
+NAMES = frozenset(dialect.NAME for dialect in DIALECTS)

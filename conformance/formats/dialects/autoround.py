@@ -10,6 +10,7 @@ from typing import Any
 
 from ..parts import Config
 
+NAME = "auto-round"
 METHODS = ("auto-round", "intel/auto-round")
 # What the plainest config has beside widths and sizes.
 PLAIN: dict[str, Any] = {"quant_method": "auto-round", "data_type": "int"}

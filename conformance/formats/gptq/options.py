@@ -102,7 +102,7 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
     if in_features % 32 or tensors["scales"].shape[1] % 32:
         found.add("odd-width")
     if autoround.reads(config):
-        found.add("auto-round")
+        found.add(autoround.NAME)
     if version(config) == 2:
         found.add("gptq_v2")
     if "qzeros" not in tensors:
