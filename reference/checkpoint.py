@@ -129,6 +129,8 @@ def settings(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     for name, method in NESTED.items():
         if (folder / name).is_file():
             found.append({"quant_method": method} | read(folder / name)["quantization"])
+    older = config.get("compression_config") or {}
+    found.insert(0, older.get("quantization_config", older))
     sources = [written(source) for source in found if source]
     if not sources:
         raise Refused("no quantisation config")

@@ -27,7 +27,7 @@ FOREIGN_METHODS = (
     "a-method-never-heard-of",
 )
 # Those of them that are decoded by now: what is said of tensors that are not theirs.
-DECODED = {"fp8": "missing-tensor"}
+DECODED = {"fp8": "missing-tensor", "compressed-tensors": "bad-config-value"}
 
 
 def refusals() -> Iterator[tuple[str, Refusal]]:

@@ -2,6 +2,7 @@
 
 from ..subjects.resolve import ORACLE, SCHEMES, resolve
 from ..subjects.subject import SubjectError
+from .compressed import COMPRESSED
 from .floats import FLOATS
 from .folders import FOLDERS
 from .loading import LOADING
@@ -30,6 +31,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *SPELLING,
     *REPACKING,
     *FLOATS,
+    *COMPRESSED,
     *LOADING,
     *FOLDERS,
 )

@@ -130,6 +130,7 @@ def _sources(files: Files, config: Mapping[str, Any]) -> dict[str, Mapping[str, 
         "config.json: text_config.quantization_config": (
             text.get("quantization_config") if isinstance(text, Mapping) else None
         ),
+        "config.json: compression_config": _compression(config.get("compression_config")),
     }
     for name, method in SIDECARS.items():
         content = read_json(files, name)
@@ -146,6 +147,12 @@ def _unfolded(content: Mapping[str, Any], method: str) -> dict[str, Any]:
     """A sidecar that keeps its settings one level down, beside the name of its producer."""
     inner = content.get("quantization")
     return {"quant_method": method} | (dict(inner) if isinstance(inner, Mapping) else {})
+
+
+def _compression(found: Any) -> Any:
+    """The key under which compressed-tensors wrote before transformers knew it, with the settings one level down."""
+    inner = found.get("quantization_config") if isinstance(found, Mapping) else None
+    return found if inner is None else inner
 
 
 def _merged(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, fields, fp8, gptq, modelopt
+from . import autoround, awq, compressed_tensors, fields, fp8, gptq, modelopt
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
-DIALECTS: dict[str, Dialect] = {dialect.ID: dialect for dialect in (autoround, awq, gptq, fp8, modelopt)}
+DIALECTS: dict[str, Dialect] = {
+    dialect.ID: dialect for dialect in (autoround, awq, gptq, compressed_tensors, fp8, modelopt)
+}
 
 # Files beside config.json that hold a configuration, in the order in which they win where only one says something,
 # and the method that a file stands for whatever it says.
@@ -26,7 +28,6 @@ REFUSED: dict[str, str] = {
     "bitblas": "BitBLAS tile layout; re-export the checkpoint as plain GPTQ",
     "bitnet": "ternary weights with a divided scale",
     "bitsandbytes": "NF4 and LLM.int8 codebooks; dequantise with bitsandbytes first",
-    "compressed-tensors": "weight_packed is a different layout and zero-point rule; not decoded yet",
     "eetq": "weights are pre-arranged for one CUDA kernel",
     "exl3": "trellis codes; no integer-affine form",
     "fbgemm-fp8": "8-bit floats, not integers",

@@ -117,12 +117,6 @@ def test_one_format_under_the_name_of_the_other(copy: Copy, name: str, other: st
         (AWQ, change("qweight", lambda t: t.to(torch.int16)), "unsupported-layout", "gemv_fast"),
         (GPTQ, change("qweight", lambda t: t.to(torch.int8)), "unsupported-layout", "BitBLAS"),
         (AWQ, lambda t: t.update({f"{MODULE}.scales": torch.ones(512, 8).half()}), "unsupported-layout", "gemv"),
-        (
-            AWQ,
-            lambda t: t.update({f"{MODULE}.weight_packed": torch.ones(2)}),
-            "unsupported-layout",
-            "compressed-tensors",
-        ),
         (GPTQ, lambda t: t.update({"a.B": torch.ones(2), "a.s": torch.ones(2)}), "unsupported-layout", "Marlin"),
         (
             AWQ,

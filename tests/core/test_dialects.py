@@ -139,7 +139,7 @@ def test_refused_with_what_was_found(found: Any, files: Any, kind: Any, code: st
     assert said in str(refusal(found, kind, code, **files))
 
 
-@pytest.mark.parametrize("method", [*sorted(REFUSED), "quip_sharp", "compressed_tensors", "never-heard-of"])
+@pytest.mark.parametrize("method", [*sorted(REFUSED), "quip_sharp", "never-heard-of"])
 def test_other_methods_are_refused_by_name_without_needing_their_keys(found: Any, method: str) -> None:
     config = MODEL | {"quantization_config": {"quant_method": method}}
     error = refusal(found, UnsupportedFormat, "unsupported-method", config=config)
@@ -237,5 +237,5 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
     assert {name for name, status in listed.items() if status.status == "enabled"} == {"awq_gemm", "fp8", "gptq"}
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))
     assert all(status.reason for status in listed.values())
-    assert listed["compressed-tensors"].status == "refused"
-    assert not listed["compressed-tensors"].bits
+    assert listed["hqq"].status == "refused"
+    assert not listed["hqq"].bits

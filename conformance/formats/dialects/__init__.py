@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ..parts import Config
-from . import autoround
+from . import autoround, compressed_tensors
 
 
 class Dialect(Protocol):
@@ -24,5 +24,5 @@ class Dialect(Protocol):
         """The config of one module of a checkpoint, by its name."""
 
 
-DIALECTS: tuple[Dialect, ...] = (autoround,)
+DIALECTS: tuple[Dialect, ...] = (autoround, compressed_tensors)
 NAMES = frozenset(dialect.NAME for dialect in DIALECTS)
