@@ -17,7 +17,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "ct_int"
 TITLE = "compressed-tensors (int-quantized)"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (2, 3, 4, 5, 6, 7, 8)
 LAYOUTS = ("int-quantized", "naive-quantized")
 MARKS = (".weight_scale",)

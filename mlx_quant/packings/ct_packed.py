@@ -23,7 +23,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "ct_packed"
 TITLE = "compressed-tensors (pack-quantized)"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (2, 3, 4, 5, 6, 7, 8)
 LAYOUTS = ("pack-quantized",)
 MARKS = (".weight_packed",)

@@ -12,7 +12,7 @@ import pytest
 
 import mlx_quant
 from mlx_quant.dialects.registry import schemes_of
-from mlx_quant.errors import MalformedCheckpoint, QuantError, UnsupportedFormat
+from mlx_quant.errors import MalformedCheckpoint, QuantError
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 MIXED = FIXTURES / "ct_packed/models/qwen2-ct-mixed-precision"
@@ -135,6 +135,6 @@ def test_padded_words_are_told_by_their_number() -> None:
         mlx_quant.dequantize(config, tensors | {"weight_packed": mx.zeros((4, 21), dtype=mx.int32)}, candidates=True)
 
 
-def test_it_is_a_candidate_until_proven() -> None:
-    with pytest.raises(UnsupportedFormat, match="candidate"):
-        mlx_quant.dequantize(settings(), {"weight_packed": mx.zeros((8, 4), dtype=mx.int32)})
+def test_both_packings_are_enabled_by_their_evidence() -> None:
+    listed = mlx_quant.formats()
+    assert [listed[id].status for id in ("ct_packed", "ct_int")] == ["enabled", "enabled"]

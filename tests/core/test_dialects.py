@@ -234,7 +234,13 @@ def test_the_place_of_a_rule_is_known() -> None:
 
 def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
     listed = formats()
-    assert {name for name, status in listed.items() if status.status == "enabled"} == {"awq_gemm", "fp8", "gptq"}
+    assert {name for name, status in listed.items() if status.status == "enabled"} == {
+        "awq_gemm",
+        "ct_int",
+        "ct_packed",
+        "fp8",
+        "gptq",
+    }
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))
     assert all(status.reason for status in listed.values())
     assert listed["hqq"].status == "refused"
