@@ -230,3 +230,36 @@ def test_what_makes_a_label_doubtful_is_remarked(fields: list[int], settings: di
     found = remarks(fields, **settings)
     assert len(found) == (text is not None)
     assert all(text and one.startswith(text) for one in found)
+
+
+def test_modules_wider_than_small_numbers_are_recognised() -> None:
+    wide: Headers = {"qweight": ("I32", (64, 4096)), "scales": ("F16", (4, 4096))}
+    assert gptq.recognises(infos(wide))
+
+
+def zero_points(bits: int, words: list[int], **settings: Any) -> list[int]:
+    """Zero points as an all-zero module of scale 1 shows them."""
+    out = len(words) * 32 // bits
+    tensors = {
+        "qweight": mx.zeros((bits, out), mx.int32),
+        "qzeros": mx.array(np.array([words], np.uint32).view(np.int32)),
+        "scales": mx.ones((1, out), mx.float16),
+    }
+    weight = gptq.decode(scheme(gptq, bits=bits, group_size=-1, **settings), tensors).dense()
+    return (-np.array(weight)[:, 0]).astype(int).tolist()
+
+
+@pytest.mark.parametrize("producer", ["autogptq:1.0.0", "optimum:1.17.0", "a:2.0.0"])
+def test_only_gptqmodel_subtracted_from_whole_words(producer: str) -> None:
+    true = [0, 0, 0, 0, 0, 0, 1, 2]
+    packed = sum(zero << 4 * place for place, zero in enumerate(true))
+    stored = [(packed - 0x11111111) % (1 << 32)]
+    by_field = [(field + 1) % 16 for field in ((stored[0] >> 4 * place) & 15 for place in range(8))]
+    assert by_field != true
+    assert zero_points(4, stored, sym=False, meta={"quantizer": [producer]}) == by_field
+    assert zero_points(4, stored, sym=False, meta={"quantizer": ["gptqmodel:1.0.0"]}) == true
+
+
+def test_only_the_very_words_of_old_gptqmodel_stand_for_fours() -> None:
+    assert zero_points(3, [0x00000000, 0xB6DB6DB7, 0x49249249]) == [4] * 32
+    assert zero_points(3, [0, 0, 0]) == [1] * 32
