@@ -10,6 +10,7 @@ POLICY = {
     "g_idx": "g_idx-outranks-desc_act",
     "finite": "non-finite-scales-are-refused",
     "rounding": "rounding",
+    "autoround": "autorounds-label-says-where-zero-points-begin",
     "null": "null-means-absent-and-capitals-mean-nothing",
     "swapped": "gptqmodels-3-bit-zero-points-before-70-are-put-right",
 }

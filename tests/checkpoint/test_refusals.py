@@ -160,11 +160,11 @@ def test_a_packed_tensor_in_no_module_belongs_to_a_nameless_one(copy: Copy) -> N
     assert checkpoint.dequantize("").tolist() == checkpoint.dequantize(MODULE).tolist()
 
 
-@pytest.mark.parametrize("rules", [{}, {r".*up_proj": {"bits": 7}}])
+@pytest.mark.parametrize("rules", [{}, {r".*up_proj": {"bits": 9}}])
 def test_a_width_that_is_not_decoded(copy: Copy, rules: Any) -> None:
     source = copy(GPTQ)
     source.requantize_config(**({"dynamic": rules} if rules else {"bits": 7}))
-    said = ["with 7 bits is not decoded", *(["dynamic: .*up_proj", MODULE] if rules else [])]
+    said = ["with 9 bits is not decoded", *(["dynamic: .*up_proj", MODULE] if rules else [])]
     refused(source.path, UnsupportedFormat, "unsupported-bits", *said)
 
 
