@@ -90,7 +90,8 @@ class Served:
             raise TypeError(f"info() returns {type(said).__name__}, not a dict")
         abilities = {"decodes": "dequantize", "loads": "load", "repacks": "to_affine", "opens": "open"}
         able = {key: hasattr(subject, name) for key, name in abilities.items()}
-        return said | able | {"protocol": PROTOCOL, "name": subject.name}, None
+        # A program must say its version; of a Python subject it may be missing.
+        return {"version": "not said"} | said | able | {"protocol": PROTOCOL, "name": subject.name}, None
 
     def _dequantize(self, request: Mapping[str, Any]) -> Answer:
         outcome = decode(self._subject, request["config"], _given(request), request["dtype"])
