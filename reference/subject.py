@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from . import checkpoint
+from . import autoround, checkpoint
 from .checkpoint import Given
 from .config import SPELLINGS, Config, setting
 from .formats import FORMATS, named, slugs
@@ -51,7 +51,7 @@ class _Subject:
     refusals = (Refused,)
 
     def info(self) -> dict[str, Any]:
-        return {"version": torch.__version__, "formats": slugs(), "backend": "cpu"}
+        return {"version": torch.__version__, "formats": sorted([*slugs(), autoround.NAME]), "backend": "cpu"}
 
     dequantize = staticmethod(dequantize)
     load = staticmethod(load)

@@ -10,6 +10,8 @@ POLICY = {
     "g_idx": "g_idx-outranks-desc_act",
     "finite": "non-finite-scales-are-refused",
     "rounding": "rounding",
+    "autoround": "autorounds-label-says-where-zero-points-begin",
+    "null": "null-means-absent-and-capitals-mean-nothing",
     "swapped": "gptqmodels-3-bit-zero-points-before-70-are-put-right",
 }
 FLAGS: dict[str, tuple[str, str]] = {
@@ -36,6 +38,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "odd-width": ("Inputs or outputs are no multiple of 32.", "PK-07"),
     "ragged": ("The inputs do not fill the last group, or the last word.", "GI-16 PK-07"),
     "short-last-group": ("The last group has fewer inputs than the others.", "GI-16"),
+    "real-size": ("A layer of a real model, one side of it cut short.", "SZ-01 SZ-02 SZ-03 SZ-04 SZ-05"),
     "square": ("qweight and the weight are square, so a missing transpose keeps the shape.", "PK-18"),
     "groups-times-8-equals-out": ("qzeros is square, so its axes can be mistaken for each other.", "PK-03"),
     # Zero points and words.
@@ -64,5 +67,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     # Where it comes from.
     "real": ("A module of a model that a real quantiser packed.", "GI-18 SC-08"),
     "kept": ("The smallest generated module on which some mutant was caught; its comment names the mutant.", ""),
+    "policy-null": ("A setting is null, which means the same as an absent key.", "NL-01 #null"),
+    "policy-case": ("A name is spelt in capitals, which means the same.", "NL-02 #null"),
     "policy": ("Upstream's readers, labels or producers disagree; the answer is a written policy.", ""),
 }

@@ -15,8 +15,8 @@ from ..suite import questions
 from .notes import code_note, flag_note
 
 GENERATOR = "mlx-quant-conformance"
-# Levels whose weights are given by their digests alone: real modules, whose bits would double the export.
-DIGESTS_ONLY = ("modules",)
+# Levels whose weights are given by their digests alone: their bits would double the export.
+DIGESTS_ONLY = ("modules", "sizes")
 
 
 @dataclass

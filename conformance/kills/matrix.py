@@ -16,8 +16,9 @@ from ..subjects.ask import single_threaded
 from ..subjects.resolve import resolve
 
 # A mutant of whole checkpoints decodes single modules soundly; a mutant of modules has no loader of its own.
-BY_MODULE = tuple(name for name in MET if name != "checkpoints")
 BY_CHECKPOINT = ("generation", "checkpoints")
+BY_AFFINE = ("affine",)
+BY_MODULE = tuple(name for name in MET if name not in ("checkpoints", *BY_AFFINE))
 QUICK = ("vectors", "policies", "refusals", "arithmetic", "synthetic", "layouts")
 
 
@@ -68,7 +69,7 @@ def meet(mutant: Mutant, oracle: Any, cases: Cases, *, quick: bool = False) -> R
     """One mutant against every level that can meet it; if ``quick``, no further than the first that notices it."""
     started = time.monotonic()
     subject = Subject(mutant, oracle)
-    met = BY_CHECKPOINT if mutant.load else BY_MODULE
+    met = BY_CHECKPOINT if mutant.load else BY_AFFINE if mutant.repack else BY_MODULE
     row = Row(mutant)
     for level in met:
         row.kills[level] = first_kill(subject, oracle, cases.of(level, mutant.formats))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..cases.case import Case
-from . import arithmetic, drawn, generation, layouts, policies, real_modules, refusals, vectors
+from . import affine, arithmetic, drawn, generation, grid, layouts, policies, real_modules, refusals, state, vectors
 from .folders import every
 
 # Packs drawn for a mutant, a strategy: the property runs many more.
@@ -44,25 +44,25 @@ LEVELS = (
         "equal bits to the upstream packages' own readers",
         264,
         264,
-        {"dense": 91},
+        {"dense": 198},
         lambda: vectors.upstream(),
     ),
     Level(
         "policies",
         "written policies",
         "one fixed answer where upstream readers disagree",
-        307,
-        307,
-        {"dense": 149},
+        399,
+        399,
+        {"dense": 331},
         lambda: [*policies.disputes(), *policies.spellings()],
     ),
     Level(
         "refusals",
         "refusals",
         "a typed error, never a guess or a crash, for unreadable input",
-        93,
-        93,
-        {"dense": 93},
+        94,
+        94,
+        {"dense": 130},
         refusals.unreadable,
     ),
     Level(
@@ -71,7 +71,7 @@ LEVELS = (
         "every 16-bit scale times every q - z, rounded once",
         164,
         164,
-        {"dense": 64},
+        {"dense": 194},
         lambda: [*arithmetic.samples(), *arithmetic.non_finite(every=64)],
         "arithmetic",
     ),
@@ -81,18 +81,36 @@ LEVELS = (
         "every bit is read from its place, for each shape",
         1018,
         1018,
-        {"dense": 189},
+        {"dense": 320},
         lambda: layouts.proofs(layouts.few()),
     ),
     Level(
         "synthetic",
         "generated packs",
         "equal bits to the reference on every option and edge",
-        3500,
-        3500,
-        {"dense": 509},
-        lambda: [*drawn.kept(), *drawn.generated(DRAWN)],
+        3848,
+        3848,
+        {"dense": 925},
+        lambda: [*drawn.kept(), *drawn.generated(DRAWN), *grid.joined()],
         "every option",
+    ),
+    Level(
+        "sizes",
+        "real sizes",
+        "equal bits in modules with the shapes of 7B, 70B and MoE layers",
+        64,
+        64,
+        {"dense": 32},
+        grid.real_sizes,
+    ),
+    Level(
+        "state",
+        "state and inputs",
+        "inputs and earlier answers stay, views are followed, decodes at once keep apart",
+        24,
+        24,
+        {"dense": 12},
+        state.state,
     ),
     Level(
         "modules",
@@ -100,7 +118,7 @@ LEVELS = (
         "equal bits to the reference on what real quantisers packed",
         280,
         98,
-        {"dense": 98},
+        {"dense": 112},
         real_modules.modules,
     ),
     Level(
@@ -114,10 +132,11 @@ LEVELS = (
     Level(
         "affine",
         "affine triples",
-        "codes and scales kept, biases by the rule that is named",
-        0,
-        0,
-        {"affine": 908},
+        "codes and scales kept, biases as near as their dtype allows",
+        737,
+        737,
+        {"affine": 1469},
+        affine.repacks,
     ),
     Level(
         "generation",
@@ -125,7 +144,7 @@ LEVELS = (
         "text and perplexity of transformers on the reference",
         20,
         7,
-        {"logits": 7},
+        {"logits": 8},
         generation.heard,
         "recitation",
     ),
@@ -133,13 +152,13 @@ LEVELS = (
         "checkpoints",
         "checkpoint folders",
         "the right files, settings and modules, or a refusal",
-        192,
-        166,
-        {"checkpoint": 83},
+        212,
+        186,
+        {"checkpoint": 134},
         every.cases,
     ),
     Level("faults", "broken on purpose", "the recitation notices a broken convention", 14, 7),
-    Level("mutants", "faults of real loaders", "a level that should notice each of them does", 123, 123),
+    Level("mutants", "faults of real loaders", "a level that should notice each of them does", 180, 180),
 )
 # Levels that the project's own tests check; the others are asked of subjects only.
 CHECKED = tuple(level for level in LEVELS if level.floor)

@@ -26,6 +26,8 @@ FOREIGN_METHODS = (
     "vptq",
     "a-method-never-heard-of",
 )
+# Those of them that are decoded by now: what is said of tensors that are not theirs.
+DECODED = {"fp8": "missing-tensor", "compressed-tensors": "bad-config-value"}
 
 
 def refusals() -> Iterator[tuple[str, Refusal]]:
@@ -33,7 +35,8 @@ def refusals() -> Iterator[tuple[str, Refusal]]:
     # A method that is not decoded is refused by name, whatever the tensors look like: the commonest ones do.
     tensors = next(refusal.tensors for refusal in gptq.refusals())
     for method in FOREIGN_METHODS:
-        yield gptq.SLUG, Refusal(f"method-{method}", {"quant_method": method}, tensors, "unsupported-method")
+        code = DECODED.get(method, "unsupported-method")
+        yield gptq.SLUG, Refusal(f"method-{method}", {"quant_method": method}, tensors, code)
     for format in FORMATS.values():
         yield from ((format.SLUG, refusal) for refusal in format.refusals())
 

@@ -15,7 +15,7 @@ TITLES = {format.SLUG: format.TITLE for format in sorted(FORMATS.values(), key=l
 ROWS = {"dense": ("dense",), "affine": ("affine",), "model": ("checkpoint", "logits")}
 MEANING = {
     "dense": "decoded weights, equal bits",
-    "affine": "MLX's packed form: equal codes and scales, biases by the rule the loader names",
+    "affine": "MLX's packed form: equal codes and scales, biases as near as their dtype allows",
     "model": "whole checkpoints: weights by name, or a model that recites its text",
 }
 WORDS = ("pass", "inexact", "wrong", "unread", "crash", "refused")

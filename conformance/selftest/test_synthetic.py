@@ -12,6 +12,7 @@ from ..cases.case import Case
 from ..formats.module import Pack
 from ..levels.by_oracle import by_oracle
 from ..levels.drawn import STRATEGIES, kept
+from ..levels.grid import joined
 from .ledger import Ledger
 
 
@@ -30,3 +31,9 @@ def test_equals_the_oracle(label: str, data: st.DataObject, subject: Any, oracle
 @pytest.mark.parametrize("case", list(kept()), ids=lambda case: case.id)
 def test_what_unmasked_a_mutant_equals_the_oracle(case: Case, subject: Any, oracle: Any, ledger: Ledger) -> None:
     ledger.judged("synthetic", case.judge(subject, oracle))
+
+
+@pytest.mark.parametrize("role", ["subject", "oracle"])
+@pytest.mark.parametrize("case", list(joined()), ids=lambda case: case.id)
+def test_options_joined(role: str, case: Case, oracle: Any, ledger: Ledger, request: Any) -> None:
+    ledger.judged("synthetic", case.judge(request.getfixturevalue(role), oracle))

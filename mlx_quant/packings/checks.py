@@ -8,14 +8,14 @@ import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint, UnsupportedFormat
-from ..files.folder import DTYPES, TensorInfo
+from ..files.folder import BYTES_OF_FLOATS, DTYPES, TensorInfo
 from .protocol import Infos, Tensors
 
 WORDS = ("I32", "U32")
 SCALES = ("F16", "BF16", "F32")
 BIAS = "bias"
 
-_SPELLED = {dtype: name for name, dtype in DTYPES.items()}
+_SPELLED = {dtype: name for name, dtype in DTYPES.items() if name not in BYTES_OF_FLOATS}
 
 
 def leaf(suffix: str) -> str:
@@ -105,6 +105,28 @@ def groups(infos: Infos, group_size: int, in_features: int, name: str = "scales"
             f"{rows} would be groups of {in_features / rows:g}",
         )
     return size, count
+
+
+def spread(infos: Infos, name: str, strategy: str, out_features: int) -> int:
+    """Groups of a tensor [out, groups] of strategy ``group``, [out, 1] of ``channel``, one element of ``tensor``."""
+    found = infos[name]
+    if name.endswith("scale") and found.dtype not in SCALES:
+        raise UnsupportedFormat(
+            "unsupported-dtype", f"dtype {found.dtype}, expected float16, bfloat16 or float32", where=name
+        )
+    if strategy == "tensor":
+        if found.shape not in ((), (1,), (1, 1)):
+            raise bad_shape(infos, name, "expected one element, as strategy tensor has")
+        return 1
+    rows, columns = matrix(infos, name)
+    if rows != out_features or (strategy == "channel" and columns != 1):
+        raise bad_shape(infos, name, f"expected {out_features} rows{' of one' if strategy == 'channel' else ''}")
+    return columns
+
+
+def rows(found: mx.array, out_features: int) -> mx.array:
+    """[out, groups], or one element for all, as [groups, out]."""
+    return mx.broadcast_to(found.reshape(1, 1), (1, out_features)) if found.size == 1 else mx.contiguous(found.T)
 
 
 def bad_shape(infos: Infos, name: str, because: str) -> MalformedCheckpoint:

@@ -9,11 +9,11 @@ from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint
 from ..files.folder import TensorInfo
 from ..weights.decoded import Weight
-from . import awq_gemm, foreign, gptq
+from . import awq_gemm, ct_int, ct_packed, foreign, fp8, gptq
 from .protocol import Infos, Packing, Tensors
 from .status import FormatStatus, allow, status_of
 
-PACKINGS: dict[str, Packing] = {packing.ID: packing for packing in (awq_gemm, gptq)}
+PACKINGS: dict[str, Packing] = {packing.ID: packing for packing in (awq_gemm, fp8, gptq, ct_packed, ct_int)}
 
 
 def formats() -> dict[str, FormatStatus]:

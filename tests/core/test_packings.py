@@ -80,7 +80,7 @@ def test_other_words_are_not_recognised(packing: Packing, headers: Headers, dtyp
         (gptq, (48, 48), (48,)),
         (gptq, (48,), (2, 48)),
         (awq_gemm, (64, 6), (2, 40)),
-        (awq_gemm, (64, 5), (2, 48)),
+        (awq_gemm, (64, 4), (2, 48)),
         (awq_gemm, (64, 7), (2, 48)),
         (awq_gemm, (64, 48), (2, 6)),
         (awq_gemm, (6, 64), (2, 48)),

@@ -15,12 +15,15 @@ import pytest
 from conformance import suite
 from conformance.bits.array import Array
 from conformance.cases.question import flags_of
+from conformance.cases.tiers import TIERS
+from conformance.formats.registry import integers, known
 from conformance.levels import catalogue
 from conformance.mutants import MUTANTS, Bug
 from conformance.mutants.wrap import Integer
 from conformance.run import judge as judging
 from conformance.run import record as records
 from conformance.run.claims import Miswired, examine
+from conformance.run.coverage import Coverage, claimed, coverage
 from conformance.subjects.ask import single_threaded
 from conformance.subjects.resolve import CORE, ORACLE, resolve
 from conformance.subjects.subject import SubjectError
@@ -132,7 +135,11 @@ def test_flags_are_seen_in_the_data() -> None:
         ({"info": _raising(RuntimeError("no version"))}, "info() fails"),
         ({"_said": {"formats": ["exl3"]}}, "the suite has cases for"),
         ({"_said": {"formats": "gptq"}}, "no list of names"),
-        ({"to_affine": _raising(RuntimeError())}, "must name a rule"),
+        ({"to_affine": _raising(RuntimeError())}, "to_affine fails"),
+        (
+            {"to_affine": _raising(RuntimeError()), "_said": {"formats": ["awq"], "affine": []}},
+            "not a dict with formats",
+        ),
         ({"load": _raising(OSError("no such file"))}, "load fails"),
         ({"load": lambda folder: {}}, "weights go by their names"),
         ({"load": lambda folder: 3}, "neither a mapping"),
@@ -224,29 +231,87 @@ def _affine(parts: Integer, rule: str = "nearest") -> dict[str, Array]:
     from conformance.bits.rounding import nearest
 
     s, z = np.repeat(parts.s.T, 1, axis=1), parts.z.T
-    biases = nearest(-z * s, parts.dtype)
+    dtype = "float32" if rule == "exact" else parts.dtype
+    biases = nearest(-z * s, dtype)
     if rule == "wrong":
         biases = nearest(-(z + 1) * s, parts.dtype)
     return {
         "weight": Array("uint32", words(parts.q).view(np.uint32)),
-        "scales": nearest(s, parts.dtype),
+        "scales": nearest(s, dtype),
         "biases": biases,
     }
 
 
-@pytest.mark.parametrize(("rule", "verdict"), [("nearest", "pass"), ("wrong", "fail"), ("exact", "fail")])
-def test_a_triple_is_held_to_its_codes_its_scales_and_the_rule_it_states(rule: str, verdict: str, oracle: Any) -> None:
-    from conformance.formats.registry import integers, known
+@pytest.mark.parametrize(("rule", "verdict"), [("nearest", "pass"), ("wrong", "fail"), ("exact", "pass")])
+def test_a_triple_is_held_to_its_codes_scales_and_biases(rule: str, verdict: str, oracle: Any) -> None:
+    """Whatever it says of its rounding: what is as near as its dtype allows passes, and how much differs is said."""
 
     def to_affine(config: Any, tensors: Any) -> dict[str, Any]:
         found = integers(config, tensors)
         return _affine(found, rule) | {"group_size": known(config).group_size(config, found.q.shape[1]), "bits": 4}
 
-    said = {"formats": ["awq"], "affine": {"formats": ["awq"], "biases": "exact" if rule == "exact" else "nearest"}}
+    said = {"formats": ["awq"], "affine": {"formats": ["awq"], "biases": rule}}
     subject = Scripted(oracle, to_affine=to_affine, _said=said)
     report = judging.judge(subject, oracle, name="x", only=["affine/awq-g32-float16", "affine/awq-g128-bfloat16"])
     assert report.counts == {verdict: 2}
-    assert all("differ from the exact ones" in record.note for record in report.records)
+    if rule == "exact":
+        assert [record.unequal for record in report.records] == [0, 0]
+    else:
+        assert all("differ from the exact ones" in record.note and record.unequal for record in report.records)
+
+
+def test_of_two_biases_that_are_equally_near_either_will_do() -> None:
+    from conformance.levels.affine import as_near_as_can_be
+
+    # 2049 lies half way between the float16 values 2048 and 2050; 100,000 is beyond the largest.
+    got, exact = np.array([2048.0, 2050.0, 2046.0, np.inf, 65504.0]), np.array([2049.0, 2049.0, 2049.0, 1e5, 1e5])
+    assert as_near_as_can_be(got, exact, "float16").tolist() == [True, True, False, True, False]
+
+
+def test_every_case_has_a_tier_and_the_tiers_are_what_they_say() -> None:
+    cases = suite.cases()
+    assert {case.tier for case in cases} == set(TIERS)
+    for case in cases:
+        assert (case.tier == "unsound") <= (case.declined or case.claim == "checkpoint"), case.id
+        assert not (case.declined and case.tier == "sound"), case.id
+        # A plain module has no zero point that readers part on.
+        plain = case.tier == "sound" and case.claim == "dense" and case.format == "gptq"
+        if plain and case.question is not None and "gptq_v2" not in case.flags:
+            assert (integers(case.question.config, case.question.tensors).z != 0).all(), case.id
+
+
+def test_only_what_is_required_decides(oracle: Any) -> None:
+    """A correct decoder that checks nothing, and one with another policy, can be told so."""
+    sound = Scripted(oracle)
+
+    def careless(config: Any, tensors: Any, *, dtype: Any = None) -> Array:
+        try:
+            return sound.dequantize(config, tensors, dtype=dtype)
+        except RuntimeError:
+            return Array.of(np.zeros((2, 2), np.float32))
+
+    subject, only = Scripted(oracle, dequantize=careless), ["vectors/awq-*", "refusals/*"]
+    for require, status in ((TIERS, 1), (["sound"], 0), (["policy"], 1), (["unsound"], 1)):
+        report = judging.judge(subject, oracle, name="x", only=only, require=require)
+        assert judging.status(report) == status
+        assert report.counts["fail"] > 50
+
+
+def test_a_verdict_says_how_much_it_covers(oracle: Any) -> None:
+    sound = Scripted(oracle)
+
+    def one_format(config: Any, tensors: Any, *, dtype: Any = None) -> Array:
+        if config.get("quant_method") != "awq":
+            raise oracle.refusals[0]("awq only")
+        return sound.dequantize(config, tensors, dtype=dtype)
+
+    said = {"formats": ["awq"]}
+    report = judging.judge(Scripted(oracle, dequantize=one_format, _said=said), oracle, name="x", only=["vectors/*"])
+    answered = [case for case in suite.cases() if case.level == "vectors" and case.format == "awq"]
+    there = [case for case in suite.cases() if case.claim != "affine"]
+    assert coverage(report) == Coverage(len(answered), len(there))
+    own = coverage(report, claimed(report))
+    assert own == Coverage(len(answered), sum(case.format == "awq" for case in there))
 
 
 @pytest.mark.parametrize("bug", list(Bug))

@@ -9,7 +9,7 @@ import numpy as np
 from ...bits.array import Array
 from .. import refusals as common
 from ..module import Refusal
-from .packing import config, parts
+from .packing import WIDTHS, config, parts
 
 PLAIN = config(4, 32)
 
@@ -24,7 +24,8 @@ def refusals() -> Iterator[Refusal]:
         readings = (weight,) if version in ("exllama", "ipex", "marlin") else ()
         yield Refusal(f"awq-{version}", PLAIN | {"version": version}, tensors, "unsupported-layout", readings)
     yield Refusal("awq-backend-llm-awq", PLAIN | {"backend": "llm-awq"}, tensors, "unsupported-layout")
-    yield from common.common("awq", PLAIN, tensors, weight)
+    yield Refusal("awq-backend-upper-case", PLAIN | {"backend": "LLM-AWQ"}, tensors, "unsupported-layout")
+    yield from common.common("awq", PLAIN, tensors, weight, WIDTHS)
     yield Refusal("awq-named-gptq", PLAIN | {"quant_method": "gptq", "desc_act": False}, tensors, "bad-shape")
     # Four groups of 32 inputs, and one of 8.
     short = {
