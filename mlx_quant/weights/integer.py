@@ -67,7 +67,7 @@ class Integer:
     def dense(self, dtype: mx.Dtype | None = None) -> mx.array:
         """``W`` [out, in] as ``dtype`` (default: dtype of the scales), rounded once, to nearest even.
 
-        On the CPU it is decoded before this returns, on all cores; elsewhere when it is evaluated.
+        On the CPU it is decoded before this returns; elsewhere when it is evaluated.
         """
         dtype = dtype or self.dtype
         if mx.default_device() == mx.gpu:
@@ -86,10 +86,8 @@ class Integer:
         target = next((size for size in AFFINE_GROUP_SIZES if group_size % size == 0), None)
         if target is None:
             raise _no_affine(f"groups of {group_size} input channels do not divide into MLX's {AFFINE_GROUP_SIZES}")
-        if permutation is not None:
+        if permutation is not None or bits != self.bits:
             words = self._reordered(words, permutation)
-        elif bits != self.bits:
-            words = pack(self._unpacked(words), bits)
         scales = self.scales.T.astype(mx.float32)
         biases = -(self.zeros.T.astype(mx.float32) * scales)
         if params_dtype is None and dtype == mx.float16 and not mx.isfinite(biases.astype(dtype)).all().item():
@@ -118,11 +116,10 @@ class Integer:
         if mx.default_device() == mx.gpu:
             found = device.moved(words, self.bits, permutation)
             return planned if found is None else replace(planned, weight=found)
-        if permutation is None:
+        if permutation is None and planned.bits == self.bits:
             mx.eval(words.stored)
             moved = filled(words.shape, mx.uint32, words.write, _block(_BLOCK_WORDS, words.shape[1]))
         else:
-            mx.eval(permutation)
             moved = self._by_rows(
                 planned.weight.shape[1], mx.uint32, lambda _, words: self._reordered(words, permutation)
             )
@@ -153,10 +150,12 @@ class Integer:
     def _unpacked(self, words: mx.array) -> mx.array:
         return unpack(words, self.bits, self.in_features)
 
-    def _reordered(self, words: mx.array, permutation: mx.array) -> mx.array:
+    def _reordered(self, words: mx.array, permutation: mx.array | None) -> mx.array:
         codes = self._unpacked(words)
-        index = mx.broadcast_to(permutation[None], (codes.shape[0], self.in_features))
-        return pack(mx.take_along_axis(codes, index, axis=1), self._affine_bits)
+        if permutation is not None:
+            index = mx.broadcast_to(permutation[None], (codes.shape[0], self.in_features))
+            codes = mx.take_along_axis(codes, index, axis=1)
+        return pack(codes, self._affine_bits)
 
     @property
     def _affine_bits(self) -> int:
@@ -186,7 +185,7 @@ def _block(size: int, columns: int) -> int:
 
 
 def _parameters(weight: Integer) -> tuple[mx.array, mx.array]:
-    """Scales in float32 and zero points, [out, groups], ready for other threads."""
+    """Scales in float32 and zero points, [out, groups], computed once for all rows."""
     scales, zeros = mx.contiguous(weight.scales.T.astype(mx.float32)), mx.contiguous(weight.zeros.T)
     mx.eval(scales, zeros, weight.group_index)
     return scales, zeros
