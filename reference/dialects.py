@@ -58,7 +58,7 @@ def group_of(config: Config) -> tuple[str, str]:
     """Format and type of the weights of a module's only group, or of the first of several."""
     if config.get("quant_method") not in (None, "compressed-tensors"):
         return "", ""
-    group = _first(config)
+    group = only_group(config)
     weights = group.get("weights") or {}
     return str(group.get("format") or config.get("format")), str(weights.get("type") or "int")
 
@@ -68,7 +68,8 @@ def release(config: Config) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", str(config.get("version") or "99"))[:3])
 
 
-def _first(config: Config) -> Any:
+def only_group(config: Config) -> Any:
+    """A module's only group, or the first of several that quantises weights."""
     groups = config["config_groups"]
     found = [group for group in groups.values() if group.get("weights")] if isinstance(groups, dict) else []
     if not found:
@@ -109,7 +110,7 @@ def arguments(config: Config, widths: Container[int]) -> Arguments:
         raise Refused("the weights are in a rotated basis")
     if (config.get("sparsity_config") or {}).get("format", "dense") != "dense":
         raise Refused("the weights are stored sparse")
-    weights = _first(config)["weights"]
+    weights = only_group(config)["weights"]
     bits, size = weights.get("num_bits", 8), weights.get("group_size")
     if type(bits) is not int or bits not in widths:
         raise Refused(f"{bits!r} bits, expected one of {widths}")

@@ -22,13 +22,17 @@ _PACKINGS = {
     ("pack-quantized", "int"): "ct_packed",
     ("int-quantized", "int"): "ct_int",
     ("naive-quantized", "int"): "ct_int",
+    ("float-quantized", "float"): "fp8",
+    ("naive-quantized", "float"): "fp8",
+    ("mxfp8-quantized", "float"): "fp8",
 }
 _ADVICE = {
     "marlin-24": "use the plain export of the same model: these are 2:4 sparse kernel tiles",
     "sparse-24-bitmask": "use the dense or the packed export of the same model",
     "sparse-bitmask": "use the dense or the packed export of the same model",
 }
-_STRATEGIES = ("tensor", "channel", "group")
+# What shares a scale: integers of blocks and groups of unequal size are not decoded.
+_STRATEGIES = {"int": ("tensor", "channel", "group"), "float": ("tensor", "channel", "group", "block")}
 # "dynamic" is the old name of "group", and True meant it too.
 _BY_MAP = ("group", "dynamic", "True")
 
@@ -171,28 +175,46 @@ def _scheme(config: Mapping[str, Any], group: _Group) -> Scheme:
     size, strategy = weights.get("group_size"), weights.get("strategy")
     if strategy is None:
         strategy = "group" if size not in (None, -1) else "channel" if size == -1 else "tensor"
-    if strategy not in _STRATEGIES:
+    if strategy not in _STRATEGIES[kind]:
         raise UnsupportedFormat(
             "unsupported-layout",
-            f"strategy {strategy!r} is not decoded for integers; supported: {', '.join(_STRATEGIES)}",
+            f"strategy {strategy!r} is not decoded for type {kind}; supported: {', '.join(_STRATEGIES[kind])}",
             where=place,
         )
     if strategy != "group":
         size = -1
     elif size is None:
         raise fields.bad(f"{place}: group_size", size, "a positive number, as strategy group needs")
+    size = fields.group_size({"group_size": size}, default=-1)
+    symmetric = fields.boolean({"symmetric": weights.get("symmetric", True)}, "symmetric")
+    if kind == "float" and not symmetric:
+        raise UnsupportedFormat("unsupported-layout", "floats with zero points are not decoded", where=place)
     return Scheme(
         dialect=ID,
         packing=_PACKINGS[layout, kind],
         bits=fields.integer({"num_bits": weights.get("num_bits", 8)}, "num_bits", default=8),
-        group_size=fields.group_size({"group_size": size}, default=-1),
+        group_size=size,
         layout=layout,
-        sym=fields.boolean({"symmetric": weights.get("symmetric", True)}, "symmetric"),
+        sym=symmetric,
         desc_act=str(weights.get("actorder")) in _BY_MAP,
         producer=_version(config),
+        block=_block(weights, place, strategy, size) if kind == "float" else None,
         strategy=strategy,
         notes=tuple(_notes(config, group)),
     )
+
+
+def _block(weights: Mapping[str, Any], place: str, strategy: str, size: int) -> tuple[int, int] | None:
+    """Rows and columns that share a scale of a float; None where the shape of the scales says it."""
+    if strategy == "group":
+        return 1, size
+    if strategy != "block":
+        return None
+    value = weights.get("block_structure")
+    # Upstream still takes the text that older releases wrote.
+    if isinstance(value, str) and re.fullmatch(r"\d+x\d+", value):
+        value = [int(number) for number in value.split("x")]
+    return fields.pair(f"{place}: block_structure", value, "two positive numbers, as strategy block needs")
 
 
 def _version(config: Mapping[str, Any]) -> tuple[str, tuple[int, ...]] | None:

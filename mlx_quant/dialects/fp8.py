@@ -46,7 +46,4 @@ def _block(config: Mapping[str, Any]) -> tuple[int, int] | None:
     value = config.get("weight_block_size", _BLOCK)
     if value is None:
         return None
-    whole = isinstance(value, (list, tuple)) and len(value) == 2
-    if not whole or not all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in value):
-        raise fields.bad("weight_block_size", value, "two positive numbers, or null")
-    return value[0], value[1]
+    return fields.pair("weight_block_size", value, "two positive numbers, or null")

@@ -8,7 +8,8 @@ weight.
 
     layout               W
     block                RN(RN32(q * s)), in bfloat16 unless the scales have 16 bits
-    float-quantized      RN(q * s), in the dtype of the scales
+    float-quantized      RN(q * s), in the dtype of the scales; naive-quantized is its old name, and mxfp8-quantized is
+                         the same in bfloat16 with scales of E8M0
     modelopt             RN(q * RN(s)), in bfloat16
 
 Sources: transformers 5.23.0, ``integrations/finegrained_fp8.py``, ``Fp8Dequantize``; compressed-tensors 0.19.0,
@@ -30,8 +31,9 @@ from .protocol import Infos, Measured, Status, Tensors
 ID = "fp8"
 TITLE = "FP8"
 STATUS: Status = "enabled"
+_COMPRESSED = ("float-quantized", "naive-quantized", "mxfp8-quantized")
 BITS = (8,)
-LAYOUTS = ("block", "float-quantized", "modelopt")
+LAYOUTS = ("block", *_COMPRESSED, "modelopt")
 MARKS = (".weight_scale_inv", ".weight_scale")
 # The last ones are of activations and of the cache: known, and not read.
 TENSORS = (".weight", *MARKS, ".input_scale", ".activation_scale", ".output_scale", ".k_scale", ".v_scale")
@@ -103,7 +105,7 @@ def _dtype(scheme: Scheme, stored: str) -> mx.Dtype:
     own = {"F16": mx.float16, "BF16": mx.bfloat16, "F32": mx.float32}.get(stored, mx.bfloat16)
     if scheme.layout == "modelopt":
         return mx.bfloat16
-    return own if own != mx.float32 or scheme.layout == "float-quantized" else mx.bfloat16
+    return own if own != mx.float32 or scheme.layout in _COMPRESSED else mx.bfloat16
 
 
 def _grid(scheme: Scheme, infos: Infos, name: str) -> tuple[int, int, tuple[int, int]]:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ..config import Config, setting
+from ..dialects import group_of, only_group
 from ..unpacked import Refused
 
 SLUG = "fp8"
@@ -21,7 +22,7 @@ LEAVES = ("weight_scale_inv", "weight_scale", "weight", "input_scale", "activati
 MARKS = ("weight_scale_inv", "weight_scale")
 
 # compressed-tensors' formats of this packing; ModelOpt's algorithms, with their blocks.
-COMPRESSED = ("float-quantized", "mxfp8-quantized")
+COMPRESSED = ("float-quantized", "naive-quantized", "mxfp8-quantized")
 MODELOPT = {"fp8": None, "fp8_per_channel_per_token": None, "fp8_pb_wo": (128, 128), "mxfp8": (1, 32)}
 
 
@@ -30,7 +31,14 @@ def names(config: Config) -> bool:
     method = setting(config, "quant_method")
     if method == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
-    return method == SLUG
+    return method == SLUG or _compressed(config)
+
+
+def _compressed(config: Config) -> bool:
+    if "config_groups" not in config:
+        return False
+    format, kind = group_of(config)
+    return format in COMPRESSED and kind == "float"
 
 
 @dataclass
@@ -78,7 +86,7 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Blocks:
         raise Refused("scales are not all finite")
     block, scales = _blocks(_block(config), tuple(codes.shape), scales)
     half = stored in (torch.float16, torch.bfloat16)
-    own = stored if half or (stored == torch.float32 and method == "compressed-tensors") else torch.bfloat16
+    own = stored if half or (stored == torch.float32 and _compressed(config)) else torch.bfloat16
     modelopt = method == "modelopt"
     return Blocks(codes, scales, block, torch.bfloat16 if modelopt else own, modelopt)
 
@@ -104,12 +112,31 @@ def _block(config: Config) -> tuple[int, int] | None:
     method = setting(config, "quant_method")
     if method == "modelopt":
         return MODELOPT[str(config.get("quant_algo")).lower()]
+    if _compressed(config):
+        return _block_of_group(only_group(config)["weights"])
     value: Any = config.get("weight_block_size", (128, 128))
     if value is None:
         return None
     if not isinstance(value, (list, tuple)) or len(value) != 2 or any(type(n) is not int or n < 1 for n in value):
         raise Refused(f"weight_block_size is {value!r}, expected two positive numbers")
     return value[0], value[1]
+
+
+def _block_of_group(weights: Mapping[str, Any]) -> tuple[int, int] | None:
+    bits, symmetric = weights.get("num_bits", 8), weights.get("symmetric", True)
+    if bits != 8 or symmetric is not True:
+        raise Refused(f"{bits!r} bits, symmetric {symmetric!r}; E4M3 has 8 and is symmetric")
+    size, block = weights.get("group_size"), weights.get("block_structure")
+    if isinstance(block, str):
+        block = [int(number) for number in block.split("x")]
+    strategy = weights.get("strategy") or ("tensor" if size is None else "channel" if size == -1 else "group")
+    if strategy == "group" and type(size) is int and size > 0:
+        return 1, size
+    if strategy == "block" and isinstance(block, (list, tuple)) and len(block) == 2 and min(block) > 0:
+        return block[0], block[1]
+    if strategy in ("tensor", "channel"):
+        return None
+    raise Refused(f"strategy {strategy!r} with group_size {size!r} and block_structure {block!r}")
 
 
 def _blocks(

@@ -18,13 +18,17 @@ NAME = METHOD = "compressed-tensors"
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a module's config says of its weight; ``size`` is -1 unless the strategy is ``group``."""
+    """What a module's config says of its weight; ``size`` is -1 unless the strategy is ``group``.
+
+    ``block`` has rows and columns, and is None unless the strategy is ``block``.
+    """
 
     format: str
     bits: int
     symmetric: bool
     strategy: str
     size: int
+    block: tuple[int, int] | None
     by_map: bool
     release: tuple[int, ...]
 
@@ -38,14 +42,18 @@ def config(format: str, bits: int, size: int, *, release: str = "", **changes: A
     """Of one group of all linear layers: asymmetric, a scale for each ``size`` inputs, or for each output at -1."""
     strategy: dict[str, Any] = {"strategy": "channel"} if size == -1 else {"strategy": "group", "group_size": size}
     weights = {"num_bits": bits, "type": "int", "symmetric": False, **strategy, **changes}
-    found = {
+    return grouped(format, weights) | ({"version": release} if release else {})
+
+
+def grouped(format: str, weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Of one group of all linear layers with these arguments for their weights."""
+    return {
         "quant_method": METHOD,
         "format": format,
         "quantization_status": "compressed",
-        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}},
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": dict(weights)}},
         "ignore": ["lm_head"],
     }
-    return found | ({"version": release} if release else {})
 
 
 def first(config: Config) -> Mapping[str, Any] | None:
@@ -76,9 +84,15 @@ def arguments(config: Config) -> Arguments:
         weights.get("symmetric", True) is not False,
         strategy,
         size if strategy == "group" else -1,
+        _block(weights["block_structure"]) if strategy == "block" else None,
         str(weights.get("actorder")) in ("group", "dynamic", "True"),
         tuple(int(number) for number in numbers[:3]),
     )
+
+
+def _block(value: Any) -> tuple[int, int]:
+    rows, columns = value.split("x") if isinstance(value, str) else value
+    return int(rows), int(columns)
 
 
 def flags(config: Config) -> set[str]:

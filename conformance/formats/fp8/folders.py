@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ...bits.array import Array
-from ..build import GROUP_SIZE, LAYER, Build
-from ..folder import Folder
+from ..build import GROUP_SIZE, LAYER, MODULES, Build
+from ..dialects import compressed_tensors as dialect
+from ..folder import Folder, Packed
 from ..parts import Config
 from .grid import LEGAL
-from .packing import block_of, config, grid, modelopt
+from .packing import block_of, compressed, config, grid, is_compressed, modelopt
 
 # ModelOpt's hf_quant_config.json has a form of its own; see the folders below.
 SIDECAR = ""
@@ -20,9 +21,12 @@ LEGACY: dict[str, Any] = {}
 
 
 def drawn(rng: np.random.Generator, config: Config, out: int, in_features: int) -> dict[str, Array]:
-    block = block_of(config) or (out, in_features)
+    channels = is_compressed(config) and dialect.arguments(config).strategy == "channel"
+    block = block_of(config) or (1 if channels else out, in_features)
     scales = (rng.integers(1, 1 << 11, grid(block, out, in_features)) * 2.0**-16).astype(np.float32)
     weight = Array("float8_e4m3fn", LEGAL[rng.integers(0, len(LEGAL), (out, in_features))].astype(np.uint8))
+    if is_compressed(config):
+        return {"weight": weight, "weight_scale": Array.of(scales)}
     if config["quant_method"] == "modelopt":
         return {"weight": weight, "weight_scale": Array.of(np.array(scales[0, 0]))}
     return {"weight": weight, "weight_scale_inv": Array.of(scales)}
@@ -63,4 +67,21 @@ def folders() -> Iterator[Folder]:
     for leaf in "kv":
         name = f"{LAYER}self_attn.{leaf}_proj.{leaf}_scale"
         build.stored_besides[name] = Array.of(np.array(0.02, np.float32))
+    yield build.folder()
+    yield from _compressed()
+
+
+def _compressed() -> Iterator[Folder]:
+    """What llmcompressor writes: dynamic scales of activations, and groups of modules that differ."""
+    build = Build("fp8", "dynamic-activations", compressed("float-quantized", "channel"), drawn)
+    dynamic = {"num_bits": 8, "type": "float", "symmetric": True, "strategy": "token", "dynamic": True}
+    build.settings["config_groups"]["group_0"]["input_activations"] = dynamic
+    yield build.folder()
+    tall = compressed("float-quantized", "block", block_structure=[16, 32])
+    build = Build("fp8", "blocks-and-channels", compressed("float-quantized", "channel"), drawn)
+    group = tall["config_groups"]["group_0"] | {"targets": ["re:.*mlp.*"]}
+    build.settings["config_groups"] |= {"group_1": group}
+    for name, shape in MODULES.items():
+        own = tall if "mlp" in name else compressed("float-quantized", "channel")
+        build.packed[LAYER + name] = Packed(own, drawn(build.rng, own, *shape))
     yield build.folder()

@@ -39,10 +39,28 @@ def grid() -> Iterator[Sample]:
             name = f"modelopt-{algorithm.lower()}-to-{output or 'its-own'}"
             yield _sample(name, kind, "float32", config=packing.modelopt(algorithm), output=output, shape=(160, 256))
     yield _sample("modelopt-mxfp8", (1, 32), "uint8", config=packing.modelopt("MXFP8"))
+    yield from _compressed()
     for name, dtype, options in common.variations():
         yield _sample(name, (32, 32), dtype, **options)
     for name, shape in (("7b-down_proj", (8, 11008)), ("7b-gate_proj", (11008, 32)), ("moe-expert", (768, 1408))):
         yield _sample(name, (128, 128), "float32", shape=shape, real_size=True)
+
+
+def _compressed() -> Iterator[Sample]:
+    form = "float-quantized"
+    for dtype in FLOATS:
+        yield _sample(f"ct-tensor-{dtype}", None, dtype, config=packing.compressed(form, "tensor"))
+        yield _sample(f"ct-channel-{dtype}", "channel", dtype, config=packing.compressed(form, "channel"))
+        block = packing.compressed(form, "block", block_structure=[32, 32])
+        yield _sample(f"ct-block-{dtype}", (32, 32), dtype, config=block)
+        yield _sample(f"ct-group-{dtype}", (1, 32), dtype, config=packing.compressed(form, "group", group_size=32))
+    ragged = packing.compressed(form, "block", block_structure=[32, 32])
+    yield _sample("ct-ragged", (32, 32), "bfloat16", config=ragged, shape=RAGGED["both"])
+    for output in FLOATS:
+        channel = packing.compressed(form, "channel")
+        yield _sample(f"ct-channel-to-{output}", "channel", "bfloat16", config=channel, output=output)
+    mxfp8 = packing.compressed("mxfp8-quantized", "group", group_size=32)
+    yield _sample("ct-mxfp8", (1, 32), "uint8", config=mxfp8)
 
 
 def _sample(name: str, block: Any, dtype: str, **options: Any) -> Sample:
@@ -51,17 +69,22 @@ def _sample(name: str, block: Any, dtype: str, **options: Any) -> Sample:
     whole = {None: (out, in_features), "channel": (1, in_features)}.get(block, block)
     rows, columns = packing.grid(whole, out, in_features)
     codes = LEGAL[draw.below(len(LEGAL), out, in_features)]
-    modelopt = config["quant_method"] == "modelopt"
+    modelopt, compressed = config["quant_method"] == "modelopt", packing.is_compressed(config)
     if dtype in packing.BYTES:
         scales = Array(dtype, (draw.below(24, rows, columns) + 110).astype(np.uint8))
         values = E8M0[scales.bits]
     else:
         scales = draw.scales(dtype, options.get("scales", "ordinary"), rows, columns)
         values = scales.float64()
-    own = dtype if dtype in ("float16", "bfloat16") and not modelopt else "bfloat16"
+    kept = FLOATS if compressed else ("float16", "bfloat16")
+    own = dtype if dtype in kept and not modelopt else "bfloat16"
     tensors = packing.pack(codes, codes, scales)
     if modelopt:
         shape = {None: (), "channel": (rows,)}.get(block, (rows, 1, columns, 1) if block == (128, 128) else None)
         stored = scales if shape is None else Array(dtype, scales.bits.reshape(shape))
         tensors = {"weight": tensors["weight"], "weight_scale": stored}
+    if compressed:
+        # One scale has one axis.
+        one = Array(scales.dtype, scales.bits.reshape(1)) if block is None else scales
+        tensors = {"weight": tensors["weight"], "weight_scale": one}
     return common.sample(name, draw, config, tensors, Scaled(codes, E4M3, values, whole, own, modelopt), options)

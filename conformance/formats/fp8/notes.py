@@ -35,6 +35,12 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
             "modelopt-mxfp8": ("ModelOpt's MXFP8 is blocks of 1 by 32 with E8M0 scales.", "FP-07"),
             "modelopt-lower-case": ("ModelOpt's algorithm in lower case.", ""),
             "modelopt-four-axes": ("ModelOpt's scales of blocks have four axes, two of them of size 1.", ""),
+            "ct-naive-quantized": ("compressed-tensors' old name of float-quantized.", ""),
+            "ct-format-of-the-group": ("The group names the format, not the config.", ""),
+            "ct-input_scale": ("A scale of activations lies beside the weight, and is not part of it.", ""),
+            "ct-block-as-text": ("The block as a text, 32x32.", ""),
+            "ct-strategy-absent": ("No strategy and no group_size: one scale for the matrix.", ""),
+            "ct-scale-without-axes": ("One scale without axes.", ""),
         }.items()
     },
     "subnormal-weights": ("Products below the smallest normal number of the result.", "FP-06b"),
@@ -46,5 +52,7 @@ FOLDER_NOTES: dict[str, tuple[str, str]] = {
     "hf_quant_config-that-agrees": ("ModelOpt's settings are in both files, each in its own form.", ""),
     "hf_quant_config-that-disagrees": ("ModelOpt's two files name different algorithms.", ""),
     "mixed-precision": ("ModelOpt names an algorithm for each layer.", ""),
+    "dynamic-activations": ("Activations are quantised as well, when the model runs.", ""),
+    "blocks-and-channels": ("Two groups of modules whose scales cover different things.", ""),
     "scales-of-the-cache": ("Scales of the KV cache lie beside the projections.", ""),
 }

@@ -9,18 +9,19 @@ import numpy as np
 
 from ...bits.array import Array
 from ...bits.floats import E4M3
+from ..dialects import compressed_tensors as dialect
 from ..domain import Domain
 from ..module import Files
 from ..parts import Config, Tensors
 from ..scaled import SMALL, ScaledDomain
-from .packing import MODELOPT, SCALES, block_of, blocks, modelopt, pack, parts
+from .packing import MODELOPT, SCALES, block_of, blocks, is_compressed, modelopt, pack, parts
 
 ID, SLUG, TITLE = "fp8", "fp8", "FP8"
 LEAVES = ("weight_scale_inv", "weight_scale", "weight", "input_scale", "activation_scale", "k_scale", "v_scale")
 MARKS = SCALES
 NOT_APPLICABLE = {"affine": "a float times a scale has no whole numbers; MLX's mxfp8 is compared in tests/core"}
 FILES = Files(
-    vectors=("transformers-5.23.0", "modelopt-0.47.0"),
+    vectors=("transformers-5.23.0", "modelopt-0.47.0", "compressed-tensors-0.19.0"),
     checkpoints=("qwen2-fp8-b128", "llama-fp8-ue8m0-b32"),
     heard=("qwen2-fp8-b128",),
     digests=("transformers-5.23.0",),
@@ -30,6 +31,7 @@ COLUMNS = {
     "one scale a matrix or an output": ("tensor", "channel"),
     "powers of two": ("scales-float8_e8m0fnu", "scales-uint8"),
     "ModelOpt": ("modelopt",),
+    "compressed-tensors": (dialect.NAME,),
 }
 BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"FP8": ((), ())}
 
@@ -37,7 +39,7 @@ BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"FP8": ((), ())}
 def names(config: Config) -> bool:
     if config.get("quant_method") == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
-    return config.get("quant_method") == "fp8"
+    return config.get("quant_method") == "fp8" or is_compressed(config)
 
 
 def said_width(config: Config) -> Any:
@@ -66,7 +68,7 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
     out, in_features = tensors["weight"].shape
     block = block_of(config)
     found.add(f"scales-{stored.dtype}")
-    if config["quant_method"] == "modelopt":
+    if config.get("quant_method") == "modelopt":
         found.add("modelopt")
     if block is None:
         return found | {"tensor" if stored.bits.size == 1 else "channel"}

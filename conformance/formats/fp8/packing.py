@@ -1,6 +1,7 @@
 """FP8, packed and taken apart in NumPy: one byte a weight, and scales of the matrix, of outputs, or of blocks.
 
-Sources: transformers 5.23.0, ``integrations/finegrained_fp8.py``; nvidia-modelopt 0.47.0, ``qtensor/fp8_tensor.py``.
+Sources: transformers 5.23.0, ``integrations/finegrained_fp8.py``; nvidia-modelopt 0.47.0, ``qtensor/fp8_tensor.py``;
+compressed-tensors 0.19.0, ``quantization/lifecycle/forward_helpers.py``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 
 from ...bits.array import Array
 from ...bits.floats import E4M3, E8M0
+from ..dialects import compressed_tensors as dialect
 from ..parts import Config, Tensors
 from ..scaled import Scaled
 
@@ -18,6 +20,8 @@ WIDTHS = (8,)
 SCALES = ("weight_scale_inv", "weight_scale")
 # ModelOpt's algorithms of this packing, and their blocks.
 MODELOPT = {"fp8": None, "fp8_per_channel_per_token": None, "fp8_pb_wo": (128, 128), "mxfp8": (1, 32)}
+# compressed-tensors' formats of this packing, where the type of the weights is float.
+COMPRESSED = ("float-quantized", "naive-quantized", "mxfp8-quantized")
 BYTES = ("float8_e8m0fnu", "uint8")
 
 
@@ -40,15 +44,31 @@ def modelopt(algorithm: str) -> dict[str, Any]:
     return {"quant_method": "modelopt", "quant_algo": algorithm}
 
 
+def compressed(form: str, strategy: str, **changes: Any) -> dict[str, Any]:
+    """The config of compressed-tensors."""
+    weights = {"num_bits": 8, "type": "float", "symmetric": True, "strategy": strategy, **changes}
+    return dialect.grouped(form, weights)
+
+
+def is_compressed(config: Config) -> bool:
+    group = dialect.first(config)
+    if dialect.named(config) not in COMPRESSED or group is None:
+        return False
+    return group["weights"].get("type", "int") == "float"
+
+
 def config_of(config: Config, module: str) -> dict[str, Any]:
-    """All modules of a checkpoint are alike."""
-    return dict(config)
+    """Modules of compressed-tensors have groups; elsewhere all of a checkpoint are alike."""
+    return dialect.config_of(config, module) if dialect.reads(config) else dict(config)
 
 
 def block_of(config: Config) -> tuple[int, int] | None:
     """Rows and columns that share a scale; None where the shape of the scales says it."""
-    if config["quant_method"] == "modelopt":
+    if config.get("quant_method") == "modelopt":
         return MODELOPT[str(config["quant_algo"]).lower()]
+    if is_compressed(config):
+        given = dialect.arguments(config)
+        return (1, given.size) if given.strategy == "group" else given.block
     value = config.get("weight_block_size", (128, 128))
     return None if value is None else (value[0], value[1])
 
@@ -73,9 +93,10 @@ def parts(config: Config, tensors: Tensors) -> Scaled:
     if block is None:
         block = (out, in_features) if values.size == 1 else (1, in_features)
     scales = values.reshape(grid(block, out, in_features))
-    modelopt = config["quant_method"] == "modelopt"
-    half = stored.dtype in ("float16", "bfloat16") and not modelopt
-    return Scaled(codes, E4M3, scales, block, stored.dtype if half else "bfloat16", modelopt)
+    modelopt = config.get("quant_method") == "modelopt"
+    kept = ("float16", "bfloat16", "float32") if is_compressed(config) else ("float16", "bfloat16")
+    own = stored.dtype if stored.dtype in kept and not modelopt else "bfloat16"
+    return Scaled(codes, E4M3, scales, block, own, modelopt)
 
 
 def group_size(config: Config, in_features: int) -> int:

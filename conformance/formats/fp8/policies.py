@@ -11,7 +11,7 @@ from ...bits.array import Array
 from ..module import Spelling
 from ..parts import Config, Tensors
 from .grid import LEGAL
-from .packing import blocks, modelopt
+from .packing import blocks, compressed, modelopt
 
 
 def spellings() -> Iterator[Spelling]:
@@ -67,6 +67,29 @@ def _pairs() -> Iterator[_Pair]:
     block = {"weight": weight, "weight_scale": Array.of(np.array([[[[0.3]]]], np.float32))}
     flat = {"weight": weight, "weight_scale": Array.of(np.array([[0.3]], np.float32))}
     yield "modelopt-four-axes", modelopt("fp8_pb_wo"), block, modelopt("fp8_pb_wo"), flat
+    yield from _compressed(weight, column, bytes_)
+
+
+def _compressed(weight: Array, column: np.ndarray, bytes_: np.ndarray) -> Iterator[_Pair]:
+    """compressed-tensors has had other names and forms: a block as a text, and no strategy."""
+    outputs = {"weight": weight, "weight_scale": Array.of(column)}
+    channel = compressed("float-quantized", "channel")
+    yield "ct-naive-quantized", compressed("naive-quantized", "channel"), outputs, channel, outputs
+    group = channel["config_groups"]["group_0"]
+    own = channel | {"format": "mixed-precision", "config_groups": {"group_0": group | {"format": "float-quantized"}}}
+    yield "ct-format-of-the-group", own, outputs, channel, outputs
+    scale = {"input_scale": Array.of(np.array([0.0123], np.float32))}
+    yield "ct-input_scale", channel, outputs | scale, channel, outputs
+    blocks_ = {"weight": weight, "weight_scale": Array.of(np.ldexp(np.float32(1.5), bytes_.astype(np.int32) - 127))}
+    listed = compressed("float-quantized", "block", block_structure=[32, 32])
+    text = compressed("float-quantized", "block", block_structure="32x32")
+    yield "ct-block-as-text", text, blocks_, listed, blocks_
+    one = {"weight": weight, "weight_scale": Array.of(np.array([0.3], np.float32))}
+    tensor = compressed("float-quantized", "tensor")
+    unsaid = compressed("float-quantized", "tensor")
+    del unsaid["config_groups"]["group_0"]["weights"]["strategy"]
+    yield "ct-strategy-absent", unsaid, one, tensor, one
+    yield "ct-scale-without-axes", tensor, one | {"weight_scale": Array.of(np.array(0.3, np.float32))}, tensor, one
 
 
 def disputed(flags: frozenset[str]) -> bool:

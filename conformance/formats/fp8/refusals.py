@@ -11,7 +11,7 @@ from ...bits.array import Array
 from .. import refusals as common
 from ..module import Refusal
 from .grid import LEGAL
-from .packing import blocks, modelopt
+from .packing import blocks, compressed, modelopt
 
 PLAIN = blocks((32, 32))
 
@@ -68,3 +68,14 @@ def refusals() -> Iterator[Refusal]:
     for algorithm in ("W4A8_AWQ", "INT4_AWQ", "NVFP4_SVD", "NEVER_HEARD_OF"):
         yield Refusal(f"fp8-modelopt-{algorithm.lower()}", modelopt(algorithm), named, "unsupported-layout")
     yield Refusal("fp8-modelopt-grid", modelopt("FP8"), named, "bad-shape")
+    outputs = {"weight": weight, "weight_scale": Array.of((rng.random((64, 1)) + 0.5).astype(np.float32))}
+    for id, code, config in (
+        ("token", "unsupported-layout", compressed("float-quantized", "token")),
+        ("no-block_structure", "bad-config-value", compressed("float-quantized", "block")),
+        ("block-zero", "bad-config-value", compressed("float-quantized", "block", block_structure=[0, 32])),
+        ("group-of-no-size", "bad-config-value", compressed("float-quantized", "group")),
+        ("of-4-bits", "unsupported-bits", compressed("float-quantized", "channel", num_bits=4)),
+        ("asymmetric", "unsupported-layout", compressed("float-quantized", "channel", symmetric=False)),
+        ("one-for-the-outputs", "bad-shape", compressed("float-quantized", "block", block_structure=[32, 32])),
+    ):
+        yield Refusal(f"fp8-ct-{id}", config, outputs, code)

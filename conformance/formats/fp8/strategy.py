@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -11,9 +12,9 @@ from ...bits.array import Array
 from .. import strategies as common
 from ..module import Pack
 from .grid import LEGAL
-from .packing import blocks, grid, modelopt, pack
+from .packing import blocks, compressed, grid, modelopt, pack
 
-KINDS = ("blocks", "blocks", "blocks", "e8m0", "e8m0", "tensor", "channel", "modelopt")
+KINDS = (*3 * ("blocks",), *2 * ("e8m0",), "tensor", "channel", "modelopt", "ct-channel", "ct-block", "ct-group")
 
 
 @st.composite
@@ -25,7 +26,9 @@ def modules(draw: st.DrawFn) -> Pack:
     out, in_features = (n * size - draw(st.integers(0, size - 1)) for n, size in zip(counts, block, strict=True))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     codes = LEGAL[rng.integers(0, len(LEGAL), (out, in_features))]
-    whole = {"tensor": (out, in_features), "channel": (1, in_features), "modelopt": (1, in_features)}.get(kind, block)
+    block = (1, block[1]) if kind == "ct-group" else block
+    row = (1, in_features)
+    whole = {"tensor": (out, in_features), "channel": row, "modelopt": row, "ct-channel": row}.get(kind, block)
     shape = grid(whole, out, in_features)
     flags = {kind}
     if kind == "e8m0":
@@ -42,6 +45,11 @@ def modules(draw: st.DrawFn) -> Pack:
     if kind == "modelopt":
         config = modelopt("FP8_PER_CHANNEL_PER_TOKEN")
         tensors = {"weight": tensors["weight"], "weight_scale": Array(dtype, scales.bits.reshape(out))}
+    if kind.startswith("ct-"):
+        strategy = kind.removeprefix("ct-")
+        sizes: dict[str, Any] = {"block": {"block_structure": list(block)}, "group": {"group_size": block[1]}}
+        config = compressed("float-quantized", strategy, **sizes.get(strategy, {}))
+        tensors = {"weight": tensors["weight"], "weight_scale": scales}
     bias = draw(st.sampled_from(common.BIASES))
     if bias != "none":
         tensors = tensors | {"bias": draw(common.scales((out,), "bfloat16", "zero" if bias == "zero" else "ordinary"))}
