@@ -13,7 +13,6 @@ from __future__ import annotations
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
-from ..files.folder import TensorInfo
 from ..weights.bits import as_words, pack, unpack, words_for
 from ..weights.integer import Integer
 from ..weights.words import Nibbles
@@ -102,5 +101,5 @@ def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
     return []  # no label of this packing contradicts its data
 
 
-def stand_in(scheme: Scheme, leaf: str, info: TensorInfo) -> mx.array:
-    return mx.zeros(info.shape, info.mlx_dtype)
+def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
+    return mx.zeros(infos[leaf].shape, infos[leaf].mlx_dtype)

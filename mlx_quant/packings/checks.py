@@ -141,3 +141,11 @@ def finite(tensors: Mapping[str, mx.array], name: str = "scales") -> None:
         raise MalformedCheckpoint(
             "non-finite-scales", f"{count} of {found.size} values are NaN or infinite", where=name
         )
+
+
+def group_map(info: TensorInfo, group_size: int, *, ordered: bool | None) -> mx.array:
+    """A group index that was not read: channels dealt to groups in turn, as act-order might, or one after the other."""
+    in_features = info.shape[0]
+    size = in_features if group_size == -1 else group_size
+    channels, groups = mx.arange(in_features, dtype=mx.int32), -(-in_features // size)
+    return (channels % groups if ordered else channels // size).astype(info.mlx_dtype)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
-from ..files.folder import TensorInfo
 from ..weights.integer import Integer
 from . import checks
 from .protocol import Infos, Measured, Status, Tensors
@@ -74,5 +73,5 @@ def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
     return list(scheme.notes)
 
 
-def stand_in(scheme: Scheme, leaf: str, info: TensorInfo) -> mx.array:
-    return mx.zeros(info.shape, info.mlx_dtype)
+def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
+    return mx.zeros(infos[leaf].shape, infos[leaf].mlx_dtype)

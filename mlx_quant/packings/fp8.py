@@ -22,7 +22,6 @@ import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint, UnsupportedFormat
-from ..files.folder import TensorInfo
 from ..weights.floats import e8m0
 from ..weights.scaled import Scaled
 from . import checks
@@ -92,8 +91,8 @@ def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
     return []  # no label of this packing contradicts its data
 
 
-def stand_in(scheme: Scheme, leaf: str, info: TensorInfo) -> mx.array:
-    return mx.zeros(info.shape, info.mlx_dtype)
+def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
+    return mx.zeros(infos[leaf].shape, infos[leaf].mlx_dtype)
 
 
 def _scales(infos: Infos) -> list[str]:

@@ -9,11 +9,12 @@ auto_gptq 0.7.1, ``nn_modules/qlinear/qlinear_cuda*.py``.
 
 from __future__ import annotations
 
+import struct
+
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint
-from ..files.folder import TensorInfo
 from ..weights.bits import as_words, fields_in, unpack, words_for
 from ..weights.integer import Integer
 from ..weights.words import Columns
@@ -119,21 +120,23 @@ def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
     return []
 
 
-def stand_in(scheme: Scheme, leaf: str, info: TensorInfo) -> mx.array:
+def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
     """Group indices as ``desc_act`` promises them, zero points in the middle, everything else zero."""
+    info = infos[leaf]
     if leaf == "g_idx":
-        in_features = info.shape[0]
-        size = in_features if scheme.group_size == -1 else scheme.group_size
-        channels, groups = mx.arange(in_features, dtype=mx.int32), -(-in_features // size)
-        ordered = scheme.desc_act and not scheme.static_groups
-        return (channels % groups if ordered else channels // size).astype(info.mlx_dtype)
+        return checks.group_map(info, scheme.group_size, ordered=scheme.desc_act and not scheme.static_groups)
     if leaf == "qzeros":
-        field, bits = _middle(scheme) + _OFFSET[scheme.layout], scheme.bits
-        count = fields_in(info.shape[-1], bits)
-        stream = sum(field << place * bits for place in range(count)).to_bytes(info.shape[-1] * 4, "little")
-        row = mx.array(list(stream), dtype=mx.uint8).view(info.mlx_dtype)
-        return mx.contiguous(mx.broadcast_to(row, info.shape))
+        row = _row_of(_middle(scheme) + _OFFSET[scheme.layout], scheme.bits, info.shape[-1])
+        return mx.contiguous(mx.broadcast_to(row.view(info.mlx_dtype), info.shape))
     return mx.zeros(info.shape, info.mlx_dtype)
+
+
+def _row_of(field: int, bits: int, count: int) -> mx.array:
+    """uint32 [count], as many equal fields as fit, and zeros after them. 32 fields fill ``bits`` words."""
+    run = sum(field << place * bits for place in range(32)).to_bytes(bits * 4, "little")
+    words = _repeated(struct.unpack(f"<{bits}I", run), count)
+    beyond = count * 32 - fields_in(count, bits) * bits
+    return words & mx.where(mx.arange(count) == count - 1, 0xFFFFFFFF >> beyond, 0xFFFFFFFF).astype(mx.uint32)
 
 
 def _middle(scheme: Scheme) -> int:
