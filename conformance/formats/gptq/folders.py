@@ -10,24 +10,31 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.fields import words
 from ..build import GROUP_SIZE, LAYER, MODULES, VOCABULARY, Build
+from ..dialects import autoround
 from ..folder import Folder, Packed
 from ..parts import Config
-from .packing import WIDTHS, config, config_of, group_size, spelled, width
+from .packing import WIDTHS, config, config_of, group_size, spelled, version, width
 
 SIDECAR = "quantize_config.json"
 LEGACY = {"bits": 4, "group_size": GROUP_SIZE, "desc_act": False, "sym": False}
 
 
 def drawn(rng: np.random.Generator, config: Config, out: int, in_features: int) -> dict[str, Array]:
+    """As producers store a module: a ``g_idx`` beside every one, and no zero point that readers part on.
+
+    AutoRound's own packing has no ``g_idx``, and spells no group map.
+    """
     bits, size = width(config), group_size(config, in_features)
     groups = -(-in_features // size)
+    zeros = rng.integers(1, 1 << bits, (groups, out)) - (version(config) == 1)
     tensors = {
         "qweight": Array.of(rng.integers(-(2**31), 2**31, (-(-in_features * bits // 32), out), dtype=np.int32)),
-        "qzeros": Array.of(rng.integers(-(2**31), 2**31, (groups, -(-out * bits // 32)), dtype=np.int32)),
+        "qzeros": Array.of(words(zeros, bits)),
         "scales": Array.of((rng.integers(1, 1 << 11, (groups, out)) * 2.0**-14).astype(np.float16)),
     }
-    if config.get("desc_act"):
-        tensors["g_idx"] = Array.of(rng.permutation(np.arange(in_features, dtype=np.int32) // size))
+    if not autoround.reads(config):
+        g_idx = np.arange(in_features, dtype=np.int32) // size
+        tensors["g_idx"] = Array.of(rng.permutation(g_idx) if config.get("desc_act") else g_idx)
     return tensors
 
 
@@ -39,6 +46,10 @@ def folders() -> Iterator[Folder]:
     build = _build("act-order")
     build.settings["desc_act"] = True
     _repack(build)
+    yield build.folder()
+    build = _build("no-g_idx")
+    for packed in build.packed.values():
+        del packed.tensors["g_idx"]
     yield build.folder()
     build = _build("dynamic")
     build.settings["dynamic"] = {

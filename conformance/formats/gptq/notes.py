@@ -141,6 +141,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
 }
 FOLDER_NOTES: dict[str, tuple[str, str]] = {
     "act-order": ("Every module has a g_idx of its own.", "GI-02 GI-10"),
+    "no-g_idx": ("Groups are consecutive, and no module says so with a g_idx.", ""),
     "dynamic": ("Rules of GPTQModel give modules settings of their own; the first that matches counts.", "CF-12 MD-06"),
     "symmetric-under-the-wrong-label": (
         "Labelled gptq, sym is true, and every stored zero point is 8.",
