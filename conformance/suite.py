@@ -150,7 +150,7 @@ def _refusals() -> Iterator[Question]:
             slug,
             refusal.config,
             refusal.tensors,
-            frozenset({slug}),
+            refusal.flags | {slug},
             code=refusal.code,
             readings=refusal.readings,
         )

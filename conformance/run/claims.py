@@ -31,9 +31,9 @@ class Claim:
     excludes: frozenset[str]
 
     def covers(self, case: Case) -> bool:
-        # A packing is not claimed in whichever dialect it may come.
-        dialects = NAMES & case.flags
-        return case.format in self.formats and dialects <= self.formats and not self.excludes & case.flags
+        # A packing is not claimed in whichever dialect it may come, nor beside any other.
+        needed = {case.format} | ((NAMES | BY_SLUG.keys()) & case.flags)
+        return needed <= self.formats and not self.excludes & case.flags
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,8 @@ def _word(case: Case, verdict: Verdict, claimed: bool) -> tuple[str, str, str]:
         return "pass", "", ""
     if verdict.manner == "crashed":
         return "error", verdict.complaint, verdict.manner
-    if verdict.manner != "refused" or case.declined:
+    # The code of a refusal is owed by those who claim to know the format; others say that they do not.
+    if verdict.manner != "refused" or (case.declined and claimed):
         return "fail", verdict.complaint, verdict.manner
     if claimed:
         return "fail", f"claimed, but {verdict.complaint}", "unread"
