@@ -44,7 +44,7 @@ def _width(bits: int) -> Iterator[Sample]:
         yield _sample(f"{prefix}tensor-{'sym' if sym else 'asym'}", -1, bits=bits, sym=sym, tensor=True)
     for map in ("sequential", "act-order", "arbitrary"):
         yield _sample(f"{prefix}{map}", 32, bits=bits, map=map, old=True)
-    yield _sample(f"{prefix}map-of-minus-one", 32, bits=bits, map="minus-one", old=True)
+    yield _sample(f"{prefix}map-all-minus-one", 32, bits=bits, map="minus-one", old=True)
     for out, in_features in ((40, 72), (37, 67), (100, 33)):
         shape = (out, in_features)
         yield _sample(f"{prefix}ragged-{out}x{in_features}", -1, bits=bits, shape=shape)
