@@ -154,7 +154,7 @@ LEVELS = (
         "the right files, settings and modules, or a refusal",
         212,
         186,
-        {"checkpoint": 208},
+        {"checkpoint": 209},
         every.cases,
     ),
     Level("faults", "broken on purpose", "the recitation notices a broken convention", 14, 7),

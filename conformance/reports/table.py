@@ -127,7 +127,7 @@ def rows(reports: Iterable[Report], format: str) -> list[Row]:
     found = []
     for slug, report in slugged(reports):
         for kind, claims in ROWS.items():
-            records = [r for r in report.records if r.claim in claims and format in r.flags]
+            records = [r for r in report.records if r.claim in claims and r.format == format]
             if records:
                 found.append(Row(report, slug, kind, format, records))
     return found

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from ..formats.registry import BY_SLUG, FORMATS
 from ..run.record import Record
 
-# Slug to title, the family with most widths first.
-TITLES = {format.SLUG: format.TITLE for format in sorted(FORMATS.values(), key=lambda format: -len(format.WIDTHS))}
+# Slug to title, the format with most real checkpoints first.
+TITLES = {
+    format.SLUG: format.TITLE for format in sorted(FORMATS.values(), key=lambda format: -len(format.FILES.checkpoints))
+}
 # What a row tests, and the claims of cases that belong to it.
 ROWS = {"dense": ("dense",), "affine": ("affine",), "model": ("checkpoint", "logits")}
 MEANING = {
@@ -51,7 +53,6 @@ def unsound(record: Record) -> bool:
 
 
 _EITHER: dict[str, Callable[[Record], bool]] = {
-    "group size -1": _flagged("group-size--1"),
     "bfloat16 scales": _flagged("scales-bfloat16"),
     "float32 scales": _flagged("scales-float32"),
     "real checkpoints": _flagged("real"),

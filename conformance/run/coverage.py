@@ -46,7 +46,7 @@ def coverage(report: Report, formats: frozenset[str] | None = None) -> Coverage:
         if claim in due
     )
     answered = sum(
-        record.verdict != "refused" and (formats is None or bool(formats & set(record.flags)))
+        record.verdict != "refused" and (formats is None or record.format in formats)
         for record in report.records
         if record.claim in due
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cases.tiers import SOUND, TIERS
+from ..formats.registry import BY_SLUG
 
 VERDICTS = ("pass", "fail", "refused", "error")
 FORMAT = 1
@@ -46,6 +47,11 @@ class Record:
     seconds: float = 0.0
     tier: str = SOUND
     unequal: int | None = None
+
+    @property
+    def format(self) -> str:
+        """Slug of its format; a case that needs another one beside its own is counted with the first of them."""
+        return next((slug for slug in BY_SLUG if slug in self.flags), "")
 
     @property
     def inexact(self) -> bool:

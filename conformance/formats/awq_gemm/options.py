@@ -26,6 +26,7 @@ FILES = Files(
 COLUMNS = {
     "group size 32, 64, 128": ("group-size-32", "group-size-64", "group-size-128"),
     "legacy config": ("legacy-config",),
+    "group size -1": ("group-size--1",),
 }
 
 BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

@@ -58,6 +58,7 @@ COLUMNS = {
     "act-order": ("act-order",),
     "arbitrary g_idx": ("arbitrary-groups",),
     "zero point 0": ("zero-point-0",),
+    "group size -1": ("group-size--1",),
 }
 
 BRIEF = {
