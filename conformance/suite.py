@@ -16,6 +16,7 @@ from .cases.question import Question, Source, flags_of
 from .cases.tiers import UNSOUND, tier_of
 from .corpus import kept
 from .corpus.fixtures import Vector, checkpoint, heard_checkpoints, produced_vectors, upstream_digests, vectors
+from .formats.dialects import spoken
 from .formats.parts import Integer
 from .formats.registry import FORMATS, known, parts
 from .levels import affine, arithmetic, layouts, policies, state
@@ -150,7 +151,7 @@ def _refusals() -> Iterator[Question]:
             slug,
             refusal.config,
             refusal.tensors,
-            refusal.flags | {slug},
+            refusal.flags | spoken(refusal.config) | {slug},
             code=refusal.code,
             readings=refusal.readings,
         )
@@ -168,7 +169,7 @@ def _affine(asked: Iterable[Question]) -> Iterator[Case]:
 
 def _checkpoints() -> Iterator[Case]:
     for folder in every.folders(heard_checkpoints()):
-        own = {folder.format, *folder.flags}
+        own = {folder.format, *folder.flags}.union(*map(spoken, folder.settings()))
         if folder.id.startswith("real-"):
             own |= _real_flags(folder.id.removeprefix("real-"))
         yield Case(

@@ -13,6 +13,9 @@ from . import autoround
 from .config import Config, overridden
 from .unpacked import Refused
 
+# compressed-tensors' own.
+METHOD = "compressed-tensors"
+
 
 def settings_of(module: str, quantization: Config) -> dict[str, Any]:
     """The settings of one module, in the dialect of the checkpoint; uniform ones are everybody's."""
@@ -56,7 +59,7 @@ def _of_groups(module: str, quantization: Config) -> dict[str, Any]:
 
 def group_of(config: Config) -> tuple[str, str]:
     """Format and type of the weights of a module's only group, or of the first of several."""
-    if config.get("quant_method") not in (None, "compressed-tensors"):
+    if config.get("quant_method") not in (None, METHOD):
         return "", ""
     group = only_group(config)
     weights = group.get("weights") or {}

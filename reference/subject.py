@@ -10,6 +10,7 @@ import torch
 from . import autoround, checkpoint
 from .checkpoint import Given
 from .config import SPELLINGS, Config, setting
+from .dialects import METHOD
 from .formats import FORMATS, named, slugs
 from .unpacked import Refused, Unpacked
 
@@ -51,7 +52,7 @@ class _Subject:
     refusals = (Refused,)
 
     def info(self) -> dict[str, Any]:
-        return {"version": torch.__version__, "formats": sorted([*slugs(), autoround.NAME]), "backend": "cpu"}
+        return {"version": torch.__version__, "formats": sorted([*slugs(), autoround.NAME, METHOD]), "backend": "cpu"}
 
     dequantize = staticmethod(dequantize)
     load = staticmethod(load)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -50,6 +51,16 @@ class Folder:
     raw: dict[str, bytes] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
     linked: bool = False
+
+    def settings(self) -> Iterator[Mapping[str, Any]]:
+        """The config of every packed module, and every object of the files: a loader may find its settings in any."""
+        yield from (packed.config for packed in self.packed.values())
+        found: list[Any] = list(self.json.values())
+        while found:
+            value = found.pop()
+            if isinstance(value, Mapping):
+                yield value
+                found += value.values()
 
     def write(self, parent: Path) -> Path:
         """Write it into ``parent``, and return the folder to load."""

@@ -82,6 +82,9 @@ class _Examination:
     def plainest(self, claim: Claim, ask: Callable[[Question], Exception | None]) -> None:
         """One that refuses all it claims is not connected; a wrong loader may well refuse one format."""
         smoke = [f"synthetic/{format.SLUG}-{format.SMOKE}" for format in named(claim.formats)]
+        for id in smoke:
+            if unsaid := (NAMES & self.questions[id].flags) - claim.formats:
+                raise Miswired(f"'formats' lacks {sorted(unsaid)}, the dialect of {id}, a plain module of those it has")
         refused = [ask(self.questions[id]) for id in smoke]
         if all(refused):
             raise Miswired(f"it refuses the plainest module of all it claims: {refused[0]!r}")

@@ -58,8 +58,6 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
         return found
     in_features = tensors["qweight"].shape[0]
     found.add(f"bits-{width(config)}")
-    if autoround.reads(config):
-        found.add(autoround.NAME)
     if width(config) != 4 or autoround.reads(config):
         found.add("awq-else")
     if in_features % group_size(config, in_features):

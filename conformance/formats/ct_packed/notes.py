@@ -8,7 +8,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
         "compressed-tensors' pack-quantized: codes along the inputs, zero points along the outputs.",
         "CT-01",
     ),
-    "ct": ("A config of compressed-tensors.", ""),
+    "compressed-tensors": ("A config of compressed-tensors.", ""),
     "ct_int": ("Some modules are int-quantized.", ""),
     "bits-5": ("Codes of 5 bits, some of which lie in two words.", "PK-08"),
     "bits-6": ("Codes of 6 bits, some of which lie in two words.", "PK-08"),

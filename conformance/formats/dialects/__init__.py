@@ -26,3 +26,8 @@ class Dialect(Protocol):
 
 DIALECTS: tuple[Dialect, ...] = (autoround, compressed_tensors)
 NAMES = frozenset(dialect.NAME for dialect in DIALECTS)
+
+
+def spoken(config: Config) -> frozenset[str]:
+    """Names of the dialects in which a config is written: flags of every case that has it."""
+    return frozenset(dialect.NAME for dialect in DIALECTS if dialect.reads(config))

@@ -99,7 +99,7 @@ def _family() -> Iterator[Folder]:
         settings = plain | own.get(name.rpartition(".")[2], {})
         build.packed[LAYER + name] = Packed(settings, drawn(build.rng, settings, *shape))
     build.unpack(f"{LAYER}self_attn.o_proj")
-    yield build.folder(flags=frozenset({"auto-round", "mixed-bits", "bits-5", "bits-8", "bits-2", "bits-3"}))
+    yield build.folder(flags=frozenset({"mixed-bits", "bits-5", "bits-8", "bits-2", "bits-3"}))
     build = _build("version-2")
     build.settings |= {"checkpoint_format": "gptq_v2", "desc_act": True}
     _repack(build)

@@ -102,8 +102,6 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
         found.add("ragged")
     if in_features % 32 or tensors["scales"].shape[1] % 32:
         found.add("odd-width")
-    if autoround.reads(config):
-        found.add(autoround.NAME)
     if version(config) == 2:
         found.add("gptq_v2")
     if "qzeros" not in tensors:
