@@ -93,6 +93,8 @@ def triple_of(value: Any, framework: str) -> Triple:
         int(part("bits", 4)),
         None if permutation is None else from_framework(permutation, framework).bits.astype(np.int64),
     )
+    if found.weight.shape[1] * 32 % found.bits:
+        raise ValueError(f"weight {found.weight.shape} holds no whole number of {found.bits}-bit codes a row")
     groups = found.in_features // found.group_size
     if found.scales.shape != found.biases.shape or found.scales.shape != (found.weight.shape[0], groups):
         raise ValueError(

@@ -14,25 +14,29 @@ from ..formats.registry import integers
 from .model import Ask, Bug, Config, Mutant, Tensors, github
 
 _EVERY_WIDTH = (2, 3, 4, 8)
+NO_FORM = "no affine form"
+AFFINE_BITS = (2, 3, 4, 5, 6, 8)
 _LEVEL = ("affine",)
 _OTHER = {"float16": "bfloat16", "bfloat16": "float16", "float32": "bfloat16"}
 
 
 def sound(ask: Ask, config: Config, tensors: Tensors) -> dict[str, Any]:
-    """Codes and scales as they are, biases rounded once. What has groups of unequal size is refused."""
+    """Codes and scales as they are, biases rounded once; refused where groups are unequal, or codes leave words unfilled."""
     ask(config, tensors, None)
     found = integers(config, tensors)
     order = np.argsort(found.g, kind="stable")
     sizes = np.bincount(found.g, minlength=len(found.s))
-    if np.unique(sizes).size > 1:
+    # MLX has no codes of 1 or 7 bits.
+    bits = next(width for width in AFFINE_BITS if width >= found.bits)
+    if np.unique(sizes).size > 1 or found.q.shape[1] * bits % 32:
         # As a method that nobody reads: refused in the words of the sound subject.
-        ask(config | {"quant_method": "groups of unequal size"}, tensors, None)
+        ask(config | {"quant_method": NO_FORM}, tensors, None)
     return {
-        "weight": Array("uint32", words(found.q[:, order], found.bits).view(np.uint32)),
-        "scales": Array(tensors["scales"].dtype, np.ascontiguousarray(tensors["scales"].bits.T)),
+        "weight": Array("uint32", words(found.q[:, order], bits).view(np.uint32)),
+        "scales": nearest(np.ascontiguousarray(found.s.T), found.dtype),
         "biases": _biases(found, found.dtype),
         "group_size": int(sizes[0]),
-        "bits": found.bits,
+        "bits": bits,
         "permutation": None if (np.diff(found.g) >= 0).all() else Array.of(order.astype(np.int32)),
     }
 

@@ -100,7 +100,8 @@ def _word(case: Case, verdict: Verdict, claimed: bool) -> tuple[str, str, str]:
     if not verdict.complaint:
         return "pass", "", ""
     if verdict.manner == "crashed":
-        return "error", verdict.complaint, verdict.manner
+        # Loud is loud: what was never claimed need not be declined politely.
+        return "error" if claimed else "refused", verdict.complaint, verdict.manner
     # The code of a refusal is owed by those who claim to know the format; others say that they do not.
     if verdict.manner != "refused" or (case.declined and claimed):
         return "fail", verdict.complaint, verdict.manner
