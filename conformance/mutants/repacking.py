@@ -21,7 +21,7 @@ _OTHER = {"float16": "bfloat16", "bfloat16": "float16", "float32": "bfloat16"}
 
 
 def sound(ask: Ask, config: Config, tensors: Tensors) -> dict[str, Any]:
-    """Codes and scales as they are, biases rounded once; refused where groups are unequal, or codes leave words unfilled."""
+    """Codes and scales as they are, biases rounded once; refused where groups are unequal or a word is not full."""
     ask(config, tensors, None)
     found = integers(config, tensors)
     order = np.argsort(found.g, kind="stable")
