@@ -27,7 +27,7 @@ def _check(pack: Pack, subject: Any, oracle: Any, ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("label", STRATEGIES)
 def test_equals_the_oracle(label: str, subject: Any, oracle: Any, ledger: Ledger) -> None:
-    """A format has all examples of the profile; a strategy for another width of it, on the same paths, a share of them."""
+    """A format has all examples of the profile; a strategy for another width, on the same paths, a share of them."""
     share = 1 if label in BY_SLUG else OTHER_WIDTHS
 
     @settings(max_examples=settings.default.max_examples // share)
