@@ -169,6 +169,8 @@ def plant(source: Path, name: str, how: str) -> None:
     if how.startswith(("\x1b", "x")):
         (source / how).write_text("x")
         return
+    if file.is_dir() and not file.is_symlink():  # of an edit before
+        file.rmdir()
     file.unlink(missing_ok=True)
     if how == "link":
         file.symlink_to("/etc/hostname")

@@ -36,6 +36,9 @@ def temporary(monkeypatch: pytest.MonkeyPatch, trial: Trial) -> None:
 
 @pytest.mark.parametrize("finding", FINDINGS, ids=range(len(FINDINGS)))
 def test_a_finding_stays_found(trial: Trial, finding: dict[str, Any]) -> None:
+    """``from`` says who found it, ``was`` how it ended then."""
+    assert finding["from"]
+    assert finding["was"]
     ended, wrong = trial.run(finding["base"], finding["edits"])
     assert wrong is None, ended
 
@@ -53,6 +56,17 @@ def test_the_fuzzer_notices_an_error_without_a_type(trial: Trial, monkeypatch: p
     monkeypatch.setattr(Trial, "_use", broken)
     ended, wrong = trial.run("gptq", [])
     assert (ended, "AttributeError: no such thing" in str(wrong)) == ("broken", True)
+
+
+def test_a_file_is_replaced_twice(trial: Trial) -> None:
+    """A crash of the fuzzer itself, found by input 990 of seed 0."""
+    name = "model-00002-of-00002.safetensors"
+    for first in ("folder", "pipe", "link", "gone"):
+        for second in ("folder", "pipe", "link", "gone"):
+            ended, wrong = trial.run("gptq", [["name", name, first], ["name", name, second]], ("auto",))
+            assert (ended in ("missing-file", "unsafe-path", "unreadable-file", "bad-file"), wrong) == (True, None), (
+                ended
+            )
 
 
 def test_the_fuzzer_notices_what_is_left(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
