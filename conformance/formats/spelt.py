@@ -10,9 +10,13 @@ from .module import Spelling
 from .parts import Config
 
 
+# Null says something here: that one scale is for the whole matrix. The key absent means blocks of a usual size.
+_MEANT = ("weight_block_size",)
+
+
 def written(config: Config) -> dict[str, Any]:
-    """The settings that have a value: null means the same as an absent key."""
-    return {key: value for key, value in config.items() if value is not None}
+    """The settings that have a value: null means the same as an absent key, wherever it does not say something."""
+    return {key: value for key, value in config.items() if value is not None or key in _MEANT}
 
 
 def nulls(slug: str, config: Config, tensors: dict[str, Array], keys: Iterable[str]) -> Iterator[Spelling]:
