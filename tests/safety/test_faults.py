@@ -205,6 +205,23 @@ def test_a_limit_on_the_size_of_files(source: Path, place: Path, limit: int) -> 
     assert names(place) == []
 
 
+def test_a_limit_on_descriptors(source: Path, place: Path) -> None:
+    """mlx-lm raises it as it is imported; where it may not, nothing is converted without being held to its model."""
+    code = (
+        "import resource, sys, mlx_quant\n"
+        "def forbidden(*_):\n"
+        "    raise ValueError('not allowed to raise maximum limit')\n"
+        "resource.setrlimit = forbidden\n"
+        "for use in (lambda: mlx_quant.load(sys.argv[1]), lambda: mlx_quant.convert(*sys.argv[1:], progress=False)):\n"
+        "    try:\n"
+        "        use()\n"
+        "    except mlx_quant.QuantError as error:\n"
+        "        print(error.code)\n"
+    )
+    assert printed(code, source, place / "out") == "missing-dependency\n" * 2
+    assert names(place) == []
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_full_is_told_from_forbidden(number: int) -> None:
     assert of_system(OSError(number, "x", b"/a\xff")).code == "no-space"
