@@ -38,7 +38,6 @@ FLAGS: dict[str, tuple[str, str]] = {
     "odd-width": ("Inputs or outputs are no multiple of 32.", "PK-07"),
     "ragged": ("The inputs do not fill the last group, or the last word.", "GI-16 PK-07"),
     "short-last-group": ("The last group has fewer inputs than the others.", "GI-16"),
-    "real-size": ("A layer of a real model, one side of it cut short.", "SZ-01 SZ-02 SZ-03 SZ-04 SZ-05"),
     "square": ("qweight and the weight are square, so a missing transpose keeps the shape.", "PK-18"),
     "groups-times-8-equals-out": ("qzeros is square, so its axes can be mistaken for each other.", "PK-03"),
     # Zero points and words.

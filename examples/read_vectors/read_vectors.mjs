@@ -269,7 +269,7 @@ function load(folder) {
 const complaints = [];
 const check = (sound, complaint) => { if (!sound) complaints.push(complaint); };
 const none = () => ({ tests: 0, valid: 0, refused: 0, either: 0 });
-const counts = none(), levels = {}, declined = { all: 0, sameCode: 0 };
+const counts = none(), levels = {}, declined = { due: 0, all: 0, sameCode: 0 };
 let decoded = 0;
 
 function attempt(work) {
@@ -277,6 +277,7 @@ function attempt(work) {
 }
 
 function judgeRefusal(id, outcome, due, otherwise) {
+  declined.due += 1;
   if (!(outcome instanceof Refused)) return check(otherwise(), `${id}: not refused (${outcome.message ?? "decoded"})`);
   declined.all += 1;
   declined.sameCode += outcome.code === due.code;
@@ -313,10 +314,15 @@ function judgeCheckpoint(test, root) {
   check(right(), `${test.id}: ${outcome instanceof Error ? outcome : "other weights"}`);
 }
 
-// What `decode` knows: of all the rest the sizes, digests and counts are checked.
-const reads = ({ flags }) => ["gptq", "awq"].some((name) => flags.includes(name))
-  && !["auto-round", "awq-else"].some((name) => flags.includes(name));
-let unread = 0;
+// What `decode` knows: of all the rest the sizes, digests and counts are checked. A test carries the name of each format
+// and each dialect that it takes.
+const READ = ["gptq", "awq"], OTHERS = ["auto-round", "compressed-tensors", "awq-else"];
+const unread = {};
+
+function reads({ flags }, slug, slugs) {
+  return READ.includes(slug)
+    && !flags.some((flag) => OTHERS.includes(flag) || (slugs.has(flag) && !READ.includes(flag)));
+}
 
 function main(root) {
   const manifest = readJson(join(root, "manifest.json")), ids = new Set();
@@ -326,6 +332,7 @@ function main(root) {
     if (statSync(join(root, entry)).isFile()) check(listed.has(path), `${path}: not in the manifest`);
   }
   check(manifest.bytes === manifest.files.reduce((sum, file) => sum + file.bytes, 0), "the manifest's bytes are wrong");
+  const slugs = new Set(manifest.files.map((file) => file.format));
   for (const file of manifest.files) {
     const data = readFileSync(join(root, file.path));
     check(data.length === file.bytes && sha256(data) === file.sha256, `${file.path}: not the file of the manifest`);
@@ -342,7 +349,8 @@ function main(root) {
         count[test.result] += 1;
       }
       for (const flag of test.flags) check(flag in document.notes, `${test.id}: the flag ${flag} has no note`);
-      if (!reads(test)) unread += 1;
+      const slug = test.format ?? document.format;
+      if (!reads(test, slug, slugs)) unread[slug] = (unread[slug] ?? 0) + 1;
       else if (file.level === "checkpoints") judgeCheckpoint(test, root);
       else judgeModule(test, stored);
     }
@@ -353,10 +361,14 @@ function main(root) {
   }
   check(counts.tests > 0, "no tests");
   for (const complaint of complaints.slice(0, 20)) console.log(`WRONG  ${complaint}`);
-  const asked = counts.refused + counts.either;
+  const left = Object.values(unread).reduce((sum, count) => sum + count, 0);
   const size = `${manifest.files.length} files, ${counts.tests} tests, ${counts.valid} of them to be read`;
-  console.log(`suite ${manifest.suite}: ${size}, ${unread} of formats that this program does not read`);
-  console.log(`${decoded} weights of modules decoded; ${declined.all} of ${asked} refusals refused, `
+  console.log(`suite ${manifest.suite}: ${size}, ${left} left out, which this program does not read: `
+    + Object.entries(unread).map(([slug, count]) => `${slug} ${count}`).join(", "));
+  for (const [level, count] of Object.entries(manifest.generated)) {
+    console.log(`${level}: ${count} tests are generated, and in no export`);
+  }
+  console.log(`${decoded} weights of modules decoded; ${declined.all} of ${declined.due} refusals refused, `
     + `${declined.sameCode} with the same code`);
   console.log(complaints.length ? `${complaints.length} complaints` : "all as the export says");
   return complaints.length ? 1 : 0;

@@ -5,6 +5,7 @@ from __future__ import annotations
 FLAG_NOTES: dict[str, tuple[str, str]] = {
     "ct_int": ("compressed-tensors' int-quantized: one signed byte a code.", "CT-04"),
     "compressed-tensors": ("A config of compressed-tensors.", ""),
+    "ct": ("Packed by compressed-tensors itself.", ""),
     "strategy-group": ("A scale for each group of inputs of an output.", ""),
     "strategy-channel": ("A scale for each output.", ""),
     "strategy-tensor": ("One scale for the whole weight.", ""),

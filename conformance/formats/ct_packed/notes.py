@@ -9,6 +9,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
         "CT-01",
     ),
     "compressed-tensors": ("A config of compressed-tensors.", ""),
+    "ct": ("Packed by compressed-tensors itself.", ""),
     "ct_int": ("Some modules are int-quantized.", ""),
     "bits-5": ("Codes of 5 bits, some of which lie in two words.", "PK-08"),
     "bits-6": ("Codes of 6 bits, some of which lie in two words.", "PK-08"),
