@@ -122,7 +122,7 @@ class Bench:
         self, scenario: str, call: tuple[str, str], fault: str, ended: str, destination: str, left: list[str]
     ) -> str | None:
         if ended == "broken":
-            return "an error without a type"
+            return "an error without a type, or no end"
         if destination == "half":
             return "half a folder"
         if ended == "done" and scenario != "load" and destination != "new":
@@ -183,7 +183,7 @@ class Bench:
             self._child(action, fault)
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
-            return "killed"
+            return "broken" if os.WTERMSIG(status) == signal.SIGALRM else "killed"
         code = os.WEXITSTATUS(status)
         return {0: "done", _REFUSED: "refused", 128 + signal.SIGTERM: "killed", 128 + signal.SIGHUP: "killed"}.get(
             code, "broken"
