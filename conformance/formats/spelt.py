@@ -9,7 +9,6 @@ from ..bits.array import Array
 from .module import Spelling
 from .parts import Config
 
-
 # Null says something here: that one scale is for the whole matrix. The key absent means blocks of a usual size.
 _MEANT = ("weight_block_size",)
 
