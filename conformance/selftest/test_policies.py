@@ -12,7 +12,7 @@ from ..cases.case import Case
 from ..corpus.fixtures import Vector, produced_vectors, vectors
 from ..formats.gptq.packing import stored_zeros, width
 from ..formats.module import Spelling
-from ..formats.registry import parts
+from ..formats.registry import integers, parts
 from ..levels.policies import disputed, disputes, expected, pairs, produced, spellings
 from ..subjects.ask import decode
 from ..subjects.subject import Subject
@@ -49,7 +49,7 @@ BY_FIELD = [vector for vector in vectors() if disputed(vector) and "borrowed-zer
 @pytest.mark.parametrize("vector", BY_FIELD, ids=lambda v: v.id)
 def test_upstream_readers_disagree_only_where_the_stored_zero_is_all_ones(vector: Vector, ledger: Ledger) -> None:
     bits = width(vector.config)
-    groups = parts(vector.config, vector.tensors).g
+    groups = integers(vector.config, vector.tensors).g
     stored = stored_zeros(vector.config, vector.tensors)[groups].T
     reader = "cuda" if "cuda" in vector.expected else "torch"
     unequal = vector.expected[reader].bits != expected(vector).bits

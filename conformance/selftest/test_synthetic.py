@@ -30,6 +30,8 @@ def test_equals_the_oracle(label: str, subject: Any, oracle: Any, ledger: Ledger
     """A format has all examples of the profile; a strategy for another width, on the same paths, a share of them."""
     share = 1 if label in BY_SLUG else OTHER_WIDTHS
 
+    assert settings.default is not None
+
     @settings(max_examples=settings.default.max_examples // share)
     @given(pack=STRATEGIES[label])
     def equal(pack: Pack) -> None:

@@ -50,7 +50,7 @@ ONLY_GPTQ = (*(f"g_idx-{kind}" for kind in strategies.GROUP_MAPS), "sym", "asym"
 # Formats that share nothing of that: scales of blocks.
 OTHERS = {
     "fp8": (
-        *("blocks", "e8m0", "tensor", "channel", "modelopt"),
+        *("blocks", "e8m0", "tensor", "channel", "modelopt", "ct-channel", "ct-block", "ct-group"),
         *(f"scales-{dtype}" for dtype in (*strategies.SCALE_DTYPES, "uint8", "float8_e8m0fnu")),
         *(f"bias-{kind}" for kind in strategies.BIASES),
         *(f"dtype-{dtype}" for dtype in (None, *strategies.SCALE_DTYPES)),
