@@ -49,7 +49,8 @@ class Run:
 def dense_weights(subject: Any, oracle: Any, found: TinyCheckpoint, fault: Fault | None = None) -> dict[str, Array]:
     """All weights as the subject decodes them; module by module where it cannot load a checkpoint, or must err."""
     if fault is None and hasattr(subject, "load"):
-        return load_weights(subject, found.folder)
+        with found.lent() as folder:
+            return load_weights(subject, folder)
     expected = load_weights(oracle, found.folder)
     weights = {name: array for name, array in found.tensors.items() if name in expected}
     for name, tensors in found.modules.items():

@@ -113,8 +113,9 @@ class _Examination:
         name = next(n for n in heard_checkpoints() if checkpoint(n).format.SLUG in claim.formats)
         found = checkpoint(name)
         try:
-            loaded = load(self.subject, found.folder)
-            logits = loaded([1, 2, 3]) if isinstance(loaded, Model) else None
+            with found.lent() as folder:
+                loaded = load(self.subject, folder)
+                logits = loaded([1, 2, 3]) if isinstance(loaded, Model) else None
         except Exception as error:
             raise Miswired(f"load fails on {name}, a plain checkpoint of a format it claims: {error!r}") from error
         if logits is None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ..bits.array import Array
 from ..corpus import kept as examples
+from ..corpus.fixtures import checkpoint, heard_checkpoints
 from ..kills.matrix import BY_MODULE, Cases, Row, faults, first_kill
 from ..levels.by_oracle import by_oracle
 from ..levels.catalogue import MET
@@ -16,6 +18,7 @@ from ..mutants.wrap import spoilt
 from .ledger import Ledger
 
 CASES = Cases()
+HEARD = heard_checkpoints()
 KEPT = list(examples.kept())
 
 
@@ -37,6 +40,20 @@ def test_the_decoder_that_mutants_spoil_is_sound(level: str, oracle: Any) -> Non
 def test_what_was_kept_still_catches_its_mutant(id: str, pack: Any, oracle: Any) -> None:
     mutant = next(mutant for mutant in MUTANTS if mutant.id == id)
     assert by_oracle(pack)(Subject(mutant, oracle), oracle).complaint
+
+
+def test_no_loader_can_harm_the_suite_s_own_files(oracle: Any) -> None:
+    """Those that use up, or write into, what they load, on a real checkpoint: the suite lends copies."""
+
+    def contents() -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in sorted(checkpoint(HEARD[0]).folder.iterdir())}
+
+    before, harmful = contents(), [mutant for mutant in MUTANTS if mutant.id in ("LC-06", "LC-09")]
+    assert len(harmful) == 2
+    for mutant in harmful:
+        case = next(case for case in CASES.of("generation") if case.id.endswith(HEARD[0]))
+        case.judge(Subject(mutant, oracle), oracle)
+        assert contents() == before
 
 
 def test_the_catalogue_is_complete() -> None:
