@@ -25,7 +25,7 @@ KEPT = list(examples.kept())
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
 def test_a_level_that_should_notice_it_does(mutant: Mutant, oracle: Any, ledger: Ledger) -> None:
     level = min(mutant.killed_by, key=tuple(MET).index)
-    kill = first_kill(Subject(mutant, oracle), oracle, CASES.of(level, mutant.formats))
+    kill = first_kill(Subject(mutant, oracle), oracle, CASES.of(level, mutant))
     assert kill, f"{level} does not notice that {mutant.mechanism}"
     ledger.add("mutants")
 
