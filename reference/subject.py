@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 
-from . import autoround, checkpoint
+from . import checkpoint
 from .checkpoint import Given
 from .config import SPELLINGS, Config, setting
-from .dialects import METHOD
 from .formats import FORMATS, named, slugs
 from .unpacked import Refused, Unpacked
 
@@ -52,7 +51,7 @@ class _Subject:
     refusals = (Refused,)
 
     def info(self) -> dict[str, Any]:
-        return {"version": torch.__version__, "formats": sorted([*slugs(), autoround.NAME, METHOD]), "backend": "cpu"}
+        return {"version": torch.__version__, "formats": slugs(), "backend": "cpu"}
 
     dequantize = staticmethod(dequantize)
     load = staticmethod(load)

@@ -62,8 +62,7 @@ class Refusal:
     """A sound module with one thing wrong.
 
     ``code`` is the stable code our own errors carry; a foreign subject need only use its declared types. ``readings``
-    are the weights of loaders that know more than we decode, or are more lenient without guessing. ``flags`` say what
-    a loader must read, beside the format, to see what is wrong.
+    are the weights of loaders that know more than we decode, or are more lenient without guessing.
     """
 
     id: str
@@ -71,7 +70,6 @@ class Refusal:
     tensors: dict[str, Array]
     code: str
     readings: tuple[Array, ...] = ()
-    flags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,6 @@ REQUIRED = (
     "arithmetic",
     "layouts",
     "synthetic",
-    "sizes",
-    "state",
     "generated",
     "modules",
     "digests",

@@ -68,8 +68,7 @@ Progress = Annotated[bool | None, typer.Option(help="Show a bar on stderr; by de
 @app.callback(invoke_without_command=True)
 def _main(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
     if version:
-        with _refusals(as_json=False):
-            typer.echo(__version__)
+        typer.echo(__version__)
         raise typer.Exit()
 
 
@@ -206,12 +205,11 @@ def generate_command(
 @app.command("formats")
 def formats_command(as_json: Json = False) -> None:
     """List the formats that are decoded, those that wait to be proven, and those refused, with the reason."""
-    with _refusals(as_json):
-        found = formats()
-        if as_json:
-            _print_json({name: asdict(status) for name, status in found.items()})
-        else:
-            report.show_formats(found, report.console())
+    found = formats()
+    if as_json:
+        _print_json({name: asdict(status) for name, status in found.items()})
+    else:
+        report.show_formats(found, report.console())
 
 
 def _bars(wanted: bool | None) -> bool:

@@ -6,15 +6,9 @@ from types import ModuleType
 
 from ..config import Config, setting
 from ..unpacked import Refused
-from . import awq_gemm, ct_int, ct_packed, fp8, gptq
+from . import awq_gemm, gptq
 
-FORMATS: dict[str, ModuleType] = {
-    "awq_gemm": awq_gemm,
-    "ct_int": ct_int,
-    "ct_packed": ct_packed,
-    "fp8": fp8,
-    "gptq": gptq,
-}
+FORMATS: dict[str, ModuleType] = {"awq_gemm": awq_gemm, "gptq": gptq}
 
 
 def named(config: Config) -> ModuleType:
