@@ -40,7 +40,9 @@ def poisoned(copy: Copy, canary: Path) -> Any:
     """A sound checkpoint, with code in every place where a loader might run some."""
     source = copy(GPTQ)
     code = f"open({str(canary)!r}, 'a').write(__name__ + '\\n')\n"
-    code += "from transformers import PreTrainedTokenizerFast as Evil, LlamaConfig as EvilConfig\n"
+    # Classes of its own: transformers marks a trusted one as code of a repo, for as long as the process runs.
+    code += "from transformers import LlamaConfig, PreTrainedTokenizerFast\n"
+    code += "class Evil(PreTrainedTokenizerFast): pass\nclass EvilConfig(LlamaConfig): pass\n"
     for name in (
         "evil.py",
         "tokenizer.py",
