@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,11 @@ from .bits.array import Array
 from .bits.frameworks import from_framework, to_framework
 from .bits.safetensors_file import read_safetensors, write_safetensors
 from .subjects.ask import decode, load, single_threaded
+from .subjects.probe import Module, probe
 from .subjects.program import PROTOCOL
 from .subjects.resolve import resolve
 from .subjects.subject import Crashed, Model, Refused
+from .subjects.surroundings import placed
 
 Answer = tuple[dict[str, Any], dict[str, Array] | None]
 
@@ -64,6 +64,7 @@ class Served:
             "run": self._run,
             "open": self._open,
             "item": self._item,
+            "probe": self._probe,
         }
         if subject.framework == "torch":
             single_threaded()
@@ -90,6 +91,7 @@ class Served:
             raise TypeError(f"info() returns {type(said).__name__}, not a dict")
         abilities = {"decodes": "dequantize", "loads": "load", "repacks": "to_affine", "opens": "open"}
         able = {key: hasattr(subject, name) for key, name in abilities.items()}
+        able["probes"] = able["decodes"]
         # A program must say its version; of a Python subject it may be missing.
         return {"version": "not said"} | said | able | {"protocol": PROTOCOL, "name": subject.name}, None
 
@@ -111,7 +113,7 @@ class Served:
 
     def _load(self, request: Mapping[str, Any]) -> Answer:
         self._model = None
-        with _temporary_files_in(request.get("scratch")):
+        with placed(*(Path(request[key]) for key in ("scratch", "home", "directory"))):
             found = load(self._subject, Path(request["checkpoint"]))
         if isinstance(found, Model):
             self._model = found
@@ -131,23 +133,17 @@ class Served:
     def _item(self, request: Mapping[str, Any]) -> Answer:
         return {}, {"weight": from_framework(self._opened[request["name"]], self._subject.framework)}
 
+    def _probe(self, request: Mapping[str, Any]) -> Answer:
+        modules: list[Module] = [(config, {}) for config in request["configs"]]
+        for name, array in _given(request).items():
+            number, _, leaf = name.partition("/")
+            modules[int(number)][1][leaf] = array
+        answers, complaints = probe(self._subject, request["kind"], modules)
+        return {"complaints": complaints}, {str(number): answer for number, answer in enumerate(answers)}
+
 
 def _given(request: Mapping[str, Any]) -> dict[str, Array]:
     return read_safetensors(Path(request["tensors"]).read_bytes())
-
-
-@contextmanager
-def _temporary_files_in(scratch: str | None) -> Iterator[None]:
-    before = tempfile.tempdir, os.environ.get("TMPDIR")
-    if scratch is not None:
-        tempfile.tempdir = os.environ["TMPDIR"] = scratch
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before[0]
-        os.environ.pop("TMPDIR", None)
-        if before[1] is not None:
-            os.environ["TMPDIR"] = before[1]
 
 
 if __name__ == "__main__":

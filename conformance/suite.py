@@ -13,11 +13,13 @@ from functools import cache, partial
 from .bits.array import Array
 from .cases.case import Case
 from .cases.question import Question, Source, flags_of
+from .cases.tiers import UNSOUND, tier_of
 from .corpus import kept
 from .corpus.fixtures import Vector, checkpoint, heard_checkpoints, produced_vectors, upstream_digests, vectors
+from .formats.dialects import spoken
 from .formats.parts import Integer
 from .formats.registry import FORMATS, known, parts
-from .levels import affine, arithmetic, layouts, policies
+from .levels import affine, arithmetic, layouts, policies, state
 from .levels.folders import every, judge
 from .levels.generation import heard
 from .levels.grid import grid
@@ -32,10 +34,11 @@ def cases(exhaustive: bool = False) -> tuple[Case, ...]:
     found += _prefixed("arithmetic", (*arithmetic.samples(), *(arithmetic.enumeration() if exhaustive else ())))
     found += _prefixed("arithmetic", arithmetic.non_finite())
     found += _prefixed("layouts", layouts.proofs(layouts.few()))
+    found += _prefixed("state", state.state())
     found += [_case(question) for question in asked if question.level == "refusals"]
     found += _affine(asked)
     found += _checkpoints()
-    return tuple(found)
+    return tuple(case if case.tier else replace(case, tier=tier_of(case)) for case in found)
 
 
 def _case(question: Question) -> Case:
@@ -81,6 +84,8 @@ def _policies() -> Iterator[Question]:
     policy = frozenset({"policy"})
     for vector in filter(policies.disputed, vectors()):
         source = Source.reader(vector.producer, "qlinear_cuda_old, or its qlinear_cuda but for the disputed fields")
+        if "packed" in vector.expected:
+            source = Source("the numbers that were packed, RN(s * (q - z)), which the producer does not read again")
         yield _vector("policies", vector, policy | {"zero-point-0"}, policies.expected(vector), source)
     for vector in produced_vectors():
         zero = policy | {"zero-point-0"} if "borrowed-zeros" in vector.flags else policy
@@ -146,7 +151,7 @@ def _refusals() -> Iterator[Question]:
             slug,
             refusal.config,
             refusal.tensors,
-            frozenset({slug}),
+            refusal.flags | spoken(refusal.config) | {slug},
             code=refusal.code,
             readings=refusal.readings,
         )
@@ -164,7 +169,7 @@ def _affine(asked: Iterable[Question]) -> Iterator[Case]:
 
 def _checkpoints() -> Iterator[Case]:
     for folder in every.folders(heard_checkpoints()):
-        own = {folder.format, *folder.flags}
+        own = {folder.format, *folder.flags}.union(*map(spoken, folder.settings()))
         if folder.id.startswith("real-"):
             own |= _real_flags(folder.id.removeprefix("real-"))
         yield Case(
@@ -175,6 +180,7 @@ def _checkpoints() -> Iterator[Case]:
             "checkpoint",
             frozenset(own),
             folder.code is not None and not folder.either,
+            tier=UNSOUND if folder.code is not None else "",
         )
     for case in heard():
         yield replace(case, id=f"generation/{case.id}", level="generation", flags=_real_flags(case.id))

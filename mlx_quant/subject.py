@@ -19,6 +19,7 @@ from .conversion.convert import convert
 from .dialects.registry import DIALECTS
 from .errors import QuantError
 from .module import dequantize, to_affine
+from .packings.registry import PACKINGS
 from .version import __version__
 
 
@@ -41,6 +42,11 @@ class _Opened(Mapping[str, mx.array]):
         return len(self._checkpoint.modules)
 
 
+def _claimed() -> list[str]:
+    """Dialects and packings: what the suite calls a format is one or the other."""
+    return sorted({*DIALECTS, *PACKINGS})
+
+
 class _Subject:
     name = "mlx_quant"
     framework = "mlx"
@@ -49,14 +55,13 @@ class _Subject:
     def info(self) -> dict[str, Any]:
         return {
             "version": __version__,
-            "formats": sorted(DIALECTS),
+            "formats": _claimed(),
             "backend": str(mx.default_device()),
             "mlx": version("mlx"),
             # MLX has no groups of fewer than 32, and none that are not of one size.
             "affine": {
-                "formats": sorted(DIALECTS),
+                "formats": _claimed(),
                 "excludes": ["arbitrary-groups", "ragged", "group-size-16"],
-                "biases": "nearest",
             },
         }
 

@@ -20,10 +20,12 @@ Decode = Callable[[Config, Given], torch.Tensor]
 Tensors = dict[str, torch.Tensor]
 
 LEAVES = tuple(sorted({leaf for format in FORMATS.values() for leaf in format.LEAVES}))
-MARKS = {format.LEAVES[0] for format in FORMATS.values()}
+MARKS = {mark for format in FORMATS.values() for mark in getattr(format, "MARKS", format.LEAVES[:1])}
 SIDECARS = ("quantize_config.json", "quant_config.json")
+# A sidecar that keeps its settings one level down, and the method that it stands for.
+NESTED = {"hf_quant_config.json": "modelopt"}
 # Settings about which the files of a checkpoint must not disagree.
-AGREED = ("bits", "group_size", "quant_method", "sym", "desc_act")
+AGREED = ("bits", "group_size", "quant_method", "sym", "desc_act", "quant_algo")
 
 
 def load(checkpoint_dir: str | Path, decode: Decode) -> Tensors:
@@ -36,17 +38,22 @@ def load(checkpoint_dir: str | Path, decode: Decode) -> Tensors:
     config = read(folder / "config.json")
     quantization = settings(folder, config)
     stored = tensors(folder)
-    modules = packed(stored)
+    marked = packed(stored)
+    modules = [module for module in marked if not left_dense(stored.get(f"{module}.weight"))]
     if not modules:
         raise Refused("the configuration names a packing, but no tensor is packed")
     inside = {full for module in modules for full in local_names(module, stored).values()}
+    dense = [module for module in marked if module not in modules]
+    leftovers = {full for module in dense for leaf, full in local_names(module, stored).items() if leaf != "weight"}
     biases = {f"{module}.bias": module for module in modules}
     weights = {}
     for name, tensor in stored.items():
         if name in biases and not expects_bias(config, biases[name]):
             if bool(tensor.any()):
                 raise Refused(f"{name} is not zero, and the architecture has no such parameter")
-        elif name not in inside:
+        elif name not in inside | leftovers:
+            if tensor.dtype in (torch.float8_e4m3fn, torch.float8_e8m0fnu):
+                raise Refused(f"{name} is {tensor.dtype}, without a scale")
             weights[name] = tensor
     for module in modules:
         if module == "lm_head" and config.get("tie_word_embeddings"):
@@ -63,7 +70,7 @@ class Opened(Mapping[str, torch.Tensor]):
         folder = Path(checkpoint_dir)
         self._decode, self._folder, self._placed = decode, folder, places(folder)
         self._quantization = settings(folder, read(folder / "config.json"))
-        self._modules = packed(self._placed)
+        self._modules = [module for module in packed(self._placed) if not self._left_dense(f"{module}.weight")]
 
     def __getitem__(self, name: str) -> torch.Tensor:
         module = name.removesuffix(".weight")
@@ -75,11 +82,22 @@ class Opened(Mapping[str, torch.Tensor]):
                 local[leaf] = opened.get_tensor(full)
         return self._decode(settings_of(module, self._quantization), local)
 
+    def _left_dense(self, name: str) -> bool:
+        if name not in self._placed:
+            return False
+        with safe_open(self._folder / self._placed[name], framework="pt") as opened:
+            return left_dense(opened.get_tensor(name))
+
     def __iter__(self) -> Iterator[str]:
         return (f"{module}.weight" for module in self._modules)
 
     def __len__(self) -> int:
         return len(self._modules)
+
+
+def left_dense(weight: torch.Tensor | None) -> bool:
+    """Whether a producer left a weight as it was, and only made room for scales beside it."""
+    return weight is not None and weight.dtype in (torch.float16, torch.bfloat16, torch.float32)
 
 
 def packed(names: Iterable[str]) -> list[str]:
@@ -108,6 +126,11 @@ def settings(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """The quantisation config from wherever it is written; two that disagree are refused."""
     found = [config.get("quantization_config"), (config.get("text_config") or {}).get("quantization_config")]
     found += [read(folder / name) for name in SIDECARS if (folder / name).is_file()]
+    for name, method in NESTED.items():
+        if (folder / name).is_file():
+            found.append({"quant_method": method} | read(folder / name)["quantization"])
+    older = config.get("compression_config") or {}
+    found.insert(0, older.get("quantization_config", older))
     sources = [written(source) for source in found if source]
     if not sources:
         raise Refused("no quantisation config")

@@ -20,9 +20,13 @@ SPELLINGS = (
 NAMES = ("quant_method", "method", "format", "checkpoint_format", "version", "backend")
 
 
+# Null is a value of its own: one scale for a whole matrix.
+NULLS = ("weight_block_size",)
+
+
 def written(config: Config) -> dict[str, Any]:
     """The settings that have a value; names of methods and layouts in lower case."""
-    found = {key: value for key, value in config.items() if value is not None}
+    found = {key: value for key, value in config.items() if value is not None or key in NULLS}
     return found | {key: found[key].lower() for key in NAMES if isinstance(found.get(key), str)}
 
 

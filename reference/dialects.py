@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
+from dataclasses import dataclass
 from typing import Any
 
+import torch
+
+from . import autoround
 from .config import Config, overridden
+from .unpacked import Refused
+
+# compressed-tensors' own.
+METHOD = "compressed-tensors"
 
 
 def settings_of(module: str, quantization: Config) -> dict[str, Any]:
     """The settings of one module, in the dialect of the checkpoint; uniform ones are everybody's."""
+    if layer := (quantization.get("quantized_layers") or {}).get(module):
+        # ModelOpt's mixed precision has an algorithm for each layer by its name.
+        return {"quant_method": quantization["quant_method"]} | layer
+    if autoround.wrote(quantization):
+        return autoround.settings_of(module, quantization)
+    if "config_groups" in quantization:
+        return _of_groups(module, quantization)
     return _dynamic(module, quantization)
 
 
@@ -20,3 +36,95 @@ def _dynamic(module: str, quantization: Config) -> dict[str, Any]:
         if re.match(pattern.removeprefix("+:").removeprefix("-:"), module):
             return own if pattern.startswith("-:") else overridden(own, other or {})
     return own
+
+
+def _of_groups(module: str, quantization: Config) -> dict[str, Any]:
+    """compressed-tensors' ``config_groups``: names first, then patterns in the order of their text, then classes.
+
+    Source: compressed-tensors 0.19, ``utils/match.py`` (``match_targets``). Which class a module has is not known from
+    its name; every packed module is of one that is targeted, and all but embeddings are ``Linear``.
+    """
+    groups = {name: group for name, group in quantization["config_groups"].items() if group.get("weights")}
+    pairs = [(target, name) for name, group in groups.items() for target in group["targets"]]
+    exact = [name for target, name in pairs if target == module]
+    patterns = sorted((target, name) for target, name in pairs if target.startswith("re:"))
+    matching = [name for target, name in patterns if re.match(target[3:], module)]
+    first = "Embedding" if module.endswith("embed_tokens") else "Linear"
+    classes = sorted((target != first, target, name) for target, name in pairs if re.fullmatch(r"[A-Z]\w*", target))
+    chosen = [*exact, *matching, *(name for _, _, name in classes)]
+    if not chosen:
+        raise Refused(f"no group of config_groups targets {module}")
+    return dict(quantization) | {"config_groups": {chosen[0]: groups[chosen[0]]}}
+
+
+def group_of(config: Config) -> tuple[str, str]:
+    """Format and type of the weights of a module's only group, or of the first of several."""
+    if config.get("quant_method") not in (None, METHOD):
+        return "", ""
+    group = only_group(config)
+    weights = group.get("weights") or {}
+    return str(group.get("format") or config.get("format")), str(weights.get("type") or "int")
+
+
+def release(config: Config) -> tuple[int, ...]:
+    """The version of compressed-tensors that wrote the config; a late one if it does not say."""
+    return tuple(int(number) for number in re.findall(r"\d+", str(config.get("version") or "99"))[:3])
+
+
+def only_group(config: Config) -> Any:
+    """A module's only group, or the first of several that quantises weights."""
+    groups = config["config_groups"]
+    found = [group for group in groups.values() if group.get("weights")] if isinstance(groups, dict) else []
+    if not found:
+        raise Refused("no group of config_groups quantises weights")
+    return found[0]
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """How compressed-tensors quantised the weight of a module."""
+
+    bits: int
+    strategy: str
+    size: int
+    symmetric: bool
+    by_map: bool
+
+    def scales(self, stored: torch.Tensor, out: int) -> torch.Tensor:
+        """[groups, out], of [out, groups], [out, 1] or one element."""
+        if stored.dtype not in (torch.float16, torch.bfloat16, torch.float32):
+            raise Refused(f"weight_scale is {stored.dtype}, expected float16, bfloat16 or float32")
+        if not torch.isfinite(stored).all():
+            raise Refused("scales are not all finite")
+        if self.strategy == "tensor":
+            if stored.numel() != 1:
+                raise Refused(f"weight_scale has shape {tuple(stored.shape)}, expected one element")
+            return stored.reshape(1, 1).expand(1, out)
+        if stored.ndim != 2 or len(stored) != out or 0 in stored.shape:
+            raise Refused(f"weight_scale has shape {tuple(stored.shape)}, expected {out} rows")
+        if self.strategy == "channel" and stored.shape[1] != 1:
+            raise Refused(f"weight_scale has shape {tuple(stored.shape)}, expected one column")
+        return stored.T.contiguous()
+
+
+def arguments(config: Config, widths: Container[int]) -> Arguments:
+    """Those of a module's only group. Refused where they are not what integers are packed by."""
+    if config.get("transform_config"):
+        raise Refused("the weights are in a rotated basis")
+    if (config.get("sparsity_config") or {}).get("format", "dense") != "dense":
+        raise Refused("the weights are stored sparse")
+    weights = only_group(config)["weights"]
+    bits, size = weights.get("num_bits", 8), weights.get("group_size")
+    if type(bits) is not int or bits not in widths:
+        raise Refused(f"{bits!r} bits, expected one of {widths}")
+    guess = "group" if size not in (None, -1) else "channel" if size == -1 else "tensor"
+    strategy = weights.get("strategy") or guess
+    if strategy not in ("tensor", "channel", "group"):
+        raise Refused(f"strategy {strategy!r}, expected tensor, channel or group")
+    if strategy == "group" and (type(size) is not int or size < 1):
+        raise Refused(f"group_size is {size!r}, expected a positive integer")
+    symmetric = weights.get("symmetric", True)
+    if type(symmetric) is not bool:
+        raise Refused(f"symmetric is {symmetric!r}, expected true or false")
+    by_map = str(weights.get("actorder")) in ("group", "dynamic", "True")
+    return Arguments(bits, strategy, size if strategy == "group" else -1, symmetric, by_map)

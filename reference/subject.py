@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from . import checkpoint
+from . import autoround, checkpoint
 from .checkpoint import Given
 from .config import SPELLINGS, Config, setting
+from .dialects import METHOD
 from .formats import FORMATS, named, slugs
 from .unpacked import Refused, Unpacked
 
@@ -51,7 +52,7 @@ class _Subject:
     refusals = (Refused,)
 
     def info(self) -> dict[str, Any]:
-        return {"version": torch.__version__, "formats": slugs(), "backend": "cpu"}
+        return {"version": torch.__version__, "formats": sorted([*slugs(), autoround.NAME, METHOD]), "backend": "cpu"}
 
     dequantize = staticmethod(dequantize)
     load = staticmethod(load)

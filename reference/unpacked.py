@@ -58,6 +58,25 @@ def word(fields: list[torch.Tensor], bits: int) -> torch.Tensor:
     return signed(total)
 
 
+def straddling(words: torch.Tensor, bits: int) -> torch.Tensor:
+    """int32 fields of int32 words [rows, n]: field i starts at bit ``bits * i`` of its row, and may end in the next
+    word."""
+    wide = torch.cat([words.to(torch.int64) & 0xFFFFFFFF, torch.zeros(len(words), 1, dtype=torch.int64)], dim=1)
+    start = bits * torch.arange(words.shape[1] * 32 // bits)
+    at, shift = start // 32, start % 32
+    low, high = wide[:, at] >> shift, wide[:, at + 1] << (32 - shift)
+    return ((low | high) & ((1 << bits) - 1)).to(torch.int32)
+
+
+def straddled(fields: torch.Tensor, bits: int) -> torch.Tensor:
+    """Inverse of :func:`straddling`: int32 words [rows, ceil(m * bits / 32)] of fields [rows, m], filled with zeros."""
+    rows, count = fields.shape
+    stream = torch.zeros(rows, -(-count * bits // 32) * 32, dtype=torch.int64)
+    for place in range(bits):
+        stream[:, place : count * bits : bits] = (fields.to(torch.int64) >> place) & 1
+    return signed((stream.view(rows, -1, 32) << torch.arange(32)).sum(dim=2))
+
+
 def signed(words: torch.Tensor) -> torch.Tensor:
     """int64 words of 32 bits as int32."""
     return torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .floats import TABLES
+
 # numpy has no bfloat16; its bits travel as uint16.
 _BITS_OF = {
     "float16": np.uint16,
@@ -18,6 +20,8 @@ _BITS_OF = {
     "int64": np.int64,
     "uint8": np.uint8,
     "uint32": np.uint32,
+    "float8_e4m3fn": np.uint8,
+    "float8_e8m0fnu": np.uint8,
 }
 FLOATS = ("float16", "bfloat16", "float32")
 
@@ -48,6 +52,8 @@ class Array:
         with np.errstate(invalid="ignore"):  # of signalling NaNs
             if self.dtype == "bfloat16":
                 return (self.bits.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+            if self.dtype in TABLES:
+                return TABLES[self.dtype][self.bits]
             if self.dtype in FLOATS:
                 return self.bits.view(self.dtype).astype(np.float64)
         return self.bits.astype(np.float64)

@@ -7,16 +7,18 @@ from typing import Any, cast
 import numpy as np
 
 from .array import _BITS_OF, FLOATS, Array
+from .floats import TABLES
 
 FRAMEWORKS = ("mlx", "torch", "numpy", "array")
 
 
 def to_framework(array: Array, framework: str) -> Any:
+    """A copy: a subject may do with it what it likes, and nobody else meets that."""
     if framework == "array":
-        return array
+        return Array(array.dtype, array.bits.copy())
     if framework == "numpy":
-        # A copy: a subject may write into what it is given, and the suite asks with the same arrays again.
-        return array.bits.copy() if array.dtype == "bfloat16" else array.bits.copy().view(array.dtype)
+        plain = array.dtype == "bfloat16" or array.dtype in TABLES
+        return array.bits.copy() if plain else array.bits.view(array.dtype).copy()
     if framework == "torch":
         import torch
 
@@ -24,7 +26,22 @@ def to_framework(array: Array, framework: str) -> Any:
 
     import mlx.core as mx
 
-    return mx.array(array.bits).view(getattr(mx, array.dtype))
+    # MLX has no floats of 8 bits: mx.load hands out their bytes.
+    return mx.array(array.bits) if array.dtype in TABLES else mx.array(array.bits).view(getattr(mx, array.dtype))
+
+
+def to_framework_strided(array: Array, framework: str) -> Any:
+    """The same values as a view: of an array that holds the transpose, or twice as many elements of a row."""
+    if array.bits.ndim == 0:
+        return to_framework(array, framework)
+    if array.bits.ndim < 2:
+        return _every_other(to_framework(Array(array.dtype, np.repeat(array.bits, 2, axis=-1)), framework))
+    turned = to_framework(Array(array.dtype, np.ascontiguousarray(array.bits.T)), framework)
+    return Array(array.dtype, turned.bits.T) if framework == "array" else turned.T
+
+
+def _every_other(doubled: Any) -> Any:
+    return Array(doubled.dtype, doubled.bits[::2]) if isinstance(doubled, Array) else doubled[::2]
 
 
 def from_framework(value: Any, framework: str) -> Array:

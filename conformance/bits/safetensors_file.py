@@ -19,7 +19,10 @@ _SAFETENSORS = {
     "I64": "int64",
     "U8": "uint8",
     "U32": "uint32",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E8M0": "float8_e8m0fnu",
 }
+DTYPES = tuple(_SAFETENSORS.values())
 
 
 def read_safetensors(data: bytes) -> dict[str, Array]:

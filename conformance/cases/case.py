@@ -16,7 +16,7 @@ class Case:
 
     What follows is for claims and reports: the slug of the ``format``, the ``level``, the ``claim`` that is tested
     ("dense", "affine", "checkpoint" or "logits"), ``flags`` of what is asked, whether a refusal is ``declined``
-    rightly, and the ``question`` where one module is all there is to it.
+    rightly, the ``question`` where one module is all there is to it, and the ``tier`` (see :mod:`.tiers`).
     """
 
     id: str
@@ -27,6 +27,7 @@ class Case:
     flags: frozenset[str] = frozenset()
     declined: bool = False
     question: Question | None = None
+    tier: str = ""
 
     def __repr__(self) -> str:
         return f"Case({self.id})"

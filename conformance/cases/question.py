@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..bits.array import FLOATS, Array
+from ..formats.dialects import spoken
 from ..formats.parts import steps
 from ..formats.registry import known, parts
+from ..formats.spelt import written
 from ..subjects.ask import decode
 from ..subjects.subject import Refused
 from .verdict import Verdict, asked_of, compared, declined
@@ -85,8 +87,9 @@ def with_steps(
 
 def flags_of(config: Mapping[str, Any], tensors: Mapping[str, Array], dtype: str | None = None) -> frozenset[str]:
     """What anybody can see of a sound module."""
+    config = written(config)
     format = known(config)
-    flags = {format.SLUG} | format.flags(config, tensors)
+    flags = {format.SLUG} | spoken(config) | format.flags(config, tensors)
     if dtype is not None and dtype != parts(config, tensors).dtype:
         flags.add("out-dtype")
     if "bias" in tensors:

@@ -23,7 +23,8 @@ class Verdict:
     names, shapes, dtypes), ``refused`` or ``crashed`` where an answer was due, ``accepted`` where a refusal was, or
     ``heard`` in what the model says. ``ulps`` says how far off wrong weights are, and ``note`` what is worth knowing
     even of a case that passed. ``steps`` is the largest error in quantisation steps, where that is known. ``first`` is
-    the place of the first wrong weight, and ``got`` its bits.
+    the place of the first wrong weight, and ``got`` its bits. ``unequal`` counts the weights of a packed form that are
+    not the exact ones once they are computed.
     """
 
     complaint: str = ""
@@ -36,6 +37,7 @@ class Verdict:
     steps: float | None = None
     first: tuple[int, ...] | None = None
     got: int | None = None
+    unequal: int | None = None
 
 
 def compared(outcome: Outcome, expected: Array) -> Verdict:

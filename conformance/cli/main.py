@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from .. import SUITE_VERSION
+from ..cases.tiers import TIERS
 from ..formats.registry import FORMATS
 from ..run import baseline, verify
 from ..run import judge as judging
@@ -24,6 +25,10 @@ from . import terminal
 from . import tools as cli_tools
 from .base import EXIT_FAULT, EXIT_USAGE, SubjectName, app, judged, progress, stop, subject_called, usage
 
+Require = Annotated[
+    list[str] | None,
+    typer.Option("--require", metavar="TIER", help="Fail on this tier only: sound, policy or unsound; again for more."),
+]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="PATTERN", help="Cases like this; makes it partial.")]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Every case, as JSON lines.")]
 Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="JUnit XML.")]
@@ -43,6 +48,7 @@ def _main(version: Annotated[bool, typer.Option("--version", help="Print the sui
 def run(
     subject: SubjectName = CORE,
     only: Only = None,
+    require: Require = None,
     exhaustive: Annotated[bool, typer.Option("--exhaustive", help="Also every 16-bit scale: minutes.")] = False,
     format: Annotated[str, typer.Option(metavar="ID", help="Gather the evidence for one format.")] = "",
     evidence: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to write ID.json, with --format.")] = None,
@@ -58,7 +64,7 @@ def run(
     """
     if format:
         raise typer.Exit(_gather(subject, format, evidence))
-    found = _judged(subject, only, exhaustive)
+    found = _judged(subject, only, exhaustive, require)
     _write([found], report, junit, markdown, html, badge)
     terminal.show(found, terminal.console())
     raise typer.Exit(judging.status(found))
@@ -68,6 +74,7 @@ def run(
 def gate(
     file: Annotated[Path, typer.Option("--baseline", metavar="FILE", help="The verdicts that are known.")],
     subject: SubjectName = CORE,
+    require: Require = None,
     update: Annotated[bool, typer.Option("--update", help="Write the baseline anew from this run.")] = False,
     migrate: Annotated[bool, typer.Option("--migrate", help="Bring an older suite's baseline here.")] = False,
     reason: Annotated[str, typer.Option(help="Why the cases that fail, and are not explained yet, do.")] = "",
@@ -82,7 +89,7 @@ def gate(
     """Fail if a case became worse than the baseline says, or the baseline is out of date."""
     with usage(baseline.BaselineError):
         before = None if update and not file.exists() else baseline.read(file)
-        found = _judged(subject, None, False)
+        found = _judged(subject, None, False, require)
         _write([found], report, junit, markdown, html, badge)
         if found.below_floor:
             for line in found.below_floor:
@@ -197,7 +204,9 @@ def _gather(subject: str, id: str, folder: Path | None) -> int:
     return 0 if written["complete"] else EXIT_FAULT
 
 
-def _judged(name: str, only: list[str] | None, exhaustive: bool) -> Report:
+def _judged(name: str, only: list[str] | None, exhaustive: bool, require: list[str] | None) -> Report:
+    if unknown := set(require or ()) - set(TIERS):
+        stop(f"no tier {', '.join(sorted(unknown))}; there are {', '.join(TIERS)}")
     subject, oracle = judged(name), subject_called(ORACLE)
     with progress("cases") as (start, advance):
         try:
@@ -207,6 +216,7 @@ def _judged(name: str, only: list[str] | None, exhaustive: bool) -> Report:
                 name=name,
                 only=only or (),
                 exhaustive=exhaustive,
+                require=require or TIERS,
                 say=lambda record: advance(),
                 start=start,
             )

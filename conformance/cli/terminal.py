@@ -10,8 +10,12 @@ from rich.table import Table
 
 from ..bits.difference import largest
 from ..cases.case import Case
+from ..cases.tiers import TIERS
 from ..levels.catalogue import TITLES
-from ..run.record import VERDICTS, Record, Report
+from ..reports.reproduce import command
+from ..run.causes import SILENT, Cause, causes
+from ..run.coverage import claimed, coverage
+from ..run.record import VERDICTS, Report
 from ..run.verify import Module
 
 SHOWN = 12
@@ -65,20 +69,38 @@ def show(report: Report, out: Console) -> None:
         weights, wrong = (f"{sum(numbers):,}" for numbers in zip(*((r.weights, r.wrong) for r in own), strict=True))
         table.add_row(title, own[0].claim, *verdicts, weights, wrong, largest(r.ulps for r in own))
     out.print(table)
-    bad = [record for record in report.records if record.bad]
-    for record in bad[:SHOWN]:
-        out.print(_line(record), soft_wrap=True)
-    if len(bad) > SHOWN:
-        out.print(f"... and {len(bad) - SHOWN} more; --report or --html has them all")
+    found = causes(report)
+    for cause in found[:SHOWN]:
+        out.print(_line(cause), soft_wrap=True)
+        out.print(f"       {command(cause.example.id, str(report.header['called']))}", soft_wrap=True)
+    if len(found) > SHOWN:
+        out.print(f"... and {len(found) - SHOWN} causes more; --html has them all")
     for line in report.below_floor:
         out.print(f"BELOW THE FLOOR  {line}")
     partial = "; a part of the suite only" if report.header["partial"] else ""
-    verdict = "does not conform" if bad or not report.records else "conforms"
-    out.print(f"{report.subject} {verdict}: {counts(report) or 'no cases'}{partial}")
+    out.print(f"{report.subject} {conclusion(report)}: {counts(report) or 'no cases'}{partial}; {covers(report)}")
 
 
-def _line(record: Record) -> str:
-    return f"{record.verdict.upper():5}  {record.id}: {record.why}"
+def conclusion(report: Report) -> str:
+    """``conforms``, as far as was required and answered."""
+    if report.faults or not report.records:
+        silent = sum(cause.loudness == SILENT for cause in causes(report))
+        return "does not conform" + (f" ({silent} causes of silent errors)" if silent else "")
+    required = "" if report.required == TIERS else f" to what is required ({', '.join(report.required)})"
+    return f"conforms{required}"
+
+
+def covers(report: Report) -> str:
+    """How much of the suite a verdict is about."""
+    whole, own = coverage(report), coverage(report, claimed(report))
+    if not whole.there:
+        return "what part of the suite that is, the report does not say"
+    return f"this verdict covers {whole.percent} % of the suite, {own.percent} % of the formats claimed"
+
+
+def _line(cause: Cause) -> str:
+    required = "" if cause.required else ", not required"
+    return f"{cause.loudness.upper():16}  {cause.title} ({len(cause.records)} cases{required}): {cause.example.why}"
 
 
 def show_case(case: Case, subject: Any, oracle: Any, out: Console) -> bool:

@@ -60,8 +60,13 @@ def mutants(
     check: Annotated[Path | None, typer.Option(metavar="DIR", help="Fail if the matrix in there differs.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Only keep the smallest pack that catches each.")] = False,
     jobs: Annotated[int, typer.Option(help="Processes.")] = 2,
+    judge: Annotated[bool, typer.Option("--judge", help="Faults of the judge, not of loaders.")] = False,
 ) -> None:
     """Let every known fault loose on the suite: it must notice them all."""
+    if judge:
+        from ..run import judging
+
+        raise typer.Exit(judging.run(output, check))
     from . import mutants as matrix_cli
 
     raise typer.Exit(matrix_cli.run(subject_called(oracle), oracle, only, output, check, keep, jobs))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -90,6 +93,12 @@ class TinyCheckpoint:
     format: Format
     config: dict[str, Any]
     tensors: dict[str, Array]
+
+    @contextmanager
+    def lent(self) -> Iterator[Path]:
+        """A copy of its folder: a loader under test may do anything to what it is given."""
+        with tempfile.TemporaryDirectory() as parent:
+            yield Path(shutil.copytree(self.folder, Path(parent, self.folder.name)))
 
     @property
     def modules(self) -> dict[str, dict[str, Array]]:

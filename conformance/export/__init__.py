@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import SUITE_VERSION
-from ..bits.safetensors_file import write_safetensors
+from ..bits.safetensors_file import DTYPES, write_safetensors
+from ..formats.registry import BY_SLUG
+from ..mutants import Bug
 from .checkpoints import checkpoints
-from .modules import GENERATOR, groups, tests
+from .modules import GENERATOR, generated, groups, tests
 
 SCHEMAS = Path(__file__).with_name("schema")
 PAGE = Path(__file__).with_name("README.md")
@@ -47,7 +49,7 @@ def export(folder: Path, say: Callable[[str], None] = lambda _: None) -> Documen
         _write_json(folder / name, document)
     (folder / "schema").mkdir()
     for file in sorted(SCHEMAS.glob("*.schema.json")):
-        (folder / "schema" / file.name).write_bytes(file.read_bytes())
+        _write_json(folder / "schema" / file.name, schema(file))
     levels = _levels(documents)
     (folder / "README.md").write_bytes(f"{PAGE.read_text(encoding='utf-8')}\n{_table(levels)}".encode())
     files = list(_files(folder, documents))
@@ -59,10 +61,21 @@ def export(folder: Path, say: Callable[[str], None] = lambda _: None) -> Documen
         **{key: sum(counts[key] for counts in levels.values()) for key in ("tests", *RESULTS)},
         "bytes": sum(entry["bytes"] for entry in files),
         "levels": levels,
+        "generated": generated(),
         "files": files,
     }
     _write_json(folder / "manifest.json", manifest)
     return manifest
+
+
+def schema(file: Path) -> Document:
+    """A schema with the formats, kinds of bug and dtypes that the suite has by now."""
+    found: Document = json.loads(file.read_text(encoding="utf-8"))
+    enums = {"format": sorted(BY_SLUG), "bugType": [bug.value for bug in Bug], "dtype": DTYPES}
+    for name, values in enums.items():
+        if name in found["$defs"]:
+            found["$defs"][name] = {"enum": list(values)}
+    return found
 
 
 def _write_json(file: Path, document: Document) -> None:

@@ -16,6 +16,7 @@ CODES: dict[str, tuple[str, str]] = {
         "A tensor that the format needs is not there, or the map of act-order is.",
         "GI-07b CF-11 #g_idx",
     ),
+    "not-quantized": ("The settings say that nothing is packed.", ""),
     "non-finite-scales": ("A scale is NaN or infinite.", "SC-10 #finite"),
     "stale-index": ("The index of the shards does not describe the files beside it.", "SH-04 SH-05"),
     "truncated-file": ("A file of weights ends before its header says.", ""),

@@ -10,6 +10,8 @@ POLICY = {
     "g_idx": "g_idx-outranks-desc_act",
     "finite": "non-finite-scales-are-refused",
     "rounding": "rounding",
+    "autoround": "autorounds-label-says-where-zero-points-begin",
+    "null": "null-means-absent-and-capitals-mean-nothing",
     "swapped": "gptqmodels-3-bit-zero-points-before-70-are-put-right",
 }
 FLAGS: dict[str, tuple[str, str]] = {
@@ -64,5 +66,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     # Where it comes from.
     "real": ("A module of a model that a real quantiser packed.", "GI-18 SC-08"),
     "kept": ("The smallest generated module on which some mutant was caught; its comment names the mutant.", ""),
+    "policy-null": ("A setting is null, which means the same as an absent key.", "NL-01 #null"),
+    "policy-case": ("A name is spelt in capitals, which means the same.", "NL-02 #null"),
     "policy": ("Upstream's readers, labels or producers disagree; the answer is a written policy.", ""),
 }

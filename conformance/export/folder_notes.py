@@ -28,6 +28,9 @@ FOLDERS: dict[str, tuple[str, str]] = {
         "SC-05",
     ),
     "packer-s-zero-biases-qwen2": ("The same, beside biases that the architecture has.", "SC-04 SC-05"),
+    "a-shard-a-layer": ("Three layers in five shards.", "SH-08 MD-14"),
+    "12-layers": ("Twelve layers, whose numbers have one figure or two, in four shards.", "SH-08 SH-09 MD-14"),
+    "cached-by-the-hub": ("A snapshot in the Hub's cache: every file is a link to a blob of another name.", "SH-10"),
     "missing-shard": ("The index names a file that is not there.", "SH-04"),
     "index-names-a-tensor-that-is-not-there": ("A file lacks a tensor that the index places in it.", "SH-04"),
     "index-forgets-a-tensor": (

@@ -54,9 +54,9 @@ def _of(row: tuple[str, str]) -> Note:
     return Note(text, tuple(word for word in words if not word.startswith("#")), policies)
 
 
-def flag_note(flag: str) -> Note:
-    """KeyError for a flag that nobody has described."""
-    own = (format.FLAG_NOTES for format in FORMATS.values())
+def flag_note(flag: str, slug: str = "") -> Note:
+    """What a flag means in a format, or in the first that has it. KeyError for a flag that nobody has described."""
+    own = (format.FLAG_NOTES for format in sorted(FORMATS.values(), key=lambda format: slug != format.SLUG))
     return _of(next((notes for notes in own if flag in notes), FLAGS)[flag])
 
 

@@ -19,6 +19,7 @@ from .parts import Config
 
 GROUP_SIZE = 32
 LAYER = "model.layers.0."
+NORMS = ("input_layernorm", "post_attention_layernorm")
 # Local name to [out, in].
 MODULES = {
     "self_attn.q_proj": (64, 64),
@@ -37,7 +38,9 @@ Drawn = Callable[[np.random.Generator, Config, int, int], dict[str, Array]]
 class Build:
     """Draws the pieces of one folder."""
 
-    def __init__(self, slug: str, id: str, settings: Config, drawn: Drawn, model: str = "llama") -> None:
+    def __init__(
+        self, slug: str, id: str, settings: Config, drawn: Drawn, model: str = "llama", layers: int = 1
+    ) -> None:
         """``settings`` are the format's plainest, of groups of ``GROUP_SIZE``."""
         self.rng = np.random.default_rng(sum(id.encode()))
         self.id, self.slug, self.settings, self._drawn = f"{slug}-{id}", slug, dict(settings), drawn
@@ -46,7 +49,7 @@ class Build:
             "model_type": model,
             "hidden_size": 64,
             "intermediate_size": 96,
-            "num_hidden_layers": 1,
+            "num_hidden_layers": layers,
             "num_attention_heads": 2,
             "num_key_value_heads": 1,
             "rms_norm_eps": 1e-6,
@@ -64,8 +67,12 @@ class Build:
             LAYER + "post_attention_layernorm.weight": self.floats(64),
             "lm_head.weight": self.floats(VOCABULARY, 64),
         }
-        for name, shape in MODULES.items():
-            self.pack(LAYER + name, *shape)
+        for number in range(layers):
+            layer = f"model.layers.{number}."
+            if layer != LAYER:
+                self.plain |= {f"{layer}{norm}.weight": self.floats(64) for norm in NORMS}
+            for name, shape in MODULES.items():
+                self.pack(layer + name, *shape)
         if model == "qwen2":
             for leaf in ("q", "k", "v"):
                 self.plain[f"{LAYER}self_attn.{leaf}_proj.bias"] = self.floats(MODULES[f"self_attn.{leaf}_proj"][0])
@@ -104,13 +111,16 @@ class Build:
 
     def sharded(self, first: Callable[[str], bool], **fields: Any) -> Folder:
         """Two files and an index; ``first`` says what goes into the first."""
-        stored, names = self.stored(), [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
-        shards = {
-            names[0]: {name: array for name, array in stored.items() if first(name)},
-            names[1]: {name: array for name, array in stored.items() if not first(name)},
-        }
+        return self.split(2, lambda name: 0 if first(name) else 1, **fields)
+
+    def split(self, count: int, place: Callable[[str], int], stem: str = "model", **fields: Any) -> Folder:
+        """``count`` files and an index, all called after ``stem``; ``place`` says which file a tensor goes into."""
+        names = [f"{stem}-{number:05}-of-{count:05}.safetensors" for number in range(1, count + 1)]
+        shards: dict[str, Shard] = {name: {} for name in names}
+        for name, array in self.stored().items():
+            shards[names[place(name)]][name] = array
         index = {"metadata": {}, "weight_map": {name: file for file, part in shards.items() for name in part}}
         settings = self.config | {"quantization_config": self.settings}
         return self.folder(
-            shards=shards, json={"config.json": settings, "model.safetensors.index.json": index}, **fields
+            shards=shards, json={"config.json": settings, f"{stem}.safetensors.index.json": index}, **fields
         )

@@ -77,21 +77,26 @@ class IntegerDomain:
     scale, at 8 bits all 511 differences.
     """
 
-    exhausted: tuple[str, ...] = ("float16", "bfloat16")
     sampled: tuple[str, ...] = ("float16", "bfloat16", "float32")
 
     def __init__(
-        self, label: str, bits: int, config: Callable[[int, int], Config], pack: Callable[..., Tensors], layout: Layout
+        self,
+        label: str,
+        bits: int,
+        config: Callable[[int, int], Config],
+        pack: Callable[..., Tensors],
+        layout: Layout,
+        exhausted: tuple[str, ...] = ("float16", "bfloat16"),
     ) -> None:
         """``config`` and ``pack`` are those of the format, ``label`` is what ids call it at this width."""
-        self.label, self.bits = label, bits
+        self.label, self.bits, self.exhausted = label, bits, exhausted
         self._config, self._pack, self._layout = config, pack, layout
 
     @cached_property
     def zeros(self) -> np.ndarray:
-        """One a group: all of them, or of 8 bits both ends, with which the codes make all differences."""
+        """One a group: all of them, or of many bits both ends, with which the codes make all differences."""
         top = (1 << self.bits) - 1
-        return np.arange(top + 1) if self.bits < 8 else np.array([0, top])
+        return np.arange(top + 1) if self.bits < 5 else np.array([0, top])
 
     @cached_property
     def codes(self) -> np.ndarray:

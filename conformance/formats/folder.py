@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ class Folder:
     ``format`` is the slug of what its modules are packed as, and ``flags`` say what else a loader needs to read it.
     ``packed`` modules are expected decoded and ``plain`` tensors as they are; no other weight may appear but those of
     ``optional``, which must be right if they do. ``code`` is set where the folder is unsound: then only that refusal is
-    right, or, with ``either``, also the full set of weights.
+    right, or, with ``either``, also the full set of weights. ``linked`` folders lie in a cache of the Hub, whose files
+    are links: ``name`` has three parts then.
     """
 
     id: str
@@ -47,14 +50,34 @@ class Folder:
     name: str = "checkpoint"
     raw: dict[str, bytes] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
+    linked: bool = False
+
+    def settings(self) -> Iterator[Mapping[str, Any]]:
+        """The config of every packed module, and every object of the files: a loader may find its settings in any."""
+        yield from (packed.config for packed in self.packed.values())
+        found: list[Any] = list(self.json.values())
+        while found:
+            value = found.pop()
+            if isinstance(value, Mapping):
+                yield value
+                found += value.values()
 
     def write(self, parent: Path) -> Path:
+        """Write it into ``parent``, and return the folder to load."""
         folder = parent / self.name
-        folder.mkdir()
-        for file, content in self.json.items():
-            (folder / file).write_text(json.dumps(content))
-        for file, tensors in self.shards.items():
-            (folder / file).write_bytes(write_safetensors(tensors))
-        for file, data in self.raw.items():
-            (folder / file).write_bytes(data)
+        folder.mkdir(parents=True)
+        files = {name: json.dumps(content).encode() for name, content in self.json.items()}
+        files |= {name: write_safetensors(tensors) for name, tensors in self.shards.items()}
+        for name, data in (files | self.raw).items():
+            if self.linked:
+                self._link(folder / name, data)
+            else:
+                (folder / name).write_bytes(data)
         return folder
+
+    def _link(self, file: Path, data: bytes) -> None:
+        """As the Hub's cache does: the bytes lie in ``blobs`` under their digest, and the file is a link to them."""
+        blob = file.parents[2] / "blobs" / sha256(data).hexdigest()
+        blob.parent.mkdir(exist_ok=True)
+        blob.write_bytes(data)
+        file.symlink_to(Path("..", "..", "blobs", blob.name))

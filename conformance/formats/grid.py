@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
@@ -12,6 +12,8 @@ from .module import Sample
 from .parts import Parts
 
 OUT, IN = 96, 256
+# The flag of samples in the shapes below.
+REAL_SIZE = "real-size"
 SCALE_KINDS = ("negative", "subnormal", "huge", "zero", "any-finite")
 SHAPES = {
     "square": (64, 64),
@@ -20,6 +22,20 @@ SHAPES = {
     "odd-width": (40, 256),
     "wide": (32, 512),
     "tall": (256, 32),
+}
+
+
+# Layers of models that people run, as ([out, in], group size): one side whole, the other cut where few are enough.
+REAL_SIZES: dict[str, tuple[tuple[int, int], int]] = {
+    "7b-down_proj-g128": ((16, 11008), 128),
+    "7b-down_proj-g-all": ((16, 11008), -1),
+    "7b-o_proj-g512": ((16, 4096), 512),
+    "7b-gate_proj-g32": ((11008, 32), 32),
+    "8b-down_proj-g64": ((16, 14336), 64),
+    "14b-gate_proj-g32": ((13696, 32), 32),
+    "70b-down_proj-g128": ((8, 28672), 128),
+    "70b-gate_proj-g32": ((28672, 32), 32),
+    "moe-expert-g64": ((768, 1408), 64),
 }
 
 
@@ -36,6 +52,20 @@ def variations() -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield f"bias-{bias}", "float16", {"bias": bias}
 
 
+def combined(row: Mapping[str, Any]) -> str:
+    """The name of a module that joins options; what it says depends on them alone."""
+    said = {"size": "g{}", "output": "to-{}", "bias": "bias-{}", "version": "v{}", "bits": "{}bit"}
+    words = []
+    for key, value in row.items():
+        if key == "sym":
+            words.append("sym" if value else "asym")
+        elif key == "shape":
+            words.append("x".join(map(str, value)))
+        elif value is not None:
+            words.append(said.get(key, "{}").format(value))
+    return "-".join(["joined", *words])
+
+
 def sample(
     name: str, draw: Draw, config: dict[str, Any], tensors: dict[str, Array], parts: Parts, options: dict[str, Any]
 ) -> Sample:
@@ -43,5 +73,7 @@ def sample(
     if bias := options.get("bias"):
         kind = "zero" if bias == "zero" else "ordinary"
         tensors = tensors | {"bias": draw.scales(parts.dtype, kind, parts.shape[0])}
-    flags = frozenset({f"{options['scales']}-scales"} if "scales" in options else ())
-    return Sample(name, config, tensors, parts, options.get("output"), flags)
+    kind = options.get("scales", "ordinary")
+    flags = set() if kind == "ordinary" else {f"{kind}-scales"}
+    flags |= {REAL_SIZE} if options.get("real_size") else set()
+    return Sample(name, config, tensors, parts, options.get("output"), frozenset(flags))

@@ -62,7 +62,8 @@ class Refusal:
     """A sound module with one thing wrong.
 
     ``code`` is the stable code our own errors carry; a foreign subject need only use its declared types. ``readings``
-    are the weights of loaders that know more than we decode, or are more lenient without guessing.
+    are the weights of loaders that know more than we decode, or are more lenient without guessing. ``flags`` say what
+    a loader must read, beside the format, to see what is wrong.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Refusal:
     tensors: dict[str, Array]
     code: str
     readings: tuple[Array, ...] = ()
+    flags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,16 @@ def words(rng: np.random.Generator, *shape: int) -> Array:
     return Array.of(rng.integers(-(2**31), 2**31, shape, dtype=np.int32))
 
 
-def common(slug: str, config: dict[str, Any], tensors: dict[str, Array], weight: Array) -> Iterator[Refusal]:
-    """Of a sound module [64, 128] of 4 bits in groups of 32, whose ``weight`` a lenient reader may still give."""
+def common(
+    slug: str, config: dict[str, Any], tensors: dict[str, Array], weight: Array, widths: tuple[int, ...] = ()
+) -> Iterator[Refusal]:
+    """Of a sound module [64, 128] of 4 bits in groups of 32, whose ``weight`` a lenient reader may still give.
+
+    ``widths`` are decoded under this config, but not of these shapes.
+    """
     for bits in (1, 5, 6, 7, 16):
-        yield Refusal(f"{slug}-bits-{bits}", config | {"bits": bits}, tensors, "unsupported-bits")
+        code = "bad-shape" if bits in widths else "unsupported-bits"
+        yield Refusal(f"{slug}-bits-{bits}", config | {"bits": bits}, tensors, code)
     yield Refusal(f"{slug}-group-size-0", config | {"group_size": 0}, tensors, "bad-config-value")
     yield Refusal(f"{slug}-group-size-text", config | {"group_size": "32"}, tensors, "bad-config-value", (weight,))
     yield Refusal(f"{slug}-group-size-contradicted", config | {"group_size": 64}, tensors, "bad-shape")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from . import awq_gemm, gptq
+from . import awq_gemm, ct_int, ct_packed, fp8, gptq
 from .dialects import DIALECTS
 from .parts import Config, Integer, Parts, Tensors
 from .protocol import Format
 
-FORMATS: dict[str, Format] = {format.ID: format for format in (awq_gemm, gptq)}
+FORMATS: dict[str, Format] = {format.ID: format for format in (awq_gemm, gptq, fp8, ct_packed, ct_int)}
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}
 
 
@@ -52,7 +52,8 @@ def leaves() -> tuple[str, ...]:
 
 def marks() -> tuple[str, ...]:
     """Local names of which one is enough to say that a module is packed."""
-    return tuple(dict.fromkeys(format.LEAVES[0] for format in FORMATS.values()))
+    own = (getattr(format, "MARKS", format.LEAVES[:1]) for format in FORMATS.values())
+    return tuple(dict.fromkeys(mark for marks in own for mark in marks))
 
 
 def named(slugs: Iterable[str]) -> list[Format]:

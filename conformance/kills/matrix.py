@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..cases.case import Case
+from ..formats.registry import BY_SLUG
 from ..levels.catalogue import MET
 from ..mutants import MUTANTS, Bug, Mutant, Subject
 from ..subjects.ask import single_threaded
 from ..subjects.resolve import resolve
 
 # A mutant of whole checkpoints decodes single modules soundly; a mutant of modules has no loader of its own.
-BY_MODULE = tuple(name for name in MET if name != "checkpoints")
 BY_CHECKPOINT = ("generation", "checkpoints")
+BY_AFFINE = ("affine",)
+BY_MODULE = tuple(name for name in MET if name not in ("checkpoints", *BY_AFFINE))
 QUICK = ("vectors", "policies", "refusals", "arithmetic", "synthetic", "layouts")
 
 
@@ -49,11 +51,18 @@ class Cases:
     def __init__(self) -> None:
         self._made: dict[str, list[Case]] = {}
 
-    def of(self, level: str, formats: Iterable[str] | None = None) -> list[Case]:
-        """Those of a level; of ``formats`` by slug where they are given: elsewhere a mutant is sound."""
+    def of(self, level: str, mutant: Mutant | None = None) -> list[Case]:
+        """Those of a level; with a mutant those in which it may err: at other formats and widths it is sound."""
         if level not in self._made:
             self._made[level] = list(MET[level]())
-        return [case for case in self._made[level] if formats is None or case.format in formats]
+        return [case for case in self._made[level] if mutant is None or _touches(mutant, case)]
+
+
+def _touches(mutant: Mutant, case: Case) -> bool:
+    widths = {int(flag[5:]) for flag in case.flags if flag.startswith("bits-") and flag[5:].isdecimal()}
+    # Of a width that the format does not have, a mutant knows nothing.
+    known = widths <= set(BY_SLUG[case.format].WIDTHS)
+    return case.format in mutant.formats and (not widths or not known or bool(widths & set(mutant.bits)))
 
 
 def first_kill(subject: Any, oracle: Any, cases: Iterable[Case]) -> Kill | None:
@@ -65,13 +74,16 @@ def first_kill(subject: Any, oracle: Any, cases: Iterable[Case]) -> Kill | None:
 
 
 def meet(mutant: Mutant, oracle: Any, cases: Cases, *, quick: bool = False) -> Row:
-    """One mutant against every level that can meet it; if ``quick``, no further than the first that notices it."""
+    """One mutant against every level that can meet it.
+
+    If ``quick``, no further than the first that notices it, beginning with those that must.
+    """
     started = time.monotonic()
     subject = Subject(mutant, oracle)
-    met = BY_CHECKPOINT if mutant.load else BY_MODULE
+    met = BY_CHECKPOINT if mutant.load else BY_AFFINE if mutant.repack else BY_MODULE
     row = Row(mutant)
-    for level in met:
-        row.kills[level] = first_kill(subject, oracle, cases.of(level, mutant.formats))
+    for level in sorted(met, key=lambda level: level not in mutant.killed_by) if quick else met:
+        row.kills[level] = first_kill(subject, oracle, cases.of(level, mutant))
         if quick and row.kills[level]:
             break
     row.seconds = time.monotonic() - started

@@ -15,6 +15,7 @@ import numpy as np
 from ..cases.case import Case
 from ..cases.question import flags_of, with_steps
 from ..cases.verdict import Verdict, compared, declined, together
+from ..formats.dialects import spoken
 from ..formats.domain import Domain
 from ..formats.protocol import Format
 from ..formats.registry import FORMATS
@@ -86,7 +87,7 @@ def non_finite(every: int = 1) -> Iterator[Case]:
             for dtype in domain.exhausted:
                 judge = partial(_judge_refused, domain, dtype, domain.patterns(dtype)[1][::every])
                 id = f"{domain.label}-{dtype}-not-finite"
-                yield _case(id, judge, format, frozenset({format.SLUG}), declined=True)
+                yield _case(id, judge, format, frozenset({format.SLUG}) | spoken(domain.config()), declined=True)
 
 
 def _case(id: str, judge: Any, format: Format, flags: frozenset[str], declined: bool = False) -> Case:

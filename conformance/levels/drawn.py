@@ -8,6 +8,7 @@ from functools import cache
 from hypothesis import HealthCheck, Phase, given, settings
 
 from ..cases.case import Case
+from ..cases.question import flags_of
 from ..corpus import kept as examples
 from ..formats.module import Pack
 from ..formats.registry import FORMATS, known
@@ -19,7 +20,7 @@ STRATEGIES = {label: strategy for format in FORMATS.values() for label, strategy
 def kept() -> Iterator[Case]:
     """The smallest generated packs that unmasked a mutant, kept so that no run depends on drawing them again."""
     for mutant, pack in examples.kept():
-        yield Case(f"kept-{mutant}", by_oracle(pack), known(pack.config).SLUG)
+        yield _case(f"kept-{mutant}", pack)
 
 
 @cache
@@ -48,4 +49,9 @@ def generated(count: int) -> tuple[Case, ...]:
     """Drawn packs of every strategy, the small ones first."""
     found = [(pack, f"{label}-{number}") for label in STRATEGIES for number, pack in enumerate(drawn(label, count))]
     found.sort(key=lambda item: sum(array.bits.size for array in item[0].tensors.values()))
-    return tuple(Case(id, by_oracle(pack), known(pack.config).SLUG) for pack, id in found)
+    return tuple(_case(id, pack) for pack, id in found)
+
+
+def _case(id: str, pack: Pack) -> Case:
+    flags = flags_of(pack.config, pack.tensors, pack.dtype)
+    return Case(id, by_oracle(pack), known(pack.config).SLUG, flags=flags)

@@ -14,7 +14,7 @@ from ..cases.verdict import Verdict
 from ..corpus.fixtures import TinyCheckpoint, checkpoint, heard_checkpoints, present_checkpoints
 from ..subjects.ask import load, load_weights
 from ..subjects.subject import Model
-from .recitation import SMOKE_WINDOWS, complaint, dense_weights, run_mlx, run_model, smoke
+from .recitation import SMOKE_WINDOWS, complaint, dense_weights, logits_complaint, run_mlx, run_model, smoke
 
 
 def heard() -> Iterator[Case]:
@@ -39,9 +39,16 @@ def _recited(name: str, subject: Any, oracle: Any) -> Verdict:
 def _heard(name: str, subject: Any, oracle: Any) -> Verdict:
     found = checkpoint(name)
     try:
-        if hasattr(subject, "load") and isinstance(loaded := load(subject, found.folder), Model):
-            return _by_ear(found, complaint(oracle, name, run_model(loaded), SMOKE_WINDOWS))
-        weights = dense_weights(subject, oracle, found)
+        weights: Any = None
+        if hasattr(subject, "load"):
+            # A model may read its files for as long as it runs.
+            with found.lent() as folder:
+                weights = load(subject, folder)
+                if isinstance(weights, Model):
+                    heard = complaint(oracle, name, run_model(weights), SMOKE_WINDOWS)
+                    return _by_ear(found, heard or logits_complaint(oracle, name, weights))
+        else:
+            weights = dense_weights(subject, oracle, found)
     except subject.refusals as error:
         return Verdict(f"refused: {error!r}", "refused")
     except (Exception, SystemExit) as error:  # whatever a loader does, the matrix goes on

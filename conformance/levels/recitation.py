@@ -31,6 +31,11 @@ SMOKE_WINDOWS = 1
 PERPLEXITY_BOUND = 0.01
 # Two float32 implementations of the same sums differ by about 1e-5 in these logits; a smaller lead decides nothing.
 TIE = 1e-3
+# More tokens than a window has, and tokens that are asked alone.
+LONG, ALONE = 600, 8
+# Of logits, against the run on the exact decode: what computing in bfloat16 costs is 0.08 at most, silent
+# requantisation to 4 bits 0.5 at least (docs/levels.md, where the measurement is).
+LOGITS_BOUND = 0.2
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class Run:
 def dense_weights(subject: Any, oracle: Any, found: TinyCheckpoint, fault: Fault | None = None) -> dict[str, Array]:
     """All weights as the subject decodes them; module by module where it cannot load a checkpoint, or must err."""
     if fault is None and hasattr(subject, "load"):
-        return load_weights(subject, found.folder)
+        with found.lent() as folder:
+            return load_weights(subject, folder)
     expected = load_weights(oracle, found.folder)
     weights = {name: array for name, array in found.tensors.items() if name in expected}
     for name, tensors in found.modules.items():
@@ -79,7 +85,9 @@ def mlx_model(found: TinyCheckpoint, weights: dict[str, Array]) -> Any:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         config = {key: value for key, value in found.config.items() if key != "quantization_config"}
-        (folder / "config.json").write_text(json.dumps(config | {"torch_dtype": "float32"}))
+        # mlx-lm looks for theta at the top alone; which config a loader writes is another question than its weights.
+        theta = {key: value for key, value in config.get("rope_parameters", {}).items() if key == "rope_theta"}
+        (folder / "config.json").write_text(json.dumps(theta | config | {"torch_dtype": "float32"}))
         widened = {name: to_framework(array.widened(), "mlx") for name, array in weights.items()}
         mx.save_safetensors(str(folder / "model.safetensors"), widened)
         for file in ("tokenizer.json", "tokenizer_config.json"):
@@ -163,6 +171,31 @@ def run_model(model: Model) -> Run:
         logs = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
         scores.append(np.take_along_axis(logs, np.array(window[1:])[:, None], axis=-1)[:, 0])
     return Run(tokens, perplexity(scores))
+
+
+def logits_complaint(oracle: Any, name: str, model: Model) -> str:
+    """Where the logits of a model are not those of the exact decode: over a long text, and of tokens asked alone."""
+    text = recital()[1][:LONG]
+    for tokens in (text, *([token] for token in dict.fromkeys(text[:ALONE]))):
+        apart = _apart(model(tokens), _exact_logits(oracle, name, tuple(tokens)))
+        if not (apart <= LOGITS_BOUND).all():
+            worst = int(np.argmax(~(apart <= LOGITS_BOUND)))
+            return f"logits of token {worst} of {len(tokens)} are {apart[worst]:.2g} off, above {LOGITS_BOUND}"
+    return ""
+
+
+@cache
+def _exact_logits(oracle: Any, name: str, tokens: tuple[int, ...]) -> np.ndarray:
+    import torch
+
+    with torch.no_grad():
+        return np.asarray(oracle_model(oracle, name)(torch.tensor([tokens])).logits[0].numpy())
+
+
+def _apart(got: np.ndarray, due: np.ndarray) -> np.ndarray:
+    """Root mean square of the difference over that of the logits due, a number a token; both without their mean."""
+    one, other = (x.astype(np.float64) - x.mean(axis=-1, keepdims=True, dtype=np.float64) for x in (got, due))
+    return np.asarray(np.sqrt(((one - other) ** 2).mean(axis=-1) / (other**2).mean(axis=-1)))
 
 
 def complaint(oracle: Any, name: str, got: Run, count: int | None = None) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 
 from ..cases.case import Case
 from ..cases.verdict import Verdict, declined
-from ..formats import gptq
+from ..formats import ct_packed, fp8, gptq
 from ..formats.module import Refusal
 from ..formats.registry import FORMATS
 from ..subjects.ask import decode
@@ -26,6 +26,8 @@ FOREIGN_METHODS = (
     "vptq",
     "a-method-never-heard-of",
 )
+# Those of them that are decoded by now: by which format, and what it says of tensors that are not its own.
+DECODED = {"fp8": (fp8.SLUG, "missing-tensor"), "compressed-tensors": (ct_packed.SLUG, "bad-config-value")}
 
 
 def refusals() -> Iterator[tuple[str, Refusal]]:
@@ -33,7 +35,9 @@ def refusals() -> Iterator[tuple[str, Refusal]]:
     # A method that is not decoded is refused by name, whatever the tensors look like: the commonest ones do.
     tensors = next(refusal.tensors for refusal in gptq.refusals())
     for method in FOREIGN_METHODS:
-        yield gptq.SLUG, Refusal(f"method-{method}", {"quant_method": method}, tensors, "unsupported-method")
+        slug, code = DECODED.get(method, (gptq.SLUG, "unsupported-method"))
+        flags = frozenset({slug})
+        yield gptq.SLUG, Refusal(f"method-{method}", {"quant_method": method}, tensors, code, flags=flags)
     for format in FORMATS.values():
         yield from ((format.SLUG, refusal) for refusal in format.refusals())
 

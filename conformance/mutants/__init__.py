@@ -2,14 +2,39 @@
 
 from ..subjects.resolve import ORACLE, SCHEMES, resolve
 from ..subjects.subject import SubjectError
+from .compressed import COMPRESSED
+from .floats import FLOATS
+from .folders import FOLDERS
 from .loading import LOADING
 from .model import Bug, Mutant, Subject
 from .packing import GROUPS, PACKING
+from .pairs import PAIRS
+from .repacking import REPACKING
+from .rounds import ROUNDS
+from .sizes import SIZES
+from .spelling import SPELLING
+from .state import STATE
 from .values import VALUES
 from .widths import WIDTHS
 from .zeros import ZEROS
 
-MUTANTS: tuple[Mutant, ...] = (*ZEROS, *PACKING, *GROUPS, *VALUES, *WIDTHS, *LOADING)
+MUTANTS: tuple[Mutant, ...] = (
+    *ZEROS,
+    *PACKING,
+    *GROUPS,
+    *VALUES,
+    *WIDTHS,
+    *ROUNDS,
+    *SIZES,
+    *STATE,
+    *PAIRS,
+    *SPELLING,
+    *REPACKING,
+    *FLOATS,
+    *COMPRESSED,
+    *LOADING,
+    *FOLDERS,
+)
 
 
 def _called(id: str) -> Subject:

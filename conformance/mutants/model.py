@@ -64,6 +64,7 @@ class Mutant:
             or in masks of 4 bits have no meaning elsewhere.
         decode: the faulty decode of one module, given the sound one.
         load: the faulty load of a checkpoint, given the sound one.
+        repack: the faulty form of one module in MLX's packing, given the sound decode.
         loud: the fault itself is a crash or a refusal, so that noticing it as such counts.
     """
 
@@ -76,6 +77,7 @@ class Mutant:
     bits: tuple[int, ...] = (4,)
     decode: Callable[[Ask, Config, Tensors, str | None], Array] | None = None
     load: Callable[[Load, Path], Weights] | None = None
+    repack: Callable[[Ask, Config, Tensors], dict[str, Any]] | None = None
     loud: bool = False
 
 
@@ -88,9 +90,13 @@ class Subject:
         self.name, self.refusals, self._mutant, self._sound = mutant.id, sound.refusals, mutant, sound
         if mutant.load is not None:
             self.load = partial(mutant.load, partial(load_weights, sound))
+        if mutant.repack is not None:
+            self.to_affine = partial(mutant.repack, lambda config, tensors, dtype: self.ask(config, tensors, dtype))
 
     def info(self) -> dict[str, Any]:
-        return {"formats": sorted(BY_SLUG), "mechanism": self._mutant.mechanism}
+        formats = sorted(BY_SLUG)
+        affine = {"formats": formats}
+        return {"formats": formats, "mechanism": self._mutant.mechanism, "affine": affine}
 
     def dequantize(self, config: Config, tensors: Tensors, *, dtype: str | None = None) -> Array:
         if self._mutant.decode is None or not self._errs(config):

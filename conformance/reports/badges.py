@@ -5,24 +5,36 @@ from __future__ import annotations
 import json
 from html import escape
 
+from ..cases.tiers import TIERS
 from ..run import judge as judging
+from ..run.coverage import claimed, coverage
 from ..run.record import Report
 
 LABEL = "mlx-quant conformance"
-COLOURS = {"brightgreen": "#2f7d32", "red": "#b3261e", "orange": "#a65a00", "lightgrey": "#5f6368"}
+# Percent of the cases of the formats it claims that a loader must have answered to be shown in green.
+GREEN = 75
+COLOURS = {"blue": "#1f5fa8", "brightgreen": "#2f7d32", "red": "#b3261e", "orange": "#a65a00", "lightgrey": "#5f6368"}
 
 
 def verdict(report: Report) -> tuple[str, str]:
-    """The message and the name of its colour. A part of the suite earns no green."""
+    """The message and the name of its colour. A part of the suite, asked or answered, earns no green."""
     status, counts = judging.status(report), report.counts
     if status == judging.FAULT:
-        return f"{counts['fail'] + counts['error']} of {len(report.records)} fail", "red"
+        return f"{len(report.faults)} of {len(report.records)} fail", "red"
     if status == judging.BELOW_FLOOR:
         return "incomplete", "orange"
     refused = f", {counts['refused']} refused" if counts["refused"] else ""
     if report.header.get("partial"):
         return f"partial, {counts['pass']} pass{refused}", "lightgrey"
-    return f"{report.header['suite']}, {counts['pass']} pass{refused}", "brightgreen"
+    own = coverage(report, claimed(report))
+    said = f"{report.header['suite']}, {counts['pass']} pass{refused}"
+    if report.required != TIERS:
+        said += f", {' and '.join(report.required)} only"
+    if not own.there:
+        return said, "lightgrey"
+    whole = coverage(report)
+    said += f", {whole.percent} % of the suite"
+    return said, "brightgreen" if own.percent >= GREEN and report.required == TIERS else "blue"
 
 
 def badge_json(report: Report) -> str:

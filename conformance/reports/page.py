@@ -15,8 +15,10 @@ from .. import SUITE_VERSION
 from ..bits.difference import CLASSES
 from ..cases.question import Question
 from ..levels import catalogue
+from ..run import causes
 from ..run.record import Record, Report
 from ..suite import cases
+from . import families, listing
 from .reproduce import command, explain_record
 from .table import LEGEND, Cell, Row, remarks, rows, slugged, ulp_words, version
 from .variants import COLUMNS, MEANING, ROWS, TITLES, WORDS, outcome
@@ -37,6 +39,11 @@ def html(reports: list[Report]) -> str:
     return environment.get_template("page.html").render(
         suites=sorted({str(report.header["suite"]) for report in reports}),
         reports=slugged(reports),
+        listed=[(slug, report, listing.listed(report), listing.covered(report)) for slug, report in slugged(reports)],
+        loudness=causes.MEANING,
+        kinds=families.families(),
+        families=families.rows(reports),
+        states=families.MEANING,
         tables=[(format, title, rows(reports, format)) for format, title in TITLES.items()],
         columns={format: [column for column in COLUMNS if column.format == format] for format in TITLES},
         legend=LEGEND,

@@ -10,9 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from ..bits.difference import CLASSES, Histogram, largest
-from ..formats.registry import BY_SLUG
 from ..run.record import Record, Report
-from .variants import COLUMNS, ROWS, TITLES, WORDS, Column, outcome, unsound
+from .variants import COLUMNS, ROWS, TITLES, WORDS, Column, outcome
 
 # An example of a cell, the state it is in, and what it says.
 LEGEND = (
@@ -128,7 +127,7 @@ def rows(reports: Iterable[Report], format: str) -> list[Row]:
     found = []
     for slug, report in slugged(reports):
         for kind, claims in ROWS.items():
-            records = [r for r in report.records if r.claim in claims and format in r.flags]
+            records = [r for r in report.records if r.claim in claims and r.format == format]
             if records:
                 found.append(Row(report, slug, kind, format, records))
     return found
@@ -176,51 +175,9 @@ def markdown(reports: list[Report]) -> str:
         for row in found:
             cells = (f"**{c.text}**" if c.state == "bad" else c.text for c in (row.cells[n] for n in asked))
             claim = row.kind if row.claimed else f"{row.kind}, not claimed"
-            lines.append(f"| {_name(row.report)} | {claim} | {' | '.join(cells)} |")
+            lines.append(f"| {name(row.report)} | {claim} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join([*lines, legend(), "", *_summary(reports)]) + "\n"
-
-
-_ALL: dict[str, Callable[[Record], bool]] = {
-    "bad input": unsound,
-    "whole checkpoints": lambda r: r.claim in ROWS["model"],
-}
-
-
-def _brief() -> dict[str, Callable[[Record], bool]]:
-    """The columns of every format, then those that all share."""
-
-    def holds(slug: str, wanted: frozenset[str], unwanted: frozenset[str]) -> Callable[[Record], bool]:
-        return lambda r: _module(r, slug) and wanted <= set(r.flags) and not unwanted & set(r.flags)
-
-    own = {
-        title: holds(slug, frozenset(wanted), frozenset(unwanted))
-        for slug in TITLES
-        for title, (wanted, unwanted) in BY_SLUG[slug].BRIEF.items()
-    }
-    return own | _ALL
-
-
-def _module(record: Record, format: str) -> bool:
-    return record.claim not in ROWS["model"] and format in record.flags and not unsound(record)
-
-
-def brief(reports: list[Report]) -> str:
-    """One row a loader, few columns: for a page that is about something else."""
-    brief_columns = _brief()
-    titles = list(brief_columns)
-    lines = [f"| loader | held to | {' | '.join(titles)} |", f"|---|---|{'---|' * len(titles)}"]
-    for report in reports:
-        kinds = [kind for kind in ("dense", "affine") if any(record.claim == kind for record in report.records)]
-        for kind in kinds or ["model"]:
-            own = [r for r in report.records if r.claim == kind or r.claim in ROWS["model"]]
-            cells = [
-                Cell(Column(title, "", holds), Counter(outcome(record) for record in own if holds(record)))
-                for title, holds in brief_columns.items()
-            ]
-            said = " | ".join(f"**{cell.text}**" if cell.state == "bad" else cell.text for cell in cells)
-            lines.append(f"| {_name(report)} | {kind} | {said} |")
-    return "\n".join(lines) + "\n"
 
 
 def legend() -> str:
@@ -238,9 +195,9 @@ def _summary(reports: list[Report]) -> list[str]:
         ]
         claim = escape(row.claim)
         lines.append(
-            f"| {_name(row.report)} | {TITLES[row.format]} | {claim} | {' | '.join(numbers)} | {row.distance} |"
+            f"| {name(row.report)} | {TITLES[row.format]} | {claim} | {' | '.join(numbers)} | {row.distance} |"
         )
-    said = [f"- {_name(report)}: {escape(line)}" for report in reports for line in remarks(report)]
+    said = [f"- {name(report)}: {escape(line)}" for report in reports for line in remarks(report)]
     return [*lines, "", *said] if said else lines
 
 
@@ -248,7 +205,8 @@ def _place(reports: list[Report]) -> Callable[[Row], int]:
     return lambda row: next(n for n, report in enumerate(reports) if report is row.report)
 
 
-def _name(report: Report) -> str:
+def name(report: Report) -> str:
+    """A loader and its version, for a cell of a Markdown table."""
     return escape(f"{report.subject} {version(report)}".strip())
 
 

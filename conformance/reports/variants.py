@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from ..formats.registry import BY_SLUG, FORMATS
 from ..run.record import Record
 
-# Slug to title, the family with most widths first.
-TITLES = {format.SLUG: format.TITLE for format in sorted(FORMATS.values(), key=lambda format: -len(format.WIDTHS))}
+# Slug to title, the format with most real checkpoints first.
+TITLES = {
+    format.SLUG: format.TITLE for format in sorted(FORMATS.values(), key=lambda format: -len(format.FILES.checkpoints))
+}
 # What a row tests, and the claims of cases that belong to it.
 ROWS = {"dense": ("dense",), "affine": ("affine",), "model": ("checkpoint", "logits")}
 MEANING = {
     "dense": "decoded weights, equal bits",
-    "affine": "MLX's packed form: equal codes and scales, biases by the rule the loader names",
+    "affine": "MLX's packed form: equal codes and scales, biases as near as their dtype allows",
     "model": "whole checkpoints: weights by name, or a model that recites its text",
 }
 WORDS = ("pass", "inexact", "wrong", "unread", "crash", "refused")
@@ -51,7 +53,6 @@ def unsound(record: Record) -> bool:
 
 
 _EITHER: dict[str, Callable[[Record], bool]] = {
-    "group size -1": _flagged("group-size--1"),
     "bfloat16 scales": _flagged("scales-bfloat16"),
     "float32 scales": _flagged("scales-float32"),
     "real checkpoints": _flagged("real"),

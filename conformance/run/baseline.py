@@ -97,7 +97,10 @@ def read(file: Path) -> Baseline:
 
 @dataclass
 class Findings:
-    """What a run has to say to a baseline. ``better`` is good news; every other list fails the gate."""
+    """What a run has to say to a baseline.
+
+    ``better`` is good news, and ``aside`` is worse where nothing is required; every other list fails the gate.
+    """
 
     worse: list[str] = field(default_factory=list)
     unexplained: list[str] = field(default_factory=list)
@@ -105,6 +108,7 @@ class Findings:
     stale: list[str] = field(default_factory=list)
     unmatched: list[str] = field(default_factory=list)
     better: list[str] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
 
     @property
     def faults(self) -> list[str]:
@@ -125,10 +129,11 @@ def compare(before: Baseline, report: Report, today: date) -> Findings:
         if (record := now.get(id)) is None:
             continue
         if RANK[record.verdict] > RANK[was]:
-            found.worse.append(f"{id}: was {was}, now {record.verdict}: {record.why}")
+            place = found.worse if record.tier in report.required else found.aside
+            place.append(f"{id}: was {was}, now {record.verdict}: {record.why}")
         elif RANK[record.verdict] < RANK[was]:
             found.better.append(f"{id}: was {was}, now {record.verdict}")
-        elif record.bad:
+        elif record.bad and record.tier in report.required:
             entries = [entry for entry in before.known if entry.matches(id)]
             if not entries:
                 found.unexplained.append(f"{id} is known to {record.verdict}, but no entry says why")
@@ -148,7 +153,7 @@ def update(before: Baseline | None, report: Report, explain: Known | None) -> Ba
 
     BaselineError if a failure is left that nobody explains.
     """
-    bad = [record.id for record in report.records if record.bad]
+    bad = [record.id for record in report.faults]
     known = [entry for entry in (before.known if before else []) if any(entry.matches(id) for id in bad)]
     left = [id for id in bad if not any(entry.matches(id) for entry in known)]
     if left and explain is None:
@@ -188,6 +193,7 @@ def summary(found: Findings) -> Iterable[str]:
         "stale": "STALE",
         "unmatched": "UNMATCHED",
         "better": "better",
+        "aside": "worse, not required",
     }
     for name, title in titles.items():
         for line in getattr(found, name):

@@ -12,6 +12,7 @@ from ..bits.array import FLOATS, Array
 from ..cases.case import Case
 from ..cases.question import Question
 from ..corpus.fixtures import checkpoint, heard_checkpoints
+from ..formats.dialects import NAMES
 from ..formats.registry import BY_SLUG, named
 from ..levels import affine
 from ..subjects.ask import decode, load
@@ -30,7 +31,9 @@ class Claim:
     excludes: frozenset[str]
 
     def covers(self, case: Case) -> bool:
-        return case.format in self.formats and not self.excludes & case.flags
+        # A packing is not claimed in whichever dialect it may come, nor beside any other.
+        needed = {case.format} | ((NAMES | BY_SLUG.keys()) & case.flags)
+        return needed <= self.formats and not self.excludes & case.flags
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,9 @@ class _Examination:
     def plainest(self, claim: Claim, ask: Callable[[Question], Exception | None]) -> None:
         """One that refuses all it claims is not connected; a wrong loader may well refuse one format."""
         smoke = [f"synthetic/{format.SLUG}-{format.SMOKE}" for format in named(claim.formats)]
+        for id in smoke:
+            if unsaid := (NAMES & self.questions[id].flags) - claim.formats:
+                raise Miswired(f"'formats' lacks {sorted(unsaid)}, the dialect of {id}, a plain module of those it has")
         refused = [ask(self.questions[id]) for id in smoke]
         if all(refused):
             raise Miswired(f"it refuses the plainest module of all it claims: {refused[0]!r}")
@@ -102,24 +108,24 @@ class _Examination:
             raise Miswired(f"to_affine fails on {question.id}: {outcome.error!r}")
         return outcome.error if isinstance(outcome, Refused) else None
 
-    def loads(self, claim: Claim) -> str:
-        """What ``load`` returns: "checkpoint" for weights by name, "logits" for a model that runs."""
+    def loads(self, claim: Claim) -> None:
+        """Whether ``load`` returns weights by name, or a model that runs."""
         name = next(n for n in heard_checkpoints() if checkpoint(n).format.SLUG in claim.formats)
         found = checkpoint(name)
         try:
-            loaded = load(self.subject, found.folder)
-            logits = loaded([1, 2, 3]) if isinstance(loaded, Model) else None
+            with found.lent() as folder:
+                loaded = load(self.subject, folder)
+                logits = loaded([1, 2, 3]) if isinstance(loaded, Model) else None
         except Exception as error:
             raise Miswired(f"load fails on {name}, a plain checkpoint of a format it claims: {error!r}") from error
         if logits is None:
             assert not isinstance(loaded, Model)
             if missing := sorted(name for name in found.tensors if "norm" in name and name not in loaded):
                 raise Miswired(f"load returns no {missing[0]}; weights go by their names in the checkpoint")
-            return "checkpoint"
+            return
         due = (3, found.config["vocab_size"])
         if logits.shape != due:
             raise Miswired(f"the model returns logits {list(logits.shape)} for 3 tokens; {list(due)} are due")
-        return "logits"
 
 
 def examine(subject: Any, questions: dict[str, Question]) -> Claims:
@@ -131,14 +137,13 @@ def examine(subject: Any, questions: dict[str, Question]) -> Claims:
         look.plainest(claim, look.dense)
         kinds["dense"] = claim
     if hasattr(subject, "to_affine"):
-        said = look.info.get("affine")
-        if not isinstance(said, dict) or said.get("biases") not in affine.RULES:
-            raise Miswired(f"info()['affine']['biases'] must name a rule: {', '.join(affine.RULES)}")
+        said = look.info.get("affine", look.info)
+        if not isinstance(said, dict):
+            raise Miswired(f"info()['affine'] is {type(said).__name__}, not a dict with formats and excludes")
         kinds["affine"] = own = look.claim(said, "info()['affine']")
         look.plainest(own, look.affine)
     if hasattr(subject, "load"):
-        kind = look.loads(claim)
-        kinds[kind] = claim
-        # Weights can be put into a model of ours and heard; a model cannot be taken apart.
-        kinds["logits"] = claim
+        look.loads(claim)
+        # Weights can be put into a model of ours and heard; a model cannot be taken apart, but is asked every folder.
+        kinds["checkpoint"] = kinds["logits"] = claim
     return Claims(look.info, kinds)

@@ -33,6 +33,8 @@ REQUIRED = (
     "arithmetic",
     "layouts",
     "synthetic",
+    "sizes",
+    "state",
     "generated",
     "modules",
     "digests",

@@ -12,10 +12,12 @@ from typing import Any
 
 from .. import SUITE_VERSION
 from ..cases.case import Case
+from ..cases.tiers import TIERS
 from ..cases.verdict import Verdict
 from ..levels.catalogue import FLOORS
 from ..suite import cases, questions
 from .claims import Claims, examine
+from .coverage import there_are
 from .record import Record, Report
 
 # JSON has no infinity.
@@ -30,6 +32,7 @@ def judge(
     name: str,
     only: Iterable[str] = (),
     exhaustive: bool = False,
+    require: Iterable[str] = TIERS,
     say: Callable[[Record], None] = lambda record: None,
     start: Callable[[int], None] = lambda count: None,
 ) -> Report:
@@ -38,6 +41,7 @@ def judge(
     Args:
         name: what the subject was called on the command line.
         only: patterns of case ids; with any the run is partial, and no floor holds it.
+        require: the tiers in which a failure counts; every case is asked all the same.
         say, start: told each record, and before all the number of cases.
     """
     claims = examine(subject, {question.id: question for question in questions()})
@@ -60,6 +64,8 @@ def judge(
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "partial": bool(patterns),
         "exhaustive": exhaustive,
+        "require": [tier for tier in TIERS if tier in set(require)],
+        "suite_cases": there_are(),
     }
     return Report(header, records, below_floor(records, claims) if not patterns else [])
 
@@ -83,6 +89,8 @@ def _record(case: Case, claims: Claims, subject: Any, oracle: Any) -> Record:
         manner=manner,
         first=None if verdict.first is None else list(verdict.first),
         got=verdict.got,
+        tier=case.tier,
+        unequal=verdict.unequal,
         seconds=round(time.perf_counter() - started, 4),
     )
 
@@ -92,8 +100,10 @@ def _word(case: Case, verdict: Verdict, claimed: bool) -> tuple[str, str, str]:
     if not verdict.complaint:
         return "pass", "", ""
     if verdict.manner == "crashed":
-        return "error", verdict.complaint, verdict.manner
-    if verdict.manner != "refused" or case.declined:
+        # Loud is loud: what was never claimed need not be declined politely.
+        return "error" if claimed else "refused", verdict.complaint, verdict.manner
+    # The code of a refusal is owed by those who claim to know the format; others say that they do not.
+    if verdict.manner != "refused" or (case.declined and claimed):
         return "fail", verdict.complaint, verdict.manner
     if claimed:
         return "fail", f"claimed, but {verdict.complaint}", "unread"
@@ -111,7 +121,7 @@ def below_floor(records: Iterable[Record], claims: Claims) -> list[str]:
 
 
 def status(report: Report) -> int:
-    """0 conforms, 1 does not, 3 fewer cases than the floor."""
-    if any(record.verdict in ("fail", "error") for record in report.records):
+    """0 conforms to what is required, 1 does not, 3 fewer cases than the floor."""
+    if report.faults:
         return FAULT
     return BELOW_FLOOR if report.below_floor or not report.records else CONFORMS

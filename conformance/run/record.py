@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..cases.tiers import SOUND, TIERS
+from ..formats.registry import BY_SLUG
+
 VERDICTS = ("pass", "fail", "refused", "error")
 FORMAT = 1
 
@@ -23,7 +26,8 @@ class Record:
     ``verdict`` is one of ``VERDICTS``; ``refused`` means that the loader never claimed to read this. ``steps`` is the
     largest error in quantisation steps: below one half, codes and zero points are right and the arithmetic rounds.
     ``manner`` says how it failed (see :class:`Verdict`; ``unread`` is a refusal of what is claimed), ``first`` where
-    the first wrong weight of a module is, and ``got`` what its bits are.
+    the first wrong weight of a module is, and ``got`` what its bits are. ``tier`` is the kind of demand. ``unequal``
+    counts the weights of a packed affine form that are not the exact ones once computed; None where nothing is packed.
     """
 
     id: str
@@ -41,6 +45,13 @@ class Record:
     first: list[int] | None = None
     got: int | None = None
     seconds: float = 0.0
+    tier: str = SOUND
+    unequal: int | None = None
+
+    @property
+    def format(self) -> str:
+        """Slug of its format; a case that needs another one beside its own is counted with the first of them."""
+        return next((slug for slug in BY_SLUG if slug in self.flags), "")
 
     @property
     def inexact(self) -> bool:
@@ -50,6 +61,11 @@ class Record:
     @property
     def bad(self) -> bool:
         return self.verdict in ("fail", "error")
+
+    @property
+    def silent(self) -> bool:
+        """Whether something wrong was given for an answer, and nobody was told."""
+        return self.verdict == "fail" and self.manner not in ("refused", "unread")
 
 
 @dataclass
@@ -63,6 +79,16 @@ class Report:
     @property
     def subject(self) -> str:
         return str(self.header["subject"])
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The tiers that a failure counts in."""
+        return tuple(self.header.get("require", TIERS))
+
+    @property
+    def faults(self) -> list[Record]:
+        """What fails of the tiers that are required."""
+        return [record for record in self.records if record.bad and record.tier in self.required]
 
     @property
     def counts(self) -> Counter[str]:

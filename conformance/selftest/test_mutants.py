@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ..bits.array import Array
 from ..corpus import kept as examples
-from ..kills.matrix import Cases, Row, faults, first_kill
+from ..corpus.fixtures import checkpoint, heard_checkpoints
+from ..kills.matrix import BY_MODULE, Cases, Row, faults, first_kill
 from ..levels.by_oracle import by_oracle
 from ..levels.catalogue import MET
 from ..mutants import MUTANTS, Bug, Mutant, Subject
@@ -16,18 +18,19 @@ from ..mutants.wrap import spoilt
 from .ledger import Ledger
 
 CASES = Cases()
+HEARD = heard_checkpoints()
 KEPT = list(examples.kept())
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
 def test_a_level_that_should_notice_it_does(mutant: Mutant, oracle: Any, ledger: Ledger) -> None:
     level = min(mutant.killed_by, key=tuple(MET).index)
-    kill = first_kill(Subject(mutant, oracle), oracle, CASES.of(level, mutant.formats))
+    kill = first_kill(Subject(mutant, oracle), oracle, CASES.of(level, mutant))
     assert kill, f"{level} does not notice that {mutant.mechanism}"
     ledger.add("mutants")
 
 
-@pytest.mark.parametrize("level", [level for level in MET if level not in ("generation", "checkpoints")])
+@pytest.mark.parametrize("level", [level for level in BY_MODULE if level != "generation"])
 def test_the_decoder_that_mutants_spoil_is_sound(level: str, oracle: Any) -> None:
     unspoilt = Mutant("none", Bug.BIAS, "no fault", (), (), decode=spoilt(lambda parts, config, tensors: parts))
     assert first_kill(Subject(unspoilt, oracle), oracle, CASES.of(level)) is None
@@ -39,6 +42,20 @@ def test_what_was_kept_still_catches_its_mutant(id: str, pack: Any, oracle: Any)
     assert by_oracle(pack)(Subject(mutant, oracle), oracle).complaint
 
 
+def test_no_loader_can_harm_the_suite_s_own_files(oracle: Any) -> None:
+    """Those that use up, or write into, what they load, on a real checkpoint: the suite lends copies."""
+
+    def contents() -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in sorted(checkpoint(HEARD[0]).folder.iterdir())}
+
+    before, harmful = contents(), [mutant for mutant in MUTANTS if mutant.id in ("LC-06", "LC-09")]
+    assert len(harmful) == 2
+    for mutant in harmful:
+        case = next(case for case in CASES.of("generation") if case.id.endswith(HEARD[0]))
+        case.judge(Subject(mutant, oracle), oracle)
+        assert contents() == before
+
+
 def test_the_catalogue_is_complete() -> None:
     assert len(MUTANTS) >= 60
     assert len({mutant.id for mutant in MUTANTS}) == len(MUTANTS)
@@ -46,7 +63,7 @@ def test_the_catalogue_is_complete() -> None:
     for mutant in MUTANTS:
         assert mutant.links, mutant.id
         assert mutant.killed_by, mutant.id
-        assert (mutant.decode is None) != (mutant.load is None), mutant.id
+        assert [mutant.decode, mutant.load, mutant.repack].count(None) == 2, mutant.id
         assert set(mutant.killed_by) <= MET.keys(), mutant.id
 
 

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from ..bits.array import Array
 from ..bits.frameworks import dtype_of, from_framework, to_framework
 from .subject import Crashed, Decoder, Loader, Model, Outcome, Refused, Subject
+
+Answer = TypeVar("Answer")
 
 
 def decode(
     subject: Subject, config: Mapping[str, Any], tensors: Mapping[str, Array], dtype: str | None = None
 ) -> Outcome:
     """The dense weight, or how the subject declined. Only its declared exception types count as a refusal."""
-    try:
+
+    def answer() -> Array:
         inputs = {name: to_framework(array, subject.framework) for name, array in tensors.items()}
-        value = cast(Decoder, subject).dequantize(dict(config), inputs, dtype=dtype_of(subject.framework, dtype))
-        return from_framework(value, subject.framework)
+        return from_framework(asked(subject, deepcopy(dict(config)), inputs, dtype), subject.framework)
+
+    return attempted(subject, answer)
+
+
+def asked(subject: Subject, config: dict[str, Any], inputs: dict[str, Any], dtype: str | None = None) -> Any:
+    """What the subject returns for arrays of its own framework, as it returns it."""
+    return cast(Decoder, subject).dequantize(config, inputs, dtype=dtype_of(subject.framework, dtype))
+
+
+def attempted(subject: Subject, call: Callable[[], Answer]) -> Answer | Refused | Crashed:
+    """What ``call`` comes to, which asks the subject something."""
+    try:
+        return call()
     except subject.refusals as error:
         return Refused(error)
     except (Exception, SystemExit) as error:  # the harness must outlive whatever a loader does

@@ -16,12 +16,13 @@ import subprocess
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..bits.array import Array
 from ..bits.safetensors_file import read_safetensors, write_safetensors
+from .probe import Module, Observed
 from .watchdog import Watchdog
 
 PROTOCOL = 1
@@ -30,7 +31,7 @@ FAILED_STARTS = 3
 # An answer is a few names and numbers; what is longer is no answer but a flood.
 LONGEST_ANSWER = 1 << 20
 SECONDS_TO_STOP = 2.0
-_ABLE = ("decodes", "loads", "repacks", "opens")
+_ABLE = ("decodes", "loads", "repacks", "opens", "probes")
 _NOT_INFO = ("protocol", "name", *_ABLE)
 
 
@@ -80,6 +81,8 @@ class Program:
         self._seq = self._failed = self._heard = 0
         self._asked = 0
         self._watchdog = Watchdog()
+        # One question at a time, whoever asks: the pipe has room for no more.
+        self._asking = threading.RLock()
         self._folder = Path(tempfile.mkdtemp(prefix="mlx-quant-command-"))
         self._files = self._folder / "files"
         self._files.mkdir()
@@ -123,6 +126,12 @@ class Program:
         self, request: dict[str, Any], tensors: Mapping[str, Array] | None = None
     ) -> tuple[dict[str, Any], dict[str, Array]]:
         """The ``ok`` of the answer, and the tensors it wrote."""
+        with self._asking:
+            return self._ask_for_tensors(request, tensors)
+
+    def _ask_for_tensors(
+        self, request: dict[str, Any], tensors: Mapping[str, Array] | None
+    ) -> tuple[dict[str, Any], dict[str, Array]]:
         # Names of its own for each question: what is left over from the last must not count as an answer to this one.
         self._asked += 1
         given, output = (self._files / f"{name}-{self._asked}.safetensors" for name in ("in", "out"))
@@ -150,8 +159,9 @@ class Program:
 
     def load(self, checkpoint_dir: str | Path) -> dict[str, Array] | Callable[[Array], Array]:
         """The weights by name; or a model to call, for token ids [1, T] to logits [1, T, vocabulary]."""
-        # What it leaves among its temporary files is looked for where ours are.
-        request = {"do": "load", "checkpoint": str(Path(checkpoint_dir).absolute()), "scratch": tempfile.gettempdir()}
+        # What it leaves behind is looked for where we would leave it.
+        around = {"scratch": tempfile.gettempdir(), "home": str(Path.home()), "directory": os.getcwd()}
+        request = {"do": "load", "checkpoint": str(Path(checkpoint_dir).absolute())} | around
         facts, weights = self.ask_for_tensors(request)
         return self._run if facts.get("model") is True else weights
 
@@ -165,6 +175,13 @@ class Program:
         """The packed modules of a checkpoint, each decoded when it is asked for."""
         facts = self.ask({"do": "open", "checkpoint": str(Path(checkpoint_dir).absolute())})
         return _Opened(self, [str(name) for name in facts["names"]])
+
+    def probe(self, kind: str, modules: Sequence[Module]) -> Observed:
+        """As :func:`~.probe.probe`, in the process of the subject."""
+        configs = [dict(config) for config, _ in modules]
+        given = {f"{number}/{name}": array for number, (_, own) in enumerate(modules) for name, array in own.items()}
+        facts, answers = self.ask_for_tensors({"do": "probe", "kind": kind, "configs": configs}, given)
+        return [answers[str(number)] for number in range(len(answers))], list(facts["complaints"])
 
     def to_affine(self, quantization_config: dict[str, Any], tensors: dict[str, Array]) -> dict[str, Any]:
         facts, answer = self.ask_for_tensors({"do": "to_affine", "config": quantization_config}, tensors)
@@ -285,6 +302,7 @@ class CommandSubject:
     load: Callable[[str | Path], dict[str, Array] | Callable[[Array], Array]]
     open: Callable[[str | Path], Mapping[str, Array]]
     to_affine: Callable[[dict[str, Any], dict[str, Array]], dict[str, Any]]
+    probe: Callable[[str, Sequence[Module]], Observed]
 
     def __init__(self, command: str) -> None:
         self._program = Program(command)
@@ -306,6 +324,8 @@ class CommandSubject:
             self.to_affine = self._program.to_affine
         if facts.get("opens"):
             self.open = self._program.open
+        if facts.get("probes"):
+            self.probe = self._program.probe
 
     def info(self) -> dict[str, Any]:
         return dict(self._info)

@@ -26,6 +26,8 @@ from auto_gptq.modeling._utils import make_quant
 from safetensors.torch import save_file
 
 logging.getLogger("auto_gptq").setLevel(logging.ERROR)
+# What AutoGPTQ raises on purpose: of a method, format or architecture that it has not, or a shape that does not fit.
+DELIBERATE = ("this looks incorrect", "isn't supported yet", "not supported", "quantize_config", "Unknown")
 KERNELS = {"disable_exllama": True, "disable_exllamav2": True, "use_cuda_fp16": False}
 
 
@@ -81,7 +83,16 @@ def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
     and unknown to the architecture."""
     folder = str(checkpoint_dir)
     config = transformers.AutoConfig.from_pretrained(folder)
-    model = AutoGPTQForCausalLM.from_quantized(folder, device="cpu", torch_dtype=config.torch_dtype, **KERNELS).model
+    options = {"device": "cpu", "torch_dtype": config.torch_dtype, **KERNELS}
+    try:
+        model = AutoGPTQForCausalLM.from_quantized(folder, **options).model
+    except FileNotFoundError as error:
+        # "Could not find a model in ...", or no quantize_config.json: files that it asks for by name.
+        raise Refused(str(error)) from error
+    except (ValueError, TypeError) as error:
+        if not any(text in str(error) for text in DELIBERATE):
+            raise
+        raise Refused(str(error)) from error
     with torch.device("meta"):
         names = transformers.AutoModelForCausalLM.from_config(config).state_dict().keys()
     stored = model.state_dict()

@@ -1,9 +1,11 @@
 """AutoRound as a reader of GPTQ and AWQ checkpoints on a CPU, as a conformance subject.
 
 Transformers' `AutoRoundConfig.from_dict` takes the configuration, `convert_hf_model` chooses a backend and puts its
-layers in. With nothing but auto-round installed that is `auto_round:torch_zp` for symmetric GPTQ in sequential groups;
-for all else it is `auto_round:fake`, whose layers have a plain weight and no place for what the file holds.
-The weight is what the layer's `forward` multiplies by. `load` is `from_pretrained` with an `AutoRoundConfig`.
+layers in, `post_init` lets them repack what they were given. On a CPU it asks for auto-round-lib, whose kernels take
+GPTQ and AWQ; what they do not take, `auto_round:torch_zp` takes if it is symmetric GPTQ, and else `auto_round:fake`,
+whose layers have a plain weight and no place for what the file holds. The weight is what the layer's `forward`
+multiplies by; of the kernels, which repack it, the product with an identity in float32, where a -0.0 comes out as 0.0.
+`load` is `from_pretrained` with an `AutoRoundConfig`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from unittest import mock
 import torch
 import transformers
 from accelerate.utils import set_module_tensor_to_device
-from auto_round.inference.convert_model import convert_hf_model
+from auto_round.inference.convert_model import convert_hf_model, post_init
 
 logging.getLogger("autoround").setLevel(logging.ERROR)
 
@@ -36,11 +38,15 @@ class Tiny(torch.nn.Module):
         self.config.quantization_config = config
         linear = torch.nn.Linear(in_features, out_features, bias, dtype=dtype)
         torch.nn.init.zeros_(linear.weight)  # from_pretrained leaves a weight that no file has as it was allocated
+        self.dtype = dtype
         self.layers = torch.nn.ModuleList([torch.nn.ModuleDict({"proj": linear})])
 
 
 def operand(layer: torch.nn.Module) -> torch.Tensor:
     """The weight [out, in] that `forward` multiplies by."""
+    if type(layer).__module__.startswith("auto_round_kernel"):
+        product = layer(torch.eye(layer.infeatures, dtype=torch.float32))
+        return product.detach().t().contiguous()
     if not hasattr(layer, "qweight"):
         return layer.weight.detach()
     x = torch.ones(1, layer.infeatures, dtype=layer.scales.dtype)
@@ -61,7 +67,7 @@ def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Ten
     dtype = tensors["scales"].dtype
     try:
         config = transformers.AutoRoundConfig.from_dict(dict(quantization_config))
-        model, _ = convert_hf_model(Tiny(config, in_features, out_features, "bias" in tensors, dtype), "cpu")
+        model, backends = convert_hf_model(Tiny(config, in_features, out_features, "bias" in tensors, dtype), "cpu")
     except (ValueError, NotImplementedError) as error:
         raise Refused(str(error)) from error
     except SystemExit as error:  # where it knows a backend that is not installed, it logs an error and ends the process
@@ -70,7 +76,8 @@ def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Ten
     for name, tensor in tensors.items():
         if name in layer._buffers:  # as from_pretrained: what the layer has no place for is left out
             set_module_tensor_to_device(layer, name, "cpu", tensor, dtype=dtype)
-    return operand(layer)
+    post_init(model, backends)
+    return operand(model.layers[0]["proj"]).to(dtype)
 
 
 def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
@@ -88,8 +95,15 @@ def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
     for name, layer in model.named_modules():
         if hasattr(layer, "qweight"):
             for leaf in ("qweight", "qzeros", "scales"):
-                del weights[f"{name}.{leaf}"]
-            weights[f"{name}.weight"] = operand(layer)
+                weights.pop(f"{name}.{leaf}", None)
+            weights[f"{name}.weight"] = operand(layer).to(model.dtype)
+    return _untied(weights, model)
+
+
+def _untied(weights: dict[str, torch.Tensor], model: Any) -> dict[str, torch.Tensor]:
+    """Without the head that state_dict() names a second time where it is the embedding."""
+    if getattr(model.config, "tie_word_embeddings", False):
+        weights.pop("lm_head.weight", None)
     return weights
 
 
@@ -104,9 +118,9 @@ class _Subject:
         # request for the weight in another one.
         return {
             "version": version("auto-round"),
-            "formats": ["awq", "gptq"],
+            "formats": ["auto-round", "awq", "gptq"],
             "excludes": ["gptq_v2", "act-order", "arbitrary-groups", "ragged", "out-dtype"],
-            "backend": "cpu, no kernels but AutoRound's own",
+            "backend": f"cpu, auto-round-lib {version('auto-round-lib')}",
         }
 
     dequantize = staticmethod(dequantize)

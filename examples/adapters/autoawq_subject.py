@@ -57,7 +57,7 @@ class _Subject:
     def info(self) -> dict[str, Any]:
         # torch_dtype casts the stored scales; it is no request for the weight in another dtype. w_bit and q_group_size
         # are what AutoAWQ itself calls them, but it does not look for them in config.json.
-        excludes = ["out-dtype", "legacy-config", "ragged"]
+        excludes = ["out-dtype", "legacy-config", "ragged", "awq-else"]
         return {"version": version("autoawq"), "formats": ["awq"], "excludes": excludes, "backend": "cpu, PyTorch"}
 
     dequantize = staticmethod(dequantize)

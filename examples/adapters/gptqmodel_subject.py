@@ -120,7 +120,7 @@ class _Subject:
             "formats": ["awq", "gptq"],
             "backend": str(mx.default_device()),
             "mlx": version("mlx"),
-            "affine": {"formats": ["awq", "gptq"], "excludes": excludes, "biases": "exact"},
+            "affine": {"formats": ["awq", "gptq"], "excludes": excludes},
         }
 
     def to_affine(self, quantization_config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:

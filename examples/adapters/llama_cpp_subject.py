@@ -28,8 +28,14 @@ from conversion.base import ModelBase  # noqa: E402
 OUTPUT = {torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32"}
 
 
+class Refused(Exception):
+    """The converter's own checks said no, or the question is none for it."""
+
+
 def written(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """What ends up in the GGUF file with `--outtype` f16, bf16 or f32, as `prepare_tensors` writes it."""
+    if dtype not in OUTPUT:
+        raise Refused(f"--outtype has no {dtype}")
     data = gguf.quants.quantize(value.float().contiguous().numpy(), gguf.GGMLQuantizationType[OUTPUT[dtype]])
     return torch.from_numpy(data).view(dtype).reshape(value.shape)
 
@@ -53,8 +59,15 @@ def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
     folder = Path(checkpoint_dir)
     config = ModelBase.load_hparams(folder, False)
     model_class = get_model_class(config["architectures"][0])
-    model = model_class(folder, gguf.LlamaFileType.MOSTLY_F16, folder / "unused.gguf", eager=True)
-    dtypes = {name.removesuffix("scales"): make().dtype for name, make in model.model_tensors.items()}
+    try:
+        model = model_class(folder, gguf.LlamaFileType.MOSTLY_F16, folder / "unused.gguf", eager=True)
+    except ValueError as error:
+        # Of index_tensors, which compares the files with their index. Any other ValueError is an accident.
+        if not any(text in str(error) for text in ("Missing tensors", "Missing or incomplete model files")):
+            raise
+        raise Refused(str(error)) from error
+    packed = {name: make for name, make in model.model_tensors.items() if name.endswith("scales")}
+    dtypes = {name.removesuffix("scales"): make().dtype for name, make in packed.items()}
     model.dequant_model()
     return {
         name: written(value, dtypes[name.removesuffix("weight")]) if name.removesuffix("weight") in dtypes else value
@@ -65,7 +78,7 @@ def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
 class _Subject:
     name = "llama.cpp"
     framework = "torch"
-    refusals = (NotImplementedError,)
+    refusals = (NotImplementedError, Refused)
 
     def info(self) -> dict[str, Any]:
         found = re.search(r'^version = "(.+)"', (ROOT / "gguf-py" / "pyproject.toml").read_text(), re.MULTILINE)

@@ -91,10 +91,10 @@ class _Subject:
             "version": version("mlx-lm"),
             "formats": ["awq"],
             # A group of a whole row, or of any other size, is passed on to MLX, which has 32, 64 and 128.
-            "excludes": OTHER_SIZES,
+            "excludes": ["awq-else", *OTHER_SIZES],
             "backend": str(mx.default_device()),
             "mlx": version("mlx"),
-            "affine": {"formats": ["awq"], "excludes": OTHER_SIZES, "biases": "nearest"},
+            "affine": {"formats": ["awq"], "excludes": ["awq-else", *OTHER_SIZES]},
         }
 
     def to_affine(self, quantization_config: dict[str, Any], tensors: dict[str, mx.array]) -> dict[str, Any]:

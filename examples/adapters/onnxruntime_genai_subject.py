@@ -85,6 +85,9 @@ def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
             weights[f"{name}.weight"] = part.weight
         if getattr(part, "bias", None) is not None and torch.count_nonzero(part.bias):
             weights[f"{name}.bias"] = part.bias
+    if config.get("tie_word_embeddings"):
+        # The builder holds the embedding a second time as its head; the checkpoint has it once.
+        weights.pop("lm_head.weight", None)
     return weights
 
 
@@ -96,7 +99,7 @@ class _Subject:
     def info(self) -> dict[str, Any]:
         # The builder packs 2, 4 and 8 bits, and does not look at checkpoint_format. Its dtype casts the stored scales;
         # it is no request for the weight in another dtype.
-        excludes = ["bits-3", "gptq_v2", "out-dtype"]
+        excludes = ["bits-3", "gptq_v2", "out-dtype", "awq-else"]
         return {
             "version": version("onnxruntime-genai"),
             "formats": ["gptq", "awq"],

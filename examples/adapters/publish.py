@@ -5,12 +5,14 @@ python examples/adapters/publish.py
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from conformance.reports import families, listing  # noqa: E402
 from conformance.reports import table as matrix  # noqa: E402
 from conformance.run import record as records  # noqa: E402
 
@@ -40,8 +42,32 @@ def pages() -> dict[Path, str]:
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    brief = f"{before}{BEGIN}\n{matrix.brief(found)}\n{matrix.legend()}\n\n{END}{after}"
-    return {RESULTS / "README.md": HEAD + matrix.markdown(found), readme: brief}
+    kinds = families.table(found)
+    links = json.loads((ROOT / "examples/reproductions/causes.json").read_text())
+    addresses = {
+        loader: {slug: f"../../examples/reproductions/{name}.py" for slug, name in own.items()}
+        for loader, own in links.items()
+    }
+    detailed = (
+        f"{HEAD}{kinds}\n{loaders(found)}\n## Causes\n\n{listing.markdown(found, addresses)}\n{matrix.markdown(found)}"
+    )
+    return {RESULTS / "README.md": detailed, readme: f"{before}{BEGIN}\n{kinds}\n{END}{after}"}
+
+
+def loaders(found: list[records.Report]) -> str:
+    """What was installed, what was claimed and on whose word, and what a maintainer could object."""
+    said = json.loads((ROOT / "examples/adapters/loaders.json").read_text())
+    lines = [
+        "## What was measured",
+        "",
+        "| loader | installed | claimed, and where that is said | to be held against it |",
+    ]
+    lines.append("|---|---|---|---|")
+    for report in found:
+        own = said[report.subject]
+        cells = (own["installed"], own["claims"], own["objection"])
+        lines.append(f"| {matrix.name(report)} | {' | '.join(map(matrix.escape, cells))} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ os.environ.setdefault("UNSLOTH_ZOO_DISABLE_GPU_INIT", "1")
 import mlx.core as mx
 from unsloth_zoo.mlx import loader
 
-OTHER_WIDTHS = ["bits-2", "bits-3", "bits-8"]
+OTHER_WIDTHS = ["bits-2", "bits-3", "bits-8", "awq-else"]
 # Of these its affine form has none: _MLX_AFFINE_GROUP_SIZES are 32, 64 and 128.
 OTHER_SIZES = [f"group-size-{size}" for size in (-1, 16, 256, 512, 1024, "other")]
 
@@ -88,8 +88,6 @@ class _Subject:
             "affine": {
                 "formats": ["gptq"],
                 "excludes": [*OTHER_WIDTHS, "gptq_v2", "act-order", "arbitrary-groups", *OTHER_SIZES],
-                # "lossless: w = s*(q - z) = s*q - s*z", says _gptq_to_mlx_affine; and unsloth tells its users so.
-                "biases": "exact",
             },
         }
 

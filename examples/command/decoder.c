@@ -687,7 +687,7 @@ static bool answer(const char *line, size_t length) {
     if (is(what, "info")) {
         if (!protocol || protocol->integer != 1) fail("speaks protocol 1");
         printf("{\"seq\":%lld,\"ok\":{\"protocol\":1,\"name\":\"decoder.c\",\"version\":\"1.1\","
-               "\"formats\":[\"awq\",\"gptq\"],\"backend\":\"C\"}}\n", seq);
+               "\"formats\":[\"awq\",\"gptq\"],\"excludes\":[\"awq-else\"],\"backend\":\"C\"}}\n", seq);
     } else if (is(what, "dequantize")) {
         dequantize(request);
         printf("{\"seq\":%lld,\"ok\":{}}\n", seq);

@@ -19,6 +19,7 @@ const readJson = (file) => JSON.parse(readFileSync(file, "utf8"));
 
 const ELEMENTS = {
   F16: ["float16", Uint16Array], BF16: ["bfloat16", Uint16Array], F32: ["float32", Uint32Array],
+  I8: ["int8", Int8Array], F8_E4M3: ["float8_e4m3fn", Uint8Array], F8_E8M0: ["float8_e8m0fnu", Uint8Array],
   I32: ["int32", Int32Array], I64: ["int64", BigInt64Array], U8: ["uint8", Uint8Array], U32: ["uint32", Uint32Array],
 };
 
@@ -102,7 +103,7 @@ function settingsOf(config) {
   refuseIf(!Number.isInteger(bits) || !Number.isInteger(size) || size === 0 || size < -1, "bad-config-value");
   let label = spelled(config, SPELLINGS.label) ?? "gptq";
   if (config.is_marlin_format) label = "marlin";
-  if (awq) label = config.backend === "llm-awq" ? "llm-awq" : String(config.version ?? "gemm").toLowerCase();
+  if (awq) label = /^llm-awq$/i.test(config.backend) ? "llm-awq" : String(config.version ?? "gemm").toLowerCase();
   refuseIf(!(awq ? ["gemm"] : ["gptq", "gptq_v2"]).includes(label), "unsupported-layout");
   refuseIf(!(awq ? [4] : [2, 3, 4, 8]).includes(bits), "unsupported-bits");
   return { awq, bits, size, label, sym: config.sym !== false }; // GPTQ that does not say is symmetric
@@ -204,14 +205,14 @@ function checkpointSettings(folder, config) {
 }
 
 function storedTensors(folder) {
-  const index = join(folder, "model.safetensors.index.json"), names = readdirSync(folder);
-  if (!existsSync(index)) {
+  const names = readdirSync(folder), index = names.find((name) => name.endsWith(".safetensors.index.json"));
+  if (!index) {
     const files = names.filter((name) => name.endsWith(".safetensors"));
     refuseIf(!files.length && names.some((name) => name.endsWith(".bin")), "unsafe-weights");
     refuseIf(files.length !== 1, "missing-file");
     return readSafetensors(join(folder, files[0]));
   }
-  const placed = readJson(index).weight_map, tensors = {};
+  const placed = readJson(join(folder, index)).weight_map, tensors = {};
   for (const file of new Set(Object.values(placed))) {
     refuseIf(basename(file) !== file, "unsafe-path");
     refuseIf(!names.includes(file), "missing-file");
@@ -268,7 +269,7 @@ function load(folder) {
 const complaints = [];
 const check = (sound, complaint) => { if (!sound) complaints.push(complaint); };
 const none = () => ({ tests: 0, valid: 0, refused: 0, either: 0 });
-const counts = none(), levels = {}, declined = { all: 0, sameCode: 0 };
+const counts = none(), levels = {}, declined = { due: 0, all: 0, sameCode: 0 };
 let decoded = 0;
 
 function attempt(work) {
@@ -276,6 +277,7 @@ function attempt(work) {
 }
 
 function judgeRefusal(id, outcome, due, otherwise) {
+  declined.due += 1;
   if (!(outcome instanceof Refused)) return check(otherwise(), `${id}: not refused (${outcome.message ?? "decoded"})`);
   declined.all += 1;
   declined.sameCode += outcome.code === due.code;
@@ -312,6 +314,16 @@ function judgeCheckpoint(test, root) {
   check(right(), `${test.id}: ${outcome instanceof Error ? outcome : "other weights"}`);
 }
 
+// What `decode` knows: of all the rest the sizes, digests and counts are checked. A test carries the name of each format
+// and each dialect that it takes.
+const READ = ["gptq", "awq"], OTHERS = ["auto-round", "compressed-tensors", "awq-else"];
+const unread = {};
+
+function reads({ flags }, slug, slugs) {
+  return READ.includes(slug)
+    && !flags.some((flag) => OTHERS.includes(flag) || (slugs.has(flag) && !READ.includes(flag)));
+}
+
 function main(root) {
   const manifest = readJson(join(root, "manifest.json")), ids = new Set();
   const listed = new Set(["manifest.json", ...manifest.files.map((entry) => entry.path)]);
@@ -320,6 +332,7 @@ function main(root) {
     if (statSync(join(root, entry)).isFile()) check(listed.has(path), `${path}: not in the manifest`);
   }
   check(manifest.bytes === manifest.files.reduce((sum, file) => sum + file.bytes, 0), "the manifest's bytes are wrong");
+  const slugs = new Set(manifest.files.map((file) => file.format));
   for (const file of manifest.files) {
     const data = readFileSync(join(root, file.path));
     check(data.length === file.bytes && sha256(data) === file.sha256, `${file.path}: not the file of the manifest`);
@@ -336,7 +349,9 @@ function main(root) {
         count[test.result] += 1;
       }
       for (const flag of test.flags) check(flag in document.notes, `${test.id}: the flag ${flag} has no note`);
-      if (file.level === "checkpoints") judgeCheckpoint(test, root);
+      const slug = test.format ?? document.format;
+      if (!reads(test, slug, slugs)) unread[slug] = (unread[slug] ?? 0) + 1;
+      else if (file.level === "checkpoints") judgeCheckpoint(test, root);
       else judgeModule(test, stored);
     }
   }
@@ -346,10 +361,14 @@ function main(root) {
   }
   check(counts.tests > 0, "no tests");
   for (const complaint of complaints.slice(0, 20)) console.log(`WRONG  ${complaint}`);
-  const asked = counts.refused + counts.either;
+  const left = Object.values(unread).reduce((sum, count) => sum + count, 0);
   const size = `${manifest.files.length} files, ${counts.tests} tests, ${counts.valid} of them to be read`;
-  console.log(`suite ${manifest.suite}: ${size}`);
-  console.log(`${decoded} weights of modules decoded; ${declined.all} of ${asked} refusals refused, `
+  console.log(`suite ${manifest.suite}: ${size}, ${left} left out, which this program does not read: `
+    + Object.entries(unread).map(([slug, count]) => `${slug} ${count}`).join(", "));
+  for (const [level, count] of Object.entries(manifest.generated)) {
+    console.log(`${level}: ${count} tests are generated, and in no export`);
+  }
+  console.log(`${decoded} weights of modules decoded; ${declined.all} of ${declined.due} refusals refused, `
     + `${declined.sameCode} with the same code`);
   console.log(complaints.length ? `${complaints.length} complaints` : "all as the export says");
   return complaints.length ? 1 : 0;

@@ -1,6 +1,7 @@
 """AutoRound puts layers without any weights of the file into a model that none of its installed backends can run.
 
-With auto-round alone installed, on a CPU: asymmetric GPTQ, all AWQ, and widths that are no multiple of 32.
+With auto-round alone installed, on a CPU: asymmetric GPTQ, all AWQ, and widths that are no multiple of 32. It logs that
+auto-round-lib would help, and goes on; with that installed, the first two have a backend.
 """
 
 import torch

@@ -12,13 +12,13 @@ from typing import Any, cast
 import mlx.core as mx
 
 from ..errors import ConversionError, MalformedCheckpoint, QuantError, QuantWarning, UnsupportedFormat
-from ..files.folder import DTYPES, Files, stamps
+from ..files.folder import BYTES_OF_FLOATS, DTYPES, Files, TensorInfo, stamps
 from ..files.hub import resolve
 from ..files.shards import locate
 from ..packings.registry import decode, remarks
-from ..weights.decoded import Weight
+from ..weights.decoded import Weight, planned
 from ..weights.native import AffineWeights, NativeWeights
-from .modules import packed_modules
+from .modules import leftovers, packed_modules
 from .sources import detect, refuse_layers
 
 # Each open shard holds a file descriptor, and some systems allow 256.
@@ -56,6 +56,7 @@ class Checkpoint:
         scheme: the default :class:`Scheme`; a module's own is in ``modules``.
         modules: packed modules by name, in file order.
         plain: every other tensor by name, in file order; not the biases of packed modules.
+        leftovers: names of tensors that mean nothing: those of a packing beside a weight that was left dense.
         shards, ignored_files: safetensors files that are read, and those that belong to something else.
     """
 
@@ -78,7 +79,10 @@ class Checkpoint:
                 )
         self.modules = packed_modules(weights.tensors, found.schemes, candidates=candidates)
         inside = {info.name for module in self.modules.values() for info in module.tensors.values()}
-        self.plain = {name: info for name, info in weights.tensors.items() if name not in inside}
+        self.leftovers = leftovers(weights.tensors, found.schemes)
+        outside = {name: info for name, info in weights.tensors.items() if name not in inside}
+        self.plain = {name: info for name, info in outside.items() if name not in self.leftovers}
+        _refuse_bare_bytes(self.plain)
         self._open: OrderedDict[str, dict[str, mx.array]] = OrderedDict()
         self._forget()
         if not self.modules:
@@ -193,7 +197,7 @@ class Checkpoint:
             parameters: dict[str, Any] = {}
             parts: dict[str, tuple[tuple[int, ...], mx.Dtype]] = {}
             try:
-                found = weight.native()
+                found = planned(weight)
             except UnsupportedFormat as error:
                 why: str | None = error.message
             else:
@@ -213,3 +217,14 @@ class Checkpoint:
         for text in texts:
             if text not in known:
                 warnings.warn(f"{self.label}: {module}: {text}", QuantWarning, stacklevel=4)
+
+
+def _refuse_bare_bytes(plain: Mapping[str, TensorInfo]) -> None:
+    """MalformedCheckpoint ``missing-tensor`` for floats of 8 bits that no packing takes; MLX sees whole numbers."""
+    for info in plain.values():
+        if info.dtype in BYTES_OF_FLOATS:
+            raise MalformedCheckpoint(
+                "missing-tensor",
+                f"dtype {info.dtype}, but no scale lies beside it; use a checkpoint that is complete",
+                where=f"{info.file}: {info.name}",
+            )

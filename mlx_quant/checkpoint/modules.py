@@ -11,7 +11,7 @@ from ..dialects.schemes import Scheme, Schemes
 from ..errors import MalformedCheckpoint, QuantError
 from ..files.folder import TensorInfo
 from ..packings import foreign
-from ..packings.checks import BIAS, leaf
+from ..packings.checks import BIAS, SCALES, leaf
 from ..packings.registry import PACKINGS, marks, packing_for
 
 
@@ -59,8 +59,16 @@ def packed_modules(
         MalformedCheckpoint: ``unexpected-tensor``, packed and dense at once; as :meth:`Packing.measure`.
     """
     foreign.refuse(tensors)
-    names = dict.fromkeys(_packed(tensors))
+    names = [name for name in dict.fromkeys(_packed(tensors)) if not _dense(name, tensors, schemes)]
     return {name: _module(name, tensors, schemes, candidates) for name in names}
+
+
+def leftovers(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> set[str]:
+    """Tensors of a packing beside a weight that was left dense: a producer made room for them, and never wrote them."""
+    names = [name for name in dict.fromkeys(_packed(tensors)) if _dense(name, tensors, schemes)]
+    packings = {name: PACKINGS[schemes.scheme(name).packing] for name in names}
+    found = {_named(name, suffix) for name, packing in packings.items() for suffix in packing.TENSORS[1:]}
+    return found & tensors.keys()
 
 
 def _packed(tensors: Mapping[str, TensorInfo]) -> Iterator[str]:
@@ -70,6 +78,14 @@ def _packed(tensors: Mapping[str, TensorInfo]) -> Iterator[str]:
         whole = f".{name}"
         if suffix := next((suffix for suffix in suffixes if whole.endswith(suffix)), None):
             yield whole.removesuffix(suffix)[1:]
+
+
+def _dense(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes) -> bool:
+    """Whether a module's weight is dense, though it bears marks: where a packing calls its codes ``weight`` as well."""
+    weight = tensors.get(f"{name}.weight")
+    if weight is None or weight.dtype not in SCALES:
+        return False
+    return PACKINGS[schemes.scheme(name).packing].TENSORS[0] == ".weight"
 
 
 def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes, candidates: bool) -> PackedModule:

@@ -9,7 +9,6 @@ import mlx.core as mx
 
 from ..errors import MalformedCheckpoint
 from ..files.folder import Files, TensorInfo
-from ..packings.checks import BIAS
 from ..packings.registry import stand_in
 from .checkpoint import Checkpoint, Examined
 
@@ -28,10 +27,9 @@ class Outline(Checkpoint):
         self._forget()
         self.files: Files = _Unfetched(checkpoint.files)
         self._owners = {
-            info.name: (leaf, module.scheme)
+            info.name: (leaf, module)
             for module in self.modules.values()
-            for leaf, info in module.tensors.items()
-            if leaf != BIAS
+            for leaf, info in module.weight_tensors.items()
         }
         # The codes come first, and nothing of them is ever evaluated.
         self._codes = {next(iter(module.tensors.values())).name for module in self.modules.values()}
@@ -42,10 +40,10 @@ class Outline(Checkpoint):
         info = self._tensors[name]
         if name not in self._owners:
             return mx.zeros(info.shape, info.mlx_dtype)
-        leaf, scheme = self._owners[name]
+        leaf, module = self._owners[name]
         if name not in self._codes:
             self._spend(info)
-        return stand_in(scheme, leaf, info)
+        return stand_in(module.scheme, leaf, module.weight_tensors)
 
     def examine(self, name: str) -> Examined:
         """Modules of one scheme and the same shapes have the same stand-ins: one of them is made for all."""

@@ -130,16 +130,29 @@ def _sources(files: Files, config: Mapping[str, Any]) -> dict[str, Mapping[str, 
         "config.json: text_config.quantization_config": (
             text.get("quantization_config") if isinstance(text, Mapping) else None
         ),
+        "config.json: compression_config": _compression(config.get("compression_config")),
     }
     for name, method in SIDECARS.items():
         content = read_json(files, name)
-        found[name] = content if content is None or method is None else {"quant_method": method}
+        found[name] = content if content is None or method is None else _unfolded(content, method)
     for name, value in found.items():
         if value is not None and not isinstance(value, Mapping):
             raise MalformedCheckpoint("bad-config-value", f"is {value!r}, expected an object", where=name)
     for name, value in found.items():
         check(value or {}, "quantize_config", name)
     return {name: value for name, value in found.items() if value}
+
+
+def _unfolded(content: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """A sidecar that keeps its settings one level down, beside the name of its producer."""
+    inner = content.get("quantization")
+    return {"quant_method": method} | (dict(inner) if isinstance(inner, Mapping) else {})
+
+
+def _compression(found: Any) -> Any:
+    """The key under which compressed-tensors wrote before transformers knew it, with the settings one level down."""
+    inner = found.get("quantization_config") if isinstance(found, Mapping) else None
+    return found if inner is None else inner
 
 
 def _merged(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -68,7 +68,8 @@ Progress = Annotated[bool | None, typer.Option(help="Show a bar on stderr; by de
 @app.callback(invoke_without_command=True)
 def _main(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
     if version:
-        typer.echo(__version__)
+        with _refusals(as_json=False):
+            typer.echo(__version__)
         raise typer.Exit()
 
 
@@ -205,11 +206,12 @@ def generate_command(
 @app.command("formats")
 def formats_command(as_json: Json = False) -> None:
     """List the formats that are decoded, those that wait to be proven, and those refused, with the reason."""
-    found = formats()
-    if as_json:
-        _print_json({name: asdict(status) for name, status in found.items()})
-    else:
-        report.show_formats(found, report.console())
+    with _refusals(as_json):
+        found = formats()
+        if as_json:
+            _print_json({name: asdict(status) for name, status in found.items()})
+        else:
+            report.show_formats(found, report.console())
 
 
 def _bars(wanted: bool | None) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
@@ -18,11 +20,17 @@ from .inspection import Inspection, Outcome
 _FILE_WIDTH = 200
 
 
+class _Told(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the command end with its own status, where rich would have it end with that of a refusal."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def console(stream: TextIO | None = None) -> Console:
     """A console for ``stream`` (stdout). Markup is off: names and messages contain brackets of their own."""
     stream = stream or sys.stdout
     width = None if stream.isatty() else _FILE_WIDTH
-    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    return _Told(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
 
 def show_inspection(found: Inspection, out: Console) -> None:

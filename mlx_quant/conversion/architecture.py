@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import mlx.core as mx
 
-from ..errors import MalformedCheckpoint, UnsupportedFormat
+from ..errors import ConversionError, MalformedCheckpoint, UnsupportedFormat
 from .arrivals import Arrival, arrivals
 from .moves import Marked, Origin, unevaluated
 
@@ -43,6 +43,22 @@ class Fit:
         return arrivals(self.marked, self.arrays, owners)
 
 
+def mlx_lm_utils() -> Any:
+    """``mlx_lm.utils``, or None without mlx-lm.
+
+    Raises ConversionError ``missing-dependency`` where it is installed and does not start. It sets the number of open
+    files to 2,048 of at most 4,096 as it is imported, which a lower hard limit of the process forbids.
+    """
+    try:
+        from mlx_lm import utils
+    except ImportError:
+        return None
+    except (ValueError, OSError) as error:
+        text = f"mlx-lm does not start here ({error}); it wants room for 4096 open files: raise ulimit -Hn"
+        raise ConversionError("missing-dependency", text) from error
+    return utils
+
+
 class Architecture:
     """The model of mlx-lm that a config describes.
 
@@ -60,14 +76,16 @@ class Architecture:
     def of(cls, config: Mapping[str, Any]) -> Architecture | None:
         """The architecture of a ``config.json``; None without mlx-lm, or where mlx-lm has no such model.
 
-        Raises UnsupportedFormat ``unsupported-architecture`` when mlx-lm has the model but not for this config.
+        Raises UnsupportedFormat ``unsupported-architecture`` when mlx-lm has the model but not for this config, and as
+        :func:`mlx_lm_utils`.
         """
         if "model_type" not in config or config.get("model_file"):
             return None
+        utils = mlx_lm_utils()
+        if utils is None:
+            return None
         try:
-            from mlx_lm.utils import _get_classes
-
-            model_class, args_class = _get_classes(config=dict(config))
+            model_class, args_class = utils._get_classes(config=dict(config))
         except (ImportError, ValueError, AttributeError):  # of a module that holds no model
             return None
         name = str(config["model_type"])

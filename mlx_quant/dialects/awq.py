@@ -26,8 +26,8 @@ _ADVICE = {
 
 def recognises(config: Mapping[str, Any], named: str | None) -> bool:
     if named is None:  # quant_config.json of early AutoAWQ and llm-awq carries no method
-        return any(key in config for key in ("w_bit", "q_group_size", "zero_point"))
-    return named == ID or config.get("backend") == "llm-awq"
+        return any(config.get(key) is not None for key in ("w_bit", "q_group_size", "zero_point"))
+    return named == ID or fields.folded(config.get("backend")) == "llm-awq"
 
 
 def stated(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,13 +41,15 @@ def schemes(config: Mapping[str, Any]) -> Schemes:
     layout = _layout(config)
     if layout not in _PACKINGS:
         raise fields.undecoded_layout(ID, "version", layout, _PACKINGS, _ADVICE)
+    bits = fields.integer(config, "bits", default=4)
     return Uniform(
         Scheme(
             dialect=ID,
             packing=_PACKINGS[layout],
-            bits=fields.integer(config, "bits", default=4),
+            bits=bits,
             group_size=fields.group_size(config, default=128),
-            layout=layout,
+            # AutoAWQ has 4 bits only; the others are GPTQModel's, which does not interleave them.
+            layout=layout if bits == 4 else f"{layout}_natural",
             sym=_symmetric(config),
             producer=fields.producer(config),
         )
@@ -60,7 +62,7 @@ def _symmetric(config: Mapping[str, Any]) -> bool | None:
 
 
 def _layout(config: Mapping[str, Any]) -> str:
-    if config.get("backend") in ("llm-awq", "llm_awq"):
+    if fields.folded(config.get("backend")) == "llm-awq":
         return "llm-awq"
-    value = config.get("version", config.get("format", config.get("checkpoint_format", "gemm")))
-    return str(value).lower()
+    labels = (config[key] for key in ("version", "format", "checkpoint_format") if config.get(key) is not None)
+    return str(next(labels, "gemm")).lower()

@@ -89,6 +89,15 @@ def shown(value: object) -> str:
         return f"a {type(value).__name__} beyond measure"
 
 
+def pair(field: str, value: object, expected: str) -> tuple[int, int]:
+    """Two positive numbers; ``bad-config-value`` for anything else, saying what is ``expected``."""
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise bad(field, value, expected)
+    if not all(isinstance(number, int) and not isinstance(number, bool) and number > 0 for number in value):
+        raise bad(field, value, expected)
+    return value[0], value[1]
+
+
 def bad(field: str, value: object, expected: str) -> MalformedCheckpoint:
     return MalformedCheckpoint("bad-config-value", f"{field} is {shown(value)}, expected {expected}", where=field)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import MalformedCheckpoint, QuantError
+from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
 from . import fields
 from .patterns import Patterns
 from .schemes import Scheme, Schemes
@@ -23,7 +23,7 @@ _ADVICE = {
 
 def recognises(config: Mapping[str, Any], named: str | None) -> bool:
     # quantize_config.json of AutoGPTQ before it wrote quant_method is known by desc_act.
-    return named == ID if named is not None else "desc_act" in config
+    return named == ID if named is not None else config.get("desc_act") is not None
 
 
 def stated(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,10 +90,15 @@ def _scheme(config: Mapping[str, Any]) -> Scheme:
     layout = _layout(config)
     if layout not in _PACKINGS:
         raise fields.undecoded_layout(ID, "checkpoint_format", layout, _PACKINGS, _ADVICE)
+    bits = fields.integer(config, "bits", default=None)
+    if bits in (5, 6, 7):
+        raise UnsupportedFormat(
+            "unsupported-bits", f"gptq with {bits} bits is planar, which is not decoded", where="bits"
+        )
     return Scheme(
         dialect=ID,
         packing=_PACKINGS[layout],
-        bits=fields.integer(config, "bits", default=None),
+        bits=bits,
         group_size=fields.group_size(config, default=-1),
         layout=layout,
         sym=fields.boolean(config, "sym"),

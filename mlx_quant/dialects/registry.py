@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import awq, fields, gptq
+from . import autoround, awq, compressed_tensors, fields, fp8, gptq, modelopt
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
-DIALECTS: dict[str, Dialect] = {awq.ID: awq, gptq.ID: gptq}
+DIALECTS: dict[str, Dialect] = {
+    dialect.ID: dialect for dialect in (autoround, awq, gptq, compressed_tensors, fp8, modelopt)
+}
 
 # Files beside config.json that hold a configuration, in the order in which they win where only one says something,
 # and the method that a file stands for whatever it says.
@@ -23,20 +25,16 @@ SIDECARS: dict[str, str | None] = {
 # Refused by name until a dialect reads them; the text says what a user can do instead.
 REFUSED: dict[str, str] = {
     "aqlm": "additive codebooks; no integer-affine form",
-    "auto-round": "AutoRound has several packings; export it as auto_gptq or auto_awq",
     "bitblas": "BitBLAS tile layout; re-export the checkpoint as plain GPTQ",
     "bitnet": "ternary weights with a divided scale",
     "bitsandbytes": "NF4 and LLM.int8 codebooks; dequantise with bitsandbytes first",
-    "compressed-tensors": "weight_packed is a different layout and zero-point rule; not decoded yet",
     "eetq": "weights are pre-arranged for one CUDA kernel",
     "exl3": "trellis codes; no integer-affine form",
     "fbgemm-fp8": "8-bit floats, not integers",
-    "fp8": "8-bit floats, not integers",
     "fp-quant": "weights live in a rotated basis",
     "higgs": "lattice codebooks with a Hadamard rotation",
     "hqq": "float zero points with two roundings; not decoded yet",
     "marlin": "Marlin tile layout; re-export the checkpoint as plain GPTQ",
-    "modelopt": "NVFP4 and FP8 containers; not decoded yet",
     "mxfp4": "4-bit floats; mlx-lm reads these itself",
     "qqq": "8-bit activations with a two-level scale",
     "quanto": "not decoded yet",

@@ -21,6 +21,9 @@ class Scheme:
         desc_act: as written; where there is a ``g_idx``, the decoder goes by that instead.
         static_groups: as written; with it, act-order leaves groups where they are.
         producer: (name, version) of the program that packed it, or None.
+        block: (rows, columns) of the matrix [out, in] that share a scale, or None where blocks are not two-dimensional.
+        strategy: what shares a scale, where the configuration names it: ``"tensor"``, ``"channel"`` or ``"group"``.
+        notes: what of the configuration is not followed, in sentences; it changes no weight.
     """
 
     dialect: str
@@ -32,6 +35,9 @@ class Scheme:
     desc_act: bool | None = None
     static_groups: bool | None = None
     producer: tuple[str, tuple[int, ...]] | None = None
+    block: tuple[int, int] | None = None
+    strategy: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def method(self) -> str:

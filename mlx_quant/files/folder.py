@@ -18,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 from ..errors import MalformedCheckpoint
 from . import documents
 
-# The safetensors dtypes that MLX reads as what they are; it would hand out float8 as plain bytes.
+# The safetensors dtypes that MLX reads, and as what. It has no float8: those are their bytes, which only a packing may
+# take, and there is no reading a file with a float of 4 bits, or with E5M2.
 DTYPES = {
     "BOOL": mx.bool_,
     "U8": mx.uint8,
@@ -32,7 +33,10 @@ DTYPES = {
     "F16": mx.float16,
     "BF16": mx.bfloat16,
     "F32": mx.float32,
+    "F8_E4M3": mx.uint8,
+    "F8_E8M0": mx.uint8,
 }
+BYTES_OF_FLOATS = ("F8_E4M3", "F8_E8M0")
 
 
 _MOST_FILES = 100_000

@@ -1,8 +1,11 @@
-"""AWQ as AutoAWQ writes it (``version: gemm``), 4 bits.
+"""AWQ as AutoAWQ, AutoRound and GPTQModel write it (``version: gemm``).
 
-On disk: ``qweight`` int32 [in, out / 8] and ``qzeros`` int32 [groups, out / 8] pack eight neighbours along ``out``,
-interleaved: nibble ``i`` of word ``c`` is column ``8 * c + ORDER[i]``. Zero points are stored as they are; ``scales``
-[groups, out]. Source: autoawq 0.2.9, ``awq/utils/packing_utils.py`` and ``modules/linear/gemm.py``.
+On disk: ``qweight`` int32 [in, ceil(out * bits / 32)] and ``qzeros`` int32 [groups, ceil(out * bits / 32)] pack along
+``out`` as a little-endian bit stream. Under the layout ``gemm`` each eight neighbours are interleaved: field ``8 * c +
+i`` is column ``8 * c + ORDER[i]``; so 4 bits always are, and AutoRound's 5 to 7. GPTQModel's widths other than 4 keep
+their order (``gemm_natural``). Zero points are stored as they are; ``scales`` [groups, out]. Source: autoawq 0.2.9,
+``awq/utils/packing_utils.py`` and ``modules/linear/gemm.py``; auto-round 0.16.1, ``utils/bit_packing.py``; gptqmodel
+7.7.0, ``quantization/awq/utils/packing_utils.py``.
 """
 
 from __future__ import annotations
@@ -10,17 +13,17 @@ from __future__ import annotations
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
-from ..files.folder import TensorInfo
-from ..weights.bits import as_words, transpose_nibbles, unpack
+from ..weights.bits import as_words, pack, unpack, words_for
 from ..weights.integer import Integer
+from ..weights.words import Nibbles
 from . import checks
 from .protocol import Infos, Measured, Status, Tensors
 
 ID = "awq_gemm"
 TITLE = "AWQ (gemm)"
 STATUS: Status = "enabled"
-BITS = (4,)
-LAYOUTS = ("gemm",)
+BITS = (2, 3, 4, 5, 6, 7, 8)
+LAYOUTS = ("gemm", "gemm_natural")
 MARKS = (".qweight", ".qzeros", ".scales")
 TENSORS = MARKS
 ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
@@ -35,7 +38,10 @@ def recognises(infos: Infos) -> bool:
     if not {"qweight", "scales"} <= infos.keys() or infos["qweight"].dtype not in checks.WORDS:
         return False
     qweight, scales = infos["qweight"].shape, infos["scales"].shape
-    return len(qweight) == len(scales) == 2 and 0 < qweight[1] * _FIELDS == scales[1]
+    if len(qweight) != 2 or len(scales) != 2 or "g_idx" in infos or not qweight[1]:
+        return False
+    # Words hold several codes of a row, but never 32; other packings have a word of each output side by side.
+    return any(words_for(scales[1], bits) == qweight[1] for bits in BITS) and qweight[1] < scales[1]
 
 
 def measure(scheme: Scheme, infos: Infos) -> Measured:
@@ -43,12 +49,14 @@ def measure(scheme: Scheme, infos: Infos) -> Measured:
     checks.present(infos, _REQUIRED, TENSORS)
     in_features, columns = checks.words(infos, "qweight")
     rows, out_features = checks.scales(infos)
-    if columns * _FIELDS != out_features:
+    if words_for(out_features, scheme.bits) != columns or (scheme.layout == "gemm" and out_features % _FIELDS):
         raise checks.bad_shape(
-            infos, "qweight", f"{out_features} outputs, the columns of scales, take {out_features / _FIELDS:g} columns"
+            infos,
+            "qweight",
+            f"{out_features} outputs, the columns of scales, take {out_features * scheme.bits / 32:g} columns",
         )
     size, _ = checks.groups(infos, scheme.group_size, in_features)
-    if in_features % size or in_features % _FIELDS:
+    if in_features % size or (scheme.bits == 4 and in_features % _FIELDS):
         raise checks.bad_shape(
             infos, "qweight", f"{in_features} input channels do not divide into groups of {size} and words"
         )
@@ -61,13 +69,10 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     found = measure(scheme, checks.headers(tensors))
     checks.finite(tensors)
     qweight, qzeros = as_words(tensors["qweight"]), as_words(tensors["qzeros"])
-    rows, columns = qzeros.shape
-    order = mx.array(_NIBBLE_OF_COLUMN)
-    zeros = mx.take(unpack(qzeros, 4).reshape(rows, columns, _FIELDS), order, axis=-1)
-    block = mx.take(transpose_nibbles(qweight), order, axis=1)
+    words = Nibbles(qweight, ORDER) if scheme.bits == 4 else _rows(qweight, scheme, found.out_features)
     return Integer(
-        words=mx.contiguous(block.transpose(2, 1, 0)).reshape(found.out_features, -1),
-        zeros=zeros.reshape(rows, found.out_features),
+        words=words,
+        zeros=_in_order(qzeros, scheme, found.out_features),
         scales=tensors["scales"],
         bits=scheme.bits,
         in_features=found.in_features,
@@ -75,9 +80,26 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     )
 
 
+def _rows(qweight: mx.array, scheme: Scheme, out_features: int) -> mx.array:
+    """uint32 [out, ceil(in * bits / 32)]."""
+    codes = mx.contiguous(_in_order(qweight, scheme, out_features).T)
+    return pack(mx.pad(codes, [(0, 0), (0, -codes.shape[1] % 32)]), scheme.bits)[
+        :, : words_for(codes.shape[1], scheme.bits)
+    ]
+
+
+def _in_order(words: mx.array, scheme: Scheme, out_features: int) -> mx.array:
+    """Fields [rows, out] of words [rows, n], in the order of the outputs."""
+    fields = unpack(words, scheme.bits, out_features)
+    if scheme.layout != "gemm":
+        return mx.contiguous(fields)
+    order = mx.array(_NIBBLE_OF_COLUMN)
+    return mx.take(fields.reshape(len(fields), -1, _FIELDS), order, axis=-1).reshape(fields.shape)
+
+
 def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
     return []  # no label of this packing contradicts its data
 
 
-def stand_in(scheme: Scheme, leaf: str, info: TensorInfo) -> mx.array:
-    return mx.zeros(info.shape, info.mlx_dtype)
+def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
+    return mx.zeros(infos[leaf].shape, infos[leaf].mlx_dtype)

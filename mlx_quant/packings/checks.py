@@ -8,14 +8,14 @@ import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint, UnsupportedFormat
-from ..files.folder import DTYPES, TensorInfo
+from ..files.folder import BYTES_OF_FLOATS, DTYPES, TensorInfo
 from .protocol import Infos, Tensors
 
 WORDS = ("I32", "U32")
 SCALES = ("F16", "BF16", "F32")
 BIAS = "bias"
 
-_SPELLED = {dtype: name for name, dtype in DTYPES.items()}
+_SPELLED = {dtype: name for name, dtype in DTYPES.items() if name not in BYTES_OF_FLOATS}
 
 
 def leaf(suffix: str) -> str:
@@ -107,6 +107,28 @@ def groups(infos: Infos, group_size: int, in_features: int, name: str = "scales"
     return size, count
 
 
+def spread(infos: Infos, name: str, strategy: str, out_features: int) -> int:
+    """Groups of a tensor [out, groups] of strategy ``group``, [out, 1] of ``channel``, one element of ``tensor``."""
+    found = infos[name]
+    if name.endswith("scale") and found.dtype not in SCALES:
+        raise UnsupportedFormat(
+            "unsupported-dtype", f"dtype {found.dtype}, expected float16, bfloat16 or float32", where=name
+        )
+    if strategy == "tensor":
+        if found.shape not in ((), (1,), (1, 1)):
+            raise bad_shape(infos, name, "expected one element, as strategy tensor has")
+        return 1
+    rows, columns = matrix(infos, name)
+    if rows != out_features or (strategy == "channel" and columns != 1):
+        raise bad_shape(infos, name, f"expected {out_features} rows{' of one' if strategy == 'channel' else ''}")
+    return columns
+
+
+def rows(found: mx.array, out_features: int) -> mx.array:
+    """[out, groups], or one element for all, as [groups, out]."""
+    return mx.broadcast_to(found.reshape(1, 1), (1, out_features)) if found.size == 1 else mx.contiguous(found.T)
+
+
 def bad_shape(infos: Infos, name: str, because: str) -> MalformedCheckpoint:
     return MalformedCheckpoint("bad-shape", f"shape {list(infos[name].shape)}: {because}", where=name)
 
@@ -119,3 +141,11 @@ def finite(tensors: Mapping[str, mx.array], name: str = "scales") -> None:
         raise MalformedCheckpoint(
             "non-finite-scales", f"{count} of {found.size} values are NaN or infinite", where=name
         )
+
+
+def group_map(info: TensorInfo, group_size: int, *, ordered: bool | None) -> mx.array:
+    """A group index that was not read: channels dealt to groups in turn, as act-order might, or one after the other."""
+    in_features = info.shape[0]
+    size = in_features if group_size == -1 else group_size
+    channels, groups = mx.arange(in_features, dtype=mx.int32), -(-in_features // size)
+    return (channels % groups if ordered else channels // size).astype(info.mlx_dtype)

@@ -12,9 +12,6 @@ from .protocol import Infos
 SUFFIXES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((".B", ".s"), "AutoGPTQ's Marlin"),
     ((".B", ".s_channel"), "QQQ"),
-    ((".weight_packed",), "compressed-tensors"),
-    ((".weight_scale",), "FP8, NVFP4 or compressed-tensors"),
-    ((".weight_scale_inv",), "FP8"),
     (("_blocks", "_scales"), "MXFP4"),
     ((".absmax",), "bitsandbytes"),
     ((".weight_absmax",), "bitsandbytes"),

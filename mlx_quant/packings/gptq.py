@@ -1,4 +1,4 @@
-"""GPTQ as AutoGPTQ and GPTQModel write it (``checkpoint_format`` ``gptq`` and ``gptq_v2``).
+"""GPTQ as AutoGPTQ, GPTQModel and AutoRound write it (``checkpoint_format`` ``gptq`` and ``gptq_v2``).
 
 On disk, torch's [in, out] orientation: ``qweight`` int32 [ceil(in * bits / 32), out] packs codes along ``in`` as a
 little-endian bit stream; ``qzeros`` int32 [groups, ceil(out * bits / 32)] packs along ``out`` and holds the zero point
@@ -9,27 +9,35 @@ auto_gptq 0.7.1, ``nn_modules/qlinear/qlinear_cuda*.py``.
 
 from __future__ import annotations
 
+import struct
+
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint
-from ..files.folder import TensorInfo
 from ..weights.bits import as_words, fields_in, unpack, words_for
 from ..weights.integer import Integer
+from ..weights.words import Columns
 from . import checks
 from .protocol import Infos, Measured, Status, Tensors
 
 ID = "gptq"
 TITLE = "GPTQ"
 STATUS: Status = "enabled"
-BITS = (2, 3, 4, 8)
+BITS = (2, 3, 4, 5, 6, 7, 8)
 LAYOUTS = ("gptq", "gptq_v2")
 MARKS = (".qweight", ".qzeros", ".scales", ".g_idx")
 TENSORS = MARKS
 
-# Versions of GPTQModel that made v1 zero points by a subtraction over whole words; at 3 bits it ended with the second.
-_WRITTEN_BY_SUBTRACTION = (0, 9)
-_THREE_BITS_BY_FIELD = (7,)
+# Versions, from and before, that made v1 zero points by a subtraction over whole words, by producer and width.
+# AutoRound sums shifted fields that are one less: in 0.7.1 to 0.15.0; since 0.16.0 it stores a zero point of 0 as if it
+# were 1.
+_Versions = tuple[tuple[int, ...], tuple[int, ...]]
+_NEVER: tuple[int, ...] = (1 << 30,)
+_WRITTEN_BY_SUBTRACTION: dict[str, dict[int, _Versions]] = {
+    "gptqmodel": {2: ((0, 9), _NEVER), 3: ((0, 9), (7,)), 4: ((0, 9), _NEVER), 8: ((0, 9), _NEVER)},
+    "autoround": dict.fromkeys((2, 4, 8), ((0, 7, 1), (0, 16))),
+}
 # What they subtracted at 3 bits, by the place of a word among three, where ones in every field would be 0x49249249,
 # 0x92492492, 0x24924924; and what that makes of zero points that are all 4. Source: GPTQModel before 8e8ff117b (#2763),
 # gptqmodel/utils/model.py, convert_gptq_v2_to_v1_format_module.
@@ -79,7 +87,7 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     else:
         zeros = _zeros(scheme, tensors["qzeros"], fields)
     return Integer(
-        words=mx.contiguous(as_words(tensors["qweight"]).T),
+        words=Columns(as_words(tensors["qweight"])),
         zeros=zeros,
         scales=tensors["scales"],
         bits=scheme.bits,
@@ -112,21 +120,23 @@ def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
     return []
 
 
-def stand_in(scheme: Scheme, leaf: str, info: TensorInfo) -> mx.array:
+def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
     """Group indices as ``desc_act`` promises them, zero points in the middle, everything else zero."""
+    info = infos[leaf]
     if leaf == "g_idx":
-        in_features = info.shape[0]
-        size = in_features if scheme.group_size == -1 else scheme.group_size
-        channels, groups = mx.arange(in_features, dtype=mx.int32), -(-in_features // size)
-        ordered = scheme.desc_act and not scheme.static_groups
-        return (channels % groups if ordered else channels // size).astype(info.mlx_dtype)
+        return checks.group_map(info, scheme.group_size, ordered=scheme.desc_act and not scheme.static_groups)
     if leaf == "qzeros":
-        field, bits = _middle(scheme) + _OFFSET[scheme.layout], scheme.bits
-        count = fields_in(info.shape[-1], bits)
-        stream = sum(field << place * bits for place in range(count)).to_bytes(info.shape[-1] * 4, "little")
-        row = mx.array(list(stream), dtype=mx.uint8).view(info.mlx_dtype)
-        return mx.contiguous(mx.broadcast_to(row, info.shape))
+        row = _row_of(_middle(scheme) + _OFFSET[scheme.layout], scheme.bits, info.shape[-1])
+        return mx.contiguous(mx.broadcast_to(row.view(info.mlx_dtype), info.shape))
     return mx.zeros(info.shape, info.mlx_dtype)
+
+
+def _row_of(field: int, bits: int, count: int) -> mx.array:
+    """uint32 [count], as many equal fields as fit, and zeros after them. 32 fields fill ``bits`` words."""
+    run = sum(field << place * bits for place in range(32)).to_bytes(bits * 4, "little")
+    words = _repeated(struct.unpack(f"<{bits}I", run), count)
+    beyond = count * 32 - fields_in(count, bits) * bits
+    return words & mx.where(mx.arange(count) == count - 1, 0xFFFFFFFF >> beyond, 0xFFFFFFFF).astype(mx.uint32)
 
 
 def _middle(scheme: Scheme) -> int:
@@ -188,14 +198,13 @@ def _misconverted(scheme: Scheme, tensors: Tensors) -> bool:
 def _borrowed(scheme: Scheme) -> bool:
     """Whether stored zero points were made by one subtraction over the whole packed word.
 
-    GPTQModel from 0.9 on turns zero points into AutoGPTQ's form that way, so an asymmetric zero of 0 borrows from its
-    neighbours, and only an addition over the whole word gives them back.
+    Then an asymmetric zero of 0 borrows from its neighbours, and only an addition over the whole word gives them back.
     """
     if scheme.producer is None or scheme.sym is not False:
         return False
     name, version = scheme.producer
-    ended = scheme.bits == 3 and version >= _THREE_BITS_BY_FIELD
-    return name == "gptqmodel" and version >= _WRITTEN_BY_SUBTRACTION and not ended
+    since, until = _WRITTEN_BY_SUBTRACTION.get(name, {}).get(scheme.bits, (_NEVER, _NEVER))
+    return since <= version < until
 
 
 def _in_features(scheme: Scheme, infos: Infos, rows: int) -> int:

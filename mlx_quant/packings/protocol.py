@@ -95,6 +95,6 @@ class Packing(Protocol):
         """What deserves a look in tensors that :meth:`decode` accepts: where data make a label doubtful."""
         ...
 
-    def stand_in(self, scheme: Scheme, leaf: str, info: TensorInfo) -> mx.array:
-        """The plainest tensor that the headers and the configuration allow in place of one that was not read."""
+    def stand_in(self, scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
+        """The plainest tensor that a module's headers and the configuration allow in place of one that was not read."""
         ...

@@ -7,13 +7,12 @@ import mlx.core as mx
 from ..dialects.registry import REFUSED
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint
-from ..files.folder import TensorInfo
 from ..weights.decoded import Weight
-from . import awq_gemm, foreign, gptq
+from . import awq_gemm, ct_int, ct_packed, foreign, fp8, gptq
 from .protocol import Infos, Packing, Tensors
 from .status import FormatStatus, allow, status_of
 
-PACKINGS: dict[str, Packing] = {packing.ID: packing for packing in (awq_gemm, gptq)}
+PACKINGS: dict[str, Packing] = {packing.ID: packing for packing in (awq_gemm, fp8, gptq, ct_packed, ct_int)}
 
 
 def formats() -> dict[str, FormatStatus]:
@@ -59,9 +58,9 @@ def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
     return PACKINGS[scheme.packing].remarks(scheme, tensors)
 
 
-def stand_in(scheme: Scheme, leaf: str, info: TensorInfo) -> mx.array:
+def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
     """A tensor in place of one that was not read, as the headers and the configuration promise it."""
-    return PACKINGS[scheme.packing].stand_in(scheme, leaf, info)
+    return PACKINGS[scheme.packing].stand_in(scheme, leaf, infos)
 
 
 def marks() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import mlx.core as mx
 
 from ..checkpoint.checkpoint import Checkpoint
-from ..conversion.architecture import Architecture
+from ..conversion.architecture import Architecture, mlx_lm_utils
 from ..conversion.convert import convert
 from ..conversion.plan import Target
 from ..conversion.portable import config_for
@@ -72,10 +72,9 @@ def load(
             mlx-lm, ``unsupported-architecture`` for a model that it has not, ``untrusted-code``, ``bad-tokenizer``,
             ``bad-adapters``.
     """
-    try:
-        from mlx_lm import utils
-    except ImportError as error:
-        raise ConversionError("missing-dependency", "loading a model needs mlx-lm: pip install mlx-lm") from error
+    utils = mlx_lm_utils()
+    if utils is None:
+        raise ConversionError("missing-dependency", "loading a model needs mlx-lm: pip install mlx-lm")
     if requantize and target == "affine":
         raise ConversionError("bad-target", "requantize starts from dense weights; leave target at 'auto' or 'dense'")
     affine = {**REQUANTIZE, **requantize} if isinstance(requantize, Mapping) else REQUANTIZE

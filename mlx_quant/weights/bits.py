@@ -10,6 +10,8 @@ from __future__ import annotations
 import mlx.core as mx
 
 WIDTHS = range(1, 9)
+NIBBLES = 8  # in a word
+_LANES = {1: mx.uint8, 2: mx.uint16, 4: mx.uint32, 8: mx.uint64}
 
 
 def as_words(array: mx.array) -> mx.array:
@@ -54,20 +56,8 @@ def pack(codes: mx.array, bits: int) -> mx.array:
     """Inverse of :func:`unpack`: uint8 codes [..., m] to uint32 words; ValueError unless they fill whole words."""
     if codes.shape[-1] * bits % 32:
         raise ValueError(f"{codes.shape[-1]} fields of {bits} bits do not fill whole words")
-    per_block = 8 // bits if 8 % bits == 0 else 8
-    fields = codes.reshape(*codes.shape[:-1], -1, per_block)
-    octets = []
-    for octet in range(per_block * bits // 8):
-        value = None
-        for field in range(per_block):
-            shift = field * bits - octet * 8
-            if -bits < shift < 8:
-                part = fields[..., field] << shift if shift >= 0 else fields[..., field] >> -shift
-                value = part if value is None else value | part
-        assert value is not None
-        octets.append(value)
-    stream = octets[0] if len(octets) == 1 else mx.stack(octets, axis=-1).reshape(*codes.shape[:-1], -1)
-    return mx.contiguous(stream).view(mx.uint32)
+    octets = _into_octets(codes, bits) if 8 % bits == 0 else _over_octets(codes, bits)
+    return mx.contiguous(octets).view(mx.uint32)
 
 
 def transpose_nibbles(words: mx.array) -> mx.array:
@@ -89,8 +79,23 @@ def transpose_nibbles(words: mx.array) -> mx.array:
 
 
 def _within_octets(octets: mx.array, bits: int) -> mx.array:
-    mask = (1 << bits) - 1
-    return mx.stack([(octets >> shift) & mask for shift in range(0, 8, bits)], axis=-1)
+    """The fields of each byte in bytes of their own, by moving whole groups: a byte becomes a word of as many bytes."""
+    lanes = 8 // bits
+    dtype = _LANES[lanes]
+    wide = spread = octets.astype(dtype)
+    for lane in range(1, lanes):
+        spread = spread | (wide << mx.array(lane * (8 - bits), dtype=dtype))
+    mask = sum(((1 << bits) - 1) << 8 * lane for lane in range(lanes))
+    return (spread & mx.array(mask, dtype=dtype)).view(mx.uint8)
+
+
+def _into_octets(codes: mx.array, bits: int) -> mx.array:
+    lanes = 8 // bits
+    dtype = _LANES[lanes]
+    wide = joined = mx.contiguous(codes).view(dtype)
+    for lane in range(1, lanes):
+        joined = joined | (wide >> mx.array(lane * (8 - bits), dtype=dtype))
+    return joined.astype(mx.uint8)
 
 
 def _across_octets(octets: mx.array, bits: int) -> mx.array:
@@ -107,3 +112,18 @@ def _across_octets(octets: mx.array, bits: int) -> mx.array:
             value = value | (blocks[..., octet + 1] << (8 - shift))
         fields.append(value & mask)
     return mx.stack(fields, axis=-1)
+
+
+def _over_octets(codes: mx.array, bits: int) -> mx.array:
+    fields = codes.reshape(*codes.shape[:-1], -1, 8)
+    octets = []
+    for octet in range(bits):
+        value = None
+        for field in range(8):
+            shift = field * bits - octet * 8
+            if -bits < shift < 8:
+                part = fields[..., field] << shift if shift >= 0 else fields[..., field] >> -shift
+                value = part if value is None else value | part
+        assert value is not None
+        octets.append(value)
+    return mx.stack(octets, axis=-1).reshape(*codes.shape[:-1], -1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import mlx.core as mx
 
@@ -37,3 +37,17 @@ class Weight(Protocol):
         ``params_dtype`` is the dtype of float parameters; None keeps the stored one. Refusing never reads the codes.
         """
         ...
+
+
+@runtime_checkable
+class Planned(Protocol):
+    """A weight whose :meth:`Weight.native` works at once, and that can say beforehand what would come of it."""
+
+    def planned(self, params_dtype: mx.Dtype | None = None) -> NativeWeights:
+        """As :meth:`Weight.native`, and lazy: for its shapes, dtypes and refusals, for which no codes are read."""
+        ...
+
+
+def planned(weight: Weight) -> NativeWeights:
+    """What ``weight.native()`` will be, without reading codes; the same refusals."""
+    return weight.planned() if isinstance(weight, Planned) else weight.native()

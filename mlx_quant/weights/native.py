@@ -63,3 +63,17 @@ class AffineWeights(NativeWeights):
 
     def as_affine(self) -> AffineWeights:
         return self
+
+
+@dataclass(frozen=True)
+class Mxfp4Weights(NativeWeights):
+    """MLX's mxfp4: E2M1 codes, and one E8M0 byte (uint8) for 32 of them along the input axis; no biases."""
+
+    mode: ClassVar[str] = "mxfp4"
+
+
+@dataclass(frozen=True)
+class Mxfp8Weights(NativeWeights):
+    """MLX's mxfp8: E4M3 codes, and one E8M0 byte (uint8) for 32 of them along the input axis; no biases."""
+
+    mode: ClassVar[str] = "mxfp8"

@@ -6,9 +6,15 @@ from types import ModuleType
 
 from ..config import Config, setting
 from ..unpacked import Refused
-from . import awq_gemm, gptq
+from . import awq_gemm, ct_int, ct_packed, fp8, gptq
 
-FORMATS: dict[str, ModuleType] = {"awq_gemm": awq_gemm, "gptq": gptq}
+FORMATS: dict[str, ModuleType] = {
+    "awq_gemm": awq_gemm,
+    "ct_int": ct_int,
+    "ct_packed": ct_packed,
+    "fp8": fp8,
+    "gptq": gptq,
+}
 
 
 def named(config: Config) -> ModuleType:

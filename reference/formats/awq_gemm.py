@@ -1,7 +1,9 @@
-"""AWQ, 4 bits, ``version: gemm``.
+"""AWQ, ``version: gemm``: 4 bits; from AutoRound also 5, 6 and 7, from GPTQModel also 2, 3, 5, 6, 7 and 8.
 
 Formulas: autoawq 0.2.9, ``awq/modules/linear/gemm.py`` (``from_linear``) and ``awq/utils/packing_utils.py``
-(``unpack_awq``, ``reverse_awq_order``, ``dequantize_gemm``). Packed along the outputs, interleaved.
+(``unpack_awq``, ``reverse_awq_order``, ``dequantize_gemm``); auto-round 0.16.1, ``utils/bit_packing.py``; gptqmodel
+7.7.0, ``quantization/awq/utils/packing_utils.py``. Packed along the outputs; interleaved, but not by GPTQModel at
+other widths than 4.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ from collections.abc import Mapping
 
 import torch
 
+from .. import autoround
 from ..config import Config, group_size, setting, written
-from ..unpacked import Refused, Unpacked, check_scales, check_shape, check_words, field, word
+from ..unpacked import Refused, Unpacked, check_scales, check_shape, check_words, straddled, straddling
 
 SLUG = "awq"
 # The first one marks a packed module.
@@ -23,15 +26,19 @@ ORDER = [0, 2, 4, 6, 1, 3, 5, 7]
 
 def names(config: Config) -> bool:
     """Whether the config is of this format; ``quant_config.json`` of early AutoAWQ names no method."""
+    if autoround.wrote(config):
+        return "awq" in autoround.label(config)
     method = setting(config, "quant_method")
     return method == SLUG if method else not {"zero_point", "w_bit"}.isdisjoint(written(config))
 
 
 def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
     """Codes, zero points, scales and groups of one module; Refused where the formulas do not apply."""
-    bits = setting(config, "bits", 4)
-    if type(bits) is not int or bits != 4:
-        raise Refused(f"{bits!r} bits, expected 4")
+    bits = _bits(config)
+    if autoround.wrote(config):
+        autoround.check(config)
+        if (said := autoround.label(config)) not in ("auto_round:auto_awq", "auto_round:awq"):
+            raise Refused(f"packing_format {said}, expected auto_round:auto_awq")
     layout = setting(config, "version", setting(config, "format", "gemm"))
     layout = "llm-awq" if written(config).get("backend") == "llm-awq" else layout
     if layout != "gemm":
@@ -46,19 +53,16 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
     qweight, qzeros, scales = tensors["qweight"], tensors["qzeros"], tensors["scales"]
     check_scales(scales)
     in_features, columns = qweight.shape
+    out = scales.shape[1]
     size = group_size(config, 128)
     size = in_features if size == -1 else size
     if in_features % size:
         raise Refused(f"the group size {size} does not divide the {in_features} inputs")
     groups = in_features // size
+    check_shape("qweight", qweight, (in_features, -(-out * bits // 32)))
     check_shape("qzeros", qzeros, (groups, columns))
-    check_shape("scales", scales, (groups, columns * 8))
-
-    q = torch.zeros(in_features, columns * 8, dtype=torch.int32)
-    z = torch.zeros(groups, columns * 8, dtype=torch.int32)
-    for i, column in enumerate(ORDER):
-        q[:, column::8] = field(qweight, i, 4)
-        z[:, column::8] = field(qzeros, i, 4)
+    check_shape("scales", scales, (groups, out))
+    q, z = (_fields(words, bits, out, interleaved=_interleaved(config, bits)) for words in (qweight, qzeros))
     return Unpacked(q.T.contiguous(), z, scales, torch.arange(in_features) // size)
 
 
@@ -68,9 +72,34 @@ def pack(
     """The tensors AutoAWQ would store: ``q`` [out, in], ``z`` and ``s`` [groups, out]; groups are consecutive."""
     if g is not None:
         raise Refused("AWQ has no group index")
-    codes = q.T
-    return {
-        "qweight": word([codes[:, column::8] for column in ORDER], 4),
-        "qzeros": word([z[:, column::8] for column in ORDER], 4),
-        "scales": s,
-    }
+    bits = _bits(config)
+    codes, zeros = q.T, z
+    if _interleaved(config, bits):
+        order = [8 * (column // 8) + ORDER[column % 8] for column in range(codes.shape[1])]
+        codes, zeros = codes[:, order], zeros[:, order]
+    return {"qweight": straddled(codes, bits), "qzeros": straddled(zeros, bits), "scales": s}
+
+
+def _bits(config: Config) -> int:
+    bits = setting(config, "bits", 4)
+    widths = (4, 5, 6, 7) if autoround.wrote(config) else range(2, 9)
+    if type(bits) is not int or bits not in widths:
+        raise Refused(f"{bits!r} bits, expected one of {tuple(widths)}")
+    return bits
+
+
+def _interleaved(config: Config, bits: int) -> bool:
+    return bits == 4 or autoround.wrote(config)
+
+
+def _fields(words: torch.Tensor, bits: int, out: int, interleaved: bool) -> torch.Tensor:
+    """int32 [rows, out], in the order of the outputs."""
+    stored = straddling(words, bits)[:, :out]
+    if not interleaved:
+        return stored
+    if out % 8:
+        raise Refused(f"{out} outputs do not interleave by eights")
+    found = torch.zeros_like(stored)
+    for i, column in enumerate(ORDER):
+        found[:, column::8] = stored[:, i::8]
+    return found

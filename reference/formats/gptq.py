@@ -1,9 +1,10 @@
-"""GPTQ, versions 1 and 2, of 2, 3, 4 and 8 bits.
+"""GPTQ, versions 1 and 2, of 2, 3, 4 and 8 bits; from AutoRound also of 5, 6 and 7.
 
 Formulas: auto_gptq 0.7.1, ``nn_modules/qlinear/qlinear_cuda.py`` and ``qlinear_cuda_old.py`` (``pack`` and the CPU
-branch of ``forward``); version 2 and the subtractions: GPTQModel 7.7.0, ``utils/model.py``. Tensors in torch's
-[in, out] orientation: ``qweight`` packed along the rows, ``qzeros`` along the columns. Which reader is followed where
-they disagree: docs/policies.md.
+branch of ``forward``); version 2 and the subtractions: GPTQModel 7.7.0, ``utils/model.py``; AutoRound: auto-round
+0.16.1, ``auto_round_extension/torch``, and its ``pack`` in 0.15.0. Tensors in torch's [in, out] orientation:
+``qweight`` packed along the rows, ``qzeros`` along the columns. Which reader is followed where they disagree:
+docs/policies.md.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 
 import torch
 
+from .. import autoround
 from ..config import Config, group_size, setting, written
 from ..unpacked import (
     Refused,
@@ -22,6 +24,8 @@ from ..unpacked import (
     check_words,
     field,
     signed,
+    straddled,
+    straddling,
     word,
 )
 
@@ -29,6 +33,14 @@ SLUG = "gptq"
 # The first one marks a packed module.
 LEAVES = ("qweight", "qzeros", "scales", "g_idx")
 WIDTHS = (2, 3, 4, 8)
+# What AutoRound calls the two versions.
+LABELS = {
+    "auto_round:auto_gptq": "gptq",
+    "auto_round:gptq": "gptq",
+    "auto": "gptq",
+    "auto_round": "gptq_v2",
+    "auto_round:gptqmodel": "gptq_v2",
+}
 
 # Ones in every field, for the widths whose fields stay within their word.
 ONES = {2: 0x55555555, 4: 0x11111111, 8: 0x01010101}
@@ -39,12 +51,14 @@ NEARLY_ONES = (0x24924924, 0x92492492, 0x49249249)
 def names(config: Config) -> bool:
     """Whether the config is of this format; ``quantize_config.json`` of early AutoGPTQ names no method."""
     method, own = setting(config, "quant_method"), written(config)
+    if autoround.wrote(config):
+        return "awq" not in autoround.label(config)
     return method == SLUG if method else "desc_act" in own and "w_bit" not in own
 
 
 def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
     """Codes, zero points, scales and groups of one module; Refused where the formulas do not apply."""
-    bits, label, size = _bits(config), _label(config), group_size(config, -1)
+    bits, label, size = _bits(config), _label(config), group_size(config, 128 if autoround.wrote(config) else -1)
     for name in ("qweight", "scales"):
         if name not in tensors:
             raise Refused(f"{name} is missing")
@@ -75,13 +89,19 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
 
 
 def _bits(config: Config) -> int:
-    bits = setting(config, "bits")
-    if type(bits) is not int or bits not in WIDTHS:
-        raise Refused(f"{bits!r} bits, expected one of {WIDTHS}")
+    bits = setting(config, "bits", 4 if autoround.wrote(config) else None)
+    widths = range(2, 9) if autoround.wrote(config) else WIDTHS
+    if type(bits) is not int or bits not in widths:
+        raise Refused(f"{bits!r} bits, expected one of {tuple(widths)}")
     return bits
 
 
 def _label(config: Config) -> str:
+    if autoround.wrote(config):
+        autoround.check(config)
+        if (said := autoround.label(config)) not in LABELS:
+            raise Refused(f"packing_format {said}, expected one of {sorted(LABELS)}")
+        return LABELS[said]
     label = "marlin" if config.get("is_marlin_format") else str(setting(config, "format", "gptq"))
     if label not in ("gptq", "gptq_v2"):
         raise Refused(f"layout {label}, expected gptq or gptq_v2")
@@ -99,6 +119,8 @@ def _inputs(fitting: int, groups: int, size: int) -> int:
 def _fields(words: torch.Tensor, bits: int) -> torch.Tensor:
     """int32 fields of words [rows, columns], packed along the rows; fields of a word that is not full come last."""
     rows, columns = words.shape
+    if bits in (5, 6, 7):
+        return straddling(words.T, bits).T
     if bits != 3:
         found = torch.zeros(rows * (32 // bits), columns, dtype=torch.int32)
         for j in range(32 // bits):
@@ -121,6 +143,8 @@ def _fields(words: torch.Tensor, bits: int) -> torch.Tensor:
 def _words(fields: torch.Tensor, bits: int) -> torch.Tensor:
     """Inverse of :func:`_fields`, filled up with zeros: int32 [ceil(rows * bits / 32), columns]."""
     rows, columns = fields.shape
+    if bits in (5, 6, 7):
+        return straddled(fields.T, bits).T
     if bits != 3:
         padded = torch.zeros(-(-rows * bits // 32) * (32 // bits), columns, dtype=torch.int32)
         padded[:rows] = fields
@@ -165,14 +189,16 @@ def _zeros(config: Config, bits: int, label: str, qzeros: torch.Tensor | None, g
 
 
 def _subtracted(config: Config, bits: int, columns: int) -> torch.Tensor | None:
-    """What GPTQModel took off each word to make version 1; None where it, or any other, worked field by field."""
-    version = _gptqmodel(config)
-    if version is None or version < (0, 9) or config.get("sym") is not False:
+    """What the producer took off each word to make version 1; None where it, or any other, worked field by field."""
+    name, version = _producer(config)
+    if config.get("sym") is not False:
+        return None
+    if name == "autoround" and (0, 7, 1) <= version < (0, 16) and bits in ONES:
+        return torch.full((columns,), ONES[bits], dtype=torch.int64)
+    if name != "gptqmodel" or version < (0, 9) or (bits == 3 and version >= (7,)):
         return None
     if bits != 3:
         return torch.full((columns,), ONES[bits], dtype=torch.int64)
-    if version >= (7,):
-        return None
     return torch.tensor([NEARLY_ONES[number % 3] for number in range(columns)], dtype=torch.int64)
 
 
@@ -183,16 +209,16 @@ def _swapped(qzeros: torch.Tensor) -> bool:
     return bool((qzeros.to(torch.int64) & 0xFFFFFFFF == torch.tensor(pattern)).all())
 
 
-def _gptqmodel(config: Config) -> tuple[int, ...] | None:
-    """The version of GPTQModel that wrote the file; None where another producer or none is named."""
+def _producer(config: Config) -> tuple[str, tuple[int, ...]]:
+    """Name and version of the program that wrote the file, empty where none is named."""
     meta = config.get("meta")
     quantizer = (meta.get("quantizer") if isinstance(meta, Mapping) else None) or config.get("quantizer") or ""
     if isinstance(quantizer, list):
         quantizer = quantizer[0] if quantizer else ""
     name, _, version = str(quantizer).partition(":")
-    if name.strip().lower() != "gptqmodel":
-        return None
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+    if not name and autoround.wrote(config):
+        name, version = "autoround", str(config.get("autoround_version", ""))
+    return name.strip().lower(), tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def pack(

@@ -124,7 +124,7 @@ def _handler(hub: Hub, role: str) -> type[BaseHTTPRequestHandler]:
                     _, _, digest, name = path.split("/", 3)
                     return self._content(*self._blob(digest, name), {})
                 if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
-                    return self._json(self._info(match[1], match[2] or "main"))
+                    return self._json(self._info(match[1], match[2] or "main", sizes="blobs" in query))
                 if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", path):
                     return self._tree(match[1], match[2], int(query.get("cursor", ["0"])[0]))
                 if match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
@@ -143,9 +143,11 @@ def _handler(hub: Hub, role: str) -> type[BaseHTTPRequestHandler]:
                 raise _Refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
             return repo, commit, repo.commits[commit]
 
-        def _info(self, repo_id: str, revision: str) -> dict[str, Any]:
+        def _info(self, repo_id: str, revision: str, *, sizes: bool) -> dict[str, Any]:
             repo, commit, files = self._files(repo_id, revision)
-            siblings = [{"rfilename": name} for name in sorted(files)]
+            siblings: list[dict[str, Any]] = [{"rfilename": name} for name in sorted(files)]
+            for sibling in siblings if sizes else ():
+                sibling["size"] = len(files[sibling["rfilename"]])
             gated = "manual" if repo.access == "gated" else False
             listed = {
                 "id": repo_id,

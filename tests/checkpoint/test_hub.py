@@ -247,6 +247,61 @@ def test_a_file_too_short_for_its_own_header_is_refused(hub: Hub, kept: int) -> 
     assert "model.safetensors" in str(error)
 
 
+def _claiming(data: bytes, name: str, **entry: Any) -> bytes:
+    """A safetensors file whose header says something else of one tensor."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header[name] |= entry
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data[8 + size :]
+
+
+@pytest.mark.parametrize(
+    ("claim", "code"),
+    [
+        ({"shape": [100_000, 100_000]}, "truncated-file"),
+        ({"shape": [2**40, 2**40], "data_offsets": [0, 2**70]}, "bad-shape"),
+        ({"shape": [-1, 4]}, "bad-shape"),
+        ({"data_offsets": [0, 2**50]}, "truncated-file"),
+        ({"data_offsets": [-8, 0]}, "truncated-file"),
+        ({"data_offsets": [16, 8]}, "truncated-file"),
+        ({"data_offsets": ["x", "y"]}, "truncated-file"),
+        ({"data_offsets": None}, "truncated-file"),
+        ({"shape": None}, "truncated-file"),
+        ({"shape": [[1]]}, "truncated-file"),
+    ],
+    ids=range(10),
+)
+def test_a_header_is_held_to_the_size_of_its_file(hub: Hub, tmp_path: Path, claim: dict[str, Any], code: str) -> None:
+    """Before anything is made for what it claims, and before any weight is downloaded."""
+    files = files_of(stored("llama-awq-g32"))
+    name = "model.layers.0.mlp.down_proj.qweight"
+    files["model.safetensors"] = _claiming(files["model.safetensors"], name, **claim)
+    hub.add(REPO, files)
+    error = refusal(MalformedCheckpoint, code, lambda: inspect(REPO))
+    assert "model.safetensors" in str(error.where) or REPO in str(error.where)
+    assert hub.sent(".safetensors") <= 100_001
+    assert not weights_in(tmp_path / "cache")
+
+
+def test_a_header_that_claims_all_of_a_file_and_more_is_refused(hub: Hub, tmp_path: Path) -> None:
+    """Every tensor where the one before ends, each as long as its shape: only the file's size betrays it."""
+    files = files_of(stored("llama-awq-g32"))
+    data = files["model.safetensors"]
+    size = int.from_bytes(data[:8], "little")
+    end = max(
+        entry["data_offsets"][1] for key, entry in json.loads(data[8 : 8 + size]).items() if "data_offsets" in entry
+    )
+    header = json.loads(data[8 : 8 + size])
+    header["more"] = {"dtype": "U8", "shape": [2**30], "data_offsets": [end, end + 2**30]}
+    text = json.dumps(header).encode()
+    files["model.safetensors"] = struct.pack("<Q", len(text)) + text + data[8 + size :]
+    hub.add(REPO, files)
+    error = refusal(MalformedCheckpoint, "truncated-file", lambda: inspect(REPO))
+    assert "the upload is not whole" in error.message
+    assert not weights_in(tmp_path / "cache")
+
+
 def test_a_connection_that_breaks_is_an_error_and_leaves_nothing(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

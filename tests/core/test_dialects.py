@@ -132,14 +132,14 @@ def test_a_contradiction_inside_one_mapping_is_refused(found: Any) -> None:
             "mlx-native",
             "mlx_lm.load",
         ),
-        ({"config": MODEL, "hf_quant_config": {"producer": {}}}, UnsupportedFormat, "unsupported-method", "modelopt"),
+        ({"config": MODEL, "hf_quant_config": {"producer": {}}}, UnsupportedFormat, "unsupported-layout", "quant_algo"),
     ],
 )
 def test_refused_with_what_was_found(found: Any, files: Any, kind: Any, code: str, said: str) -> None:
     assert said in str(refusal(found, kind, code, **files))
 
 
-@pytest.mark.parametrize("method", [*sorted(REFUSED), "quip_sharp", "compressed_tensors", "never-heard-of"])
+@pytest.mark.parametrize("method", [*sorted(REFUSED), "quip_sharp", "never-heard-of"])
 def test_other_methods_are_refused_by_name_without_needing_their_keys(found: Any, method: str) -> None:
     config = MODEL | {"quantization_config": {"quant_method": method}}
     error = refusal(found, UnsupportedFormat, "unsupported-method", config=config)
@@ -234,8 +234,14 @@ def test_the_place_of_a_rule_is_known() -> None:
 
 def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
     listed = formats()
-    assert {name for name, status in listed.items() if status.status == "enabled"} == {"awq_gemm", "gptq"}
-    assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (4,))
+    assert {name for name, status in listed.items() if status.status == "enabled"} == {
+        "awq_gemm",
+        "ct_int",
+        "ct_packed",
+        "fp8",
+        "gptq",
+    }
+    assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))
     assert all(status.reason for status in listed.values())
-    assert listed["compressed-tensors"].status == "refused"
-    assert not listed["compressed-tensors"].bits
+    assert listed["hqq"].status == "refused"
+    assert not listed["hqq"].bits

@@ -17,11 +17,12 @@ import pytest
 
 from conformance import SUITE_VERSION, reports, suite
 from conformance.bits.array import Array
-from conformance.formats.registry import integers
-from conformance.reports import page, reproduce, variants
+from conformance.formats.registry import BY_SLUG, integers
+from conformance.reports import families, page, reproduce, variants
 from conformance.reports import table as matrix
 from conformance.run import judge as judging
 from conformance.run import record as records
+from conformance.run.causes import SILENT, causes
 from conformance.run.record import Record, Report
 from conformance.subjects.ask import decode
 from conformance.subjects.resolve import ORACLE, resolve
@@ -124,7 +125,7 @@ FLAGS = {
 
 @pytest.mark.parametrize("format", ["gptq", "awq"])
 def test_counts_of_a_real_run_are_those_of_its_records(real: Report, format: str) -> None:
-    row = tables(reports.markdown([real]))[["gptq", "awq"].index(format)][0]
+    row = tables(reports.markdown([real]))[list(variants.TITLES).index(format)][0]
     for title, flag in FLAGS.items():
         own = [r for r in real.records if {format, flag} <= set(r.flags)]
         if title in row:
@@ -137,6 +138,7 @@ def test_every_case_of_the_suite_is_in_the_matrix() -> None:
     everything = report(*(record(c.id, "pass", *c.flags, claim=c.claim) for c in suite.cases()))
     rows = [row for format in variants.TITLES for row in matrix.rows([everything], format)]
     assert sum(len(row.records) for row in rows) == len(suite.cases())
+    assert [r.format for r in everything.records] == [case.format for case in suite.cases()]
     empty = {(c.format, c.title) for c in variants.COLUMNS} - {
         (cell.column.format, cell.column.title) for row in rows for cell in row.cells if cell.counts
     }
@@ -271,8 +273,10 @@ def test_the_page_has_faults_in_full_and_passes_in_brief(real: Report) -> None:
 @pytest.mark.parametrize(
     ("cases", "header", "floor", "message", "colour"),
     [
-        ("pp", {}, (), "2026.1, 2 pass", "brightgreen"),
-        ("ppr", {}, (), "2026.1, 2 pass, 1 refused", "brightgreen"),
+        ("pp", {}, (), "2026.1, 2 pass, 100 % of the suite", "brightgreen"),
+        ("ppr", {}, (), "2026.1, 2 pass, 1 refused, 66 % of the suite", "blue"),
+        ("pp", {"require": ["sound"]}, (), "2026.1, 2 pass, sound only, 100 % of the suite", "blue"),
+        ("pp", {"suite_cases": {}}, (), "2026.1, 2 pass", "lightgrey"),
         ("pfe", {}, (), "2 of 3 fail", "red"),
         ("p", {"partial": True}, (), "partial, 1 pass", "lightgrey"),
         ("p", {}, ("vectors: 1 cases, 49 expected",), "incomplete", "orange"),
@@ -281,7 +285,8 @@ def test_the_page_has_faults_in_full_and_passes_in_brief(real: Report) -> None:
 )
 def test_badges(cases: str, header: Any, floor: Any, message: str, colour: str) -> None:
     words = {"p": "pass", "f": "fail", "e": "error", "r": "refused"}
-    found = report(*(record(f"a/{n}", words[c], "gptq") for n, c in enumerate(cases)), floor=floor, **header)
+    there = {"suite_cases": {"gptq": {"dense": len(cases)}}}
+    found = report(*(record(f"a/{n}", words[c], "gptq") for n, c in enumerate(cases)), floor=floor, **(there | header))
     assert json.loads(reports.badge_json(found)) == {
         "schemaVersion": 1,
         "label": "mlx-quant conformance",
@@ -352,7 +357,8 @@ def test_modules_without_zero_points_and_policies_are_explained() -> None:
     for question in QUESTIONS.values():
         if question.level == "policies":
             text = "\n".join(reproduce.explain(question, None))
-            assert ("no qzeros" in text) == ("qzeros" not in question.tensors)
+            if (zeros := BY_SLUG[question.format].LAYOUT.zeros) is not None:
+                assert (f"no {zeros}: zero point" in text) == (zeros not in question.tensors)
     eights = reproduce.explain(QUESTIONS["policies/v1-label-stores-eights"], None)[2]
     assert eights.endswith("stored 8, zero point z = 8 (by policy)")
     # A borrow reaches the fields above the one it started from.
@@ -381,3 +387,60 @@ def test_an_affine_complaint_is_explained_by_what_the_file_stores() -> None:
     assert detail["apart"][0].startswith("weight [5, 6]")
     other = dataclasses.replace(found, header=found.header | {"suite": "1999.9"})
     assert "apart" not in next(iter(page.data([other])["reports"][0]["details"].values()))
+
+
+def test_failures_are_grouped_by_their_causes_the_worst_first(mixed: Report) -> None:
+    found = causes(mixed)
+    assert sum(len(cause.records) for cause in found) == sum(record.bad for record in mixed.records)
+    assert found[0].loudness == SILENT
+    many = [
+        record(f"synthetic/n{n}", "error", "gptq", "no-g_idx", why=f"crashed: KeyError('g_idx') {n}") for n in range(31)
+    ]
+    silent = record("synthetic/s", "fail", "gptq", why="3 of 9 differ", manner="bits", steps=1.0)
+    read = record("refusals/r", "fail", "gptq", why="decoded", manner="accepted", tier="unsound")
+    first, second, last = causes(report(*many, silent, read))
+    assert (first.slug, second.slug, last.slug) == ("one-off", "needs-g-idx", "unsound-read")
+    assert len(second.records) == 31
+
+
+def test_what_numbers_do_not_say_the_flags_do() -> None:
+    sound = [record(f"synthetic/a{n}", "pass", "gptq", "sequential") for n in range(9)]
+    wrong = [
+        record(
+            f"synthetic/b{n}", "fail", "gptq", "act-order", why=f"{n} of 9 differ; first at", manner="bits", steps=5.0
+        )
+        for n in range(7)
+    ]
+    (cause,) = causes(report(*sound, *wrong))
+    assert (cause.slug, len(cause.records)) == ("where-act-order", 7)
+
+
+def test_kinds_of_checkpoints_say_right_wrong_loud_or_unclaimed() -> None:
+    def word(*cases: Record) -> str:
+        return families.state(cases).word
+
+    right = record("synthetic/a", "pass", "gptq")
+    wrong = record("synthetic/b", "fail", "gptq", manner="bits", why="3 of 9 differ")
+    loud = record("synthetic/c", "error", "gptq", manner="crashed", why="crashed: KeyError()")
+    unread = record("synthetic/d", "fail", "gptq", manner="unread", why="claimed, but refused")
+    refused = record("synthetic/e", "refused", "gptq", manner="refused")
+    other = record("synthetic/f", "fail", "gptq", manner="bits", why="3 of 9 differ", tier="policy")
+    rounded = record("synthetic/g", "fail", "gptq", manner="bits", why="3 of 9 differ", steps=0.2)
+    assert word() == families.UNASKED
+    assert word(right, refused) == families.RIGHT
+    assert word(refused) == families.UNCLAIMED
+    assert word(right, rounded, other, loud, unread, wrong) == families.SILENT
+    assert word(right, rounded, other, loud) == word(right, unread) == families.LOUD
+    assert word(right, rounded, other) == families.OTHER
+    assert word(right, rounded) == families.ROUNDED
+    text = families.table(
+        [report(record("synthetic/b", "fail", "gptq", "bits-4", "symmetric", manner="bits", why="x"))]
+    )
+    assert "**WRONG**" in text
+
+
+def test_the_page_opens_on_kinds_and_causes(mixed: Report) -> None:
+    text = reports.html([mixed])
+    assert text.index('id="kinds"') < text.index('id="causes"') < text.index('id="matrix-')
+    for cause in causes(mixed):
+        assert f"show {cause.example.id} --subject py:loader:SUBJECT" in text

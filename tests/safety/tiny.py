@@ -12,6 +12,7 @@ from safetensors.numpy import save
 
 from tests.conftest import stored
 
+_E4M3 = np.dtype([("e4m3", np.uint8)])
 HIDDEN, INNER, VOCABULARY, GROUP = 64, 96, 512, 32
 MODULES = {f"self_attn.{name}_proj": (HIDDEN, HIDDEN) for name in "qkvo"} | {
     "mlp.gate_proj": (HIDDEN, INNER),
@@ -38,6 +39,20 @@ CONFIG: dict[str, Any] = {
     "eos_token_id": 0,
     "torch_dtype": "float16",
 }
+
+
+def _compressed(form: str, weights: dict[str, Any]) -> dict[str, Any]:
+    weights = {"type": "int", "symmetric": True, "dynamic": False, "actorder": None} | weights
+    group = {"targets": ["Linear"], "weights": weights, "input_activations": None}
+    return {
+        "quant_method": "compressed-tensors",
+        "format": form,
+        "quantization_status": "compressed",
+        "config_groups": {"group_0": group},
+        "ignore": ["lm_head"],
+    }
+
+
 QUANTIZATION: dict[str, dict[str, Any]] = {
     "gptq": {
         "quant_method": "gptq",
@@ -50,21 +65,20 @@ QUANTIZATION: dict[str, dict[str, Any]] = {
         "dynamic": {r".*\.layers\.7\..*": {"bits": 8}},
     },
     "awq": {"quant_method": "awq", "bits": 4, "group_size": GROUP, "zero_point": True, "version": "gemm"},
+    "fp8": {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [GROUP, GROUP]},
+    "packed": _compressed("pack-quantized", {"num_bits": 4, "strategy": "group", "group_size": GROUP}),
+    "int": _compressed("int-quantized", {"num_bits": 8, "strategy": "channel"}),
 }
 
 
 def files(method: str) -> dict[str, bytes]:
     """The files of a checkpoint, by name."""
     rng = np.random.default_rng(11)
-    first, second = {}, {}
+    first: dict[str, np.ndarray] = {}
+    second: dict[str, np.ndarray] = {}
     for name, (inputs, outputs) in MODULES.items():
-        module, groups = f"model.layers.0.{name}", inputs // GROUP
-        shape = (inputs // 8, outputs) if method == "gptq" else (inputs, outputs // 8)
-        first[f"{module}.qweight"] = rng.integers(-(2**31), 2**31, shape, dtype=np.int32)
-        first[f"{module}.qzeros"] = rng.integers(-(2**31), 2**31, (groups, outputs // 8), dtype=np.int32)
-        first[f"{module}.scales"] = (rng.random((groups, outputs), dtype=np.float32) / 100).astype(np.float16)
-        if method == "gptq":
-            first[f"{module}.g_idx"] = np.arange(inputs, dtype=np.int32) // GROUP
+        module = f"model.layers.0.{name}"
+        first |= {f"{module}.{leaf}": tensor for leaf, tensor in _tensors(method, inputs, outputs, rng).items()}
     for name in ("model.norm", "model.layers.0.input_layernorm", "model.layers.0.post_attention_layernorm"):
         second[f"{name}.weight"] = np.ones(HIDDEN, np.float16)
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
@@ -72,13 +86,57 @@ def files(method: str) -> dict[str, bytes]:
     shards = {"model-00001-of-00002.safetensors": first, "model-00002-of-00002.safetensors": second}
     index = {"metadata": {}, "weight_map": {name: file for file, part in shards.items() for name in part}}
     config = CONFIG | {"quantization_config": QUANTIZATION[method]}
-    found = {file: save(part, metadata={"format": "pt"}) for file, part in shards.items()}
+    found = {file: _saved(part) for file, part in shards.items()}
     found |= {"config.json": _json(config), "model.safetensors.index.json": _json(index)}
     found["generation_config.json"] = _json({"eos_token_id": 0, "bos_token_id": 0})
     found["special_tokens_map.json"] = _json({"eos_token": "<|endoftext|>"})
     for name in ("tokenizer.json", "tokenizer_config.json"):
         found[name] = (stored("llama-gptq-g128-seq-asym") / name).read_bytes()
     return found
+
+
+def _tensors(method: str, inputs: int, outputs: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """One module's, by leaf."""
+    groups = inputs // GROUP
+
+    def words(*shape: int) -> np.ndarray:
+        return rng.integers(-(2**31), 2**31, shape, dtype=np.int32)
+
+    def scales(*shape: int) -> np.ndarray:
+        return (rng.random(shape, dtype=np.float32) / 100).astype(np.float16)
+
+    if method == "fp8":
+        codes = rng.integers(0, 0x7F, (outputs, inputs), dtype=np.uint8)  # 0x7f is NaN
+        return {"weight": codes.view(_E4M3), "weight_scale_inv": scales(outputs // GROUP, groups).astype(np.float32)}
+    if method == "packed":
+        shape = np.array([outputs, inputs], np.int64)
+        return {
+            "weight_packed": words(outputs, inputs // 8),
+            "weight_scale": scales(outputs, groups),
+            "weight_shape": shape,
+        }
+    if method == "int":
+        codes = rng.integers(-128, 128, (outputs, inputs), dtype=np.int8)
+        return {"weight": codes, "weight_scale": scales(outputs, 1)}
+    found = {"qweight": words(inputs // 8, outputs) if method == "gptq" else words(inputs, outputs // 8)}
+    found |= {"qzeros": words(groups, outputs // 8), "scales": scales(groups, outputs)}
+    if method == "gptq":
+        found["g_idx"] = np.arange(inputs, dtype=np.int32) // GROUP
+    return found
+
+
+def _saved(part: dict[str, np.ndarray]) -> bytes:
+    """A shard. NumPy has no 8-bit floats: they come as a structure of one byte."""
+    bent = {name: tensor.view(np.uint8) if tensor.dtype == _E4M3 else tensor for name, tensor in part.items()}
+    data = save(bent, metadata={"format": "pt"})
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    for name, tensor in part.items():
+        if tensor.dtype == _E4M3:
+            header[name]["dtype"] = "F8_E4M3"
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def write(folder: Path, content: dict[str, bytes]) -> Path:

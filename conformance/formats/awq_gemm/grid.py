@@ -10,12 +10,25 @@ import numpy as np
 
 from ...bits.array import FLOATS
 from .. import grid as common
+from ..covering import Apart, Options, rows
 from ..draw import Draw
 from ..module import Sample
 from ..parts import Integer
 from . import packing
 
 SMOKE = "g128-float16"
+
+OPTIONS: Options = {
+    "size": (32, 128, 64, 16, -1),
+    "dtype": FLOATS,
+    "scales": ("ordinary", *common.SCALE_KINDS),
+    "output": (None, *FLOATS),
+    "bias": (None, "zero", "real"),
+    "shape": ((common.OUT, common.IN), (40, common.IN)),
+    "spelling": ("plain", "old"),
+}
+THREEFOLD = ("size", "dtype", "shape")
+APART: Apart = ()
 
 
 def grid() -> Iterator[Sample]:
@@ -29,13 +42,27 @@ def grid() -> Iterator[Sample]:
         yield _sample(f"config-{name}", size, "float16", config=config)
     for name, dtype, options in common.variations():
         yield _sample(name, 32, dtype, **options)
+    for name, (shape, size) in common.REAL_SIZES.items():
+        yield _sample(name, size, "float16", shape=shape, real_size=True)
+    yield _sample("7b-down_proj-g32", 32, "float16", shape=(8, 11008), real_size=True)
+    for row in rows(OPTIONS, THREEFOLD, APART):
+        size, old = row["size"], {"w_bit": 4, "q_group_size": row["size"], "version": "GEMM", "zero_point": True}
+        own = {key: value for key, value in row.items() if key not in ("size", "dtype", "spelling")}
+        own |= {"config": old} if row["spelling"] == "old" else {}
+        yield _sample(common.combined(row), size, row["dtype"], **own)
+    for bits in packing.WIDTHS[1:]:
+        for number, size in enumerate((32, 64, 128, -1)):
+            yield _sample(f"{bits}bit-g{size}", size, FLOATS[(bits + number) % 3], bits=bits)
+        yield _sample(f"{bits}bit-any-finite", 32, "float16", bits=bits, scales="any-finite")
 
 
 def _sample(name: str, size: int, dtype: str, **options: Any) -> Sample:
     draw, (out, in_features) = Draw(f"awq-{name}"), options.get("shape", (common.OUT, common.IN))
     groups = 1 if size == -1 else in_features // size
-    q, z = draw.below(16, out, in_features), draw.below(16, groups, out)
+    bits = options.get("bits", 4)
+    q, z = draw.below(1 << bits, out, in_features), draw.below(1 << bits, groups, out)
     scales = draw.scales(dtype, options.get("scales", "ordinary"), groups, out)
     g = np.arange(in_features) // (in_features if size == -1 else size)
-    config = options.get("config", packing.config(4, size))
-    return common.sample(name, draw, config, packing.pack(q, z, scales), Integer.of(q, z, scales, g), options)
+    config = options.get("config", packing.config(bits, size))
+    tensors, parts = packing.pack(q, z, scales, bits=bits), Integer.of(q, z, scales, g, bits)
+    return common.sample(name, draw, config, tensors, parts, options)

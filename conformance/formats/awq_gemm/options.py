@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import flags as shared
-from ..domain import Domain, IntegerDomain
+from ..dialects import autoround
+from ..domain import Domain, IntegerDomain, label
 from ..module import Files
 from ..parts import Config, Tensors
+from ..spelt import written
 from .addresses import LAYOUT
-from .packing import WIDTHS, config, group_size, pack
+from .packing import WIDTHS, config, group_size, pack, width
 
 ID, SLUG, TITLE = "awq_gemm", "awq", "AWQ"
 LEAVES = ("qweight", "qzeros", "scales")
 NOT_APPLICABLE: dict[str, str] = {}
 FILES = Files(
-    vectors=("autoawq-0.2.9",),
+    vectors=("autoawq-0.2.9", "auto-round-0.16.1", "gptqmodel-7.7.0"),
     checkpoints=("llama-awq-g128", "llama-awq-g32", "qwen2-awq-g128", "qwen2-awq-g32"),
     heard=("llama-awq-g32", "qwen2-awq-g128"),
     digests=("autoawq-0.2.9",),
@@ -24,15 +26,22 @@ FILES = Files(
 COLUMNS = {
     "group size 32, 64, 128": ("group-size-32", "group-size-64", "group-size-128"),
     "legacy config": ("legacy-config",),
+    "group size -1": ("group-size--1",),
 }
 
-BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"AWQ": ((), ())}
+BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "AWQ": (("bits-4",), ("auto-round",)),
+    "AWQ, other widths and AutoRound's": (("awq-else",), ()),
+}
 
 
 def names(config: Config) -> bool:
-    method = config.get("quant_method") or config.get("method")
+    if autoround.reads(config):
+        return autoround.awq(config)
+    found = written(config)
+    method = found.get("quant_method") or found.get("method")
     # quant_config.json of early AutoAWQ and llm-awq carries no method.
-    return method == "awq" or (method is None and "w_bit" in config)
+    return str(method).lower() == "awq" or (method is None and "w_bit" in found)
 
 
 def said_width(config: Config) -> Any:
@@ -40,7 +49,7 @@ def said_width(config: Config) -> Any:
 
 
 def domains() -> Iterator[Domain]:
-    yield from (IntegerDomain(SLUG, bits, config, pack, LAYOUT) for bits in WIDTHS)
+    yield from (IntegerDomain(label(SLUG, bits, WIDTHS), bits, config, pack, LAYOUT) for bits in WIDTHS)
 
 
 def flags(config: Config, tensors: Tensors) -> set[str]:
@@ -48,7 +57,9 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
     if "qweight" not in tensors:
         return found
     in_features = tensors["qweight"].shape[0]
-    found.add("bits-4")
+    found.add(f"bits-{width(config)}")
+    if width(config) != 4 or autoround.reads(config):
+        found.add("awq-else")
     if in_features % group_size(config, in_features):
         found.add("ragged")
     if in_features % 32 or tensors["scales"].shape[1] % 32:

@@ -1,6 +1,8 @@
-"""AWQ gemm, packed and taken apart in NumPy: 4 bits, both tensors packed along the outputs and interleaved.
+"""AWQ gemm, packed and taken apart in NumPy: both tensors are packed along the outputs.
 
-Source: autoawq 0.2.9, ``awq/utils/packing_utils.py``.
+Each eight fields are interleaved: AutoAWQ's 4 bits, AutoRound's 4 to 7; GPTQModel's other widths are not. Sources:
+autoawq 0.2.9, ``awq/utils/packing_utils.py``; auto-round 0.16.1, ``utils/bit_packing.py``; gptqmodel 7.7.0,
+``quantization/awq/utils/packing_utils.py``.
 """
 
 from __future__ import annotations
@@ -11,16 +13,32 @@ import numpy as np
 
 from ...bits.array import Array
 from ...bits.fields import fields, words
+from .. import flags as shared
+from ..dialects import autoround
 from ..parts import Config, Integer, Tensors
+from ..spelt import written
 
-WIDTHS = (4,)
+WIDTHS = (4, 2, 3, 5, 6, 7, 8)
+# Of these AutoRound writes the interleaved ones that the suite asks for; all others are GPTQModel's.
+AUTOROUND_ALONE = (5, 6)
 # Natural column j of each eight is nibble NIBBLE_OF_COLUMN[j] of a word (AWQ_REVERSE_ORDER).
 NIBBLE_OF_COLUMN = (0, 4, 1, 5, 2, 6, 3, 7)
 
 
 def config(bits: int, group_size: int) -> dict[str, Any]:
     """The plainest ``quantization_config``."""
+    if bits in AUTOROUND_ALONE:
+        own = {"bits": bits, "group_size": group_size, "sym": False, "packing_format": autoround.AWQ}
+        return autoround.PLAIN | own
     return {"quant_method": "awq", "bits": bits, "group_size": group_size, "version": "gemm", "zero_point": True}
+
+
+def width(config: Config) -> int:
+    return int(shared.width(config) or 4)
+
+
+def interleaves(config: Config) -> bool:
+    return width(config) == 4 or autoround.reads(config)
 
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
@@ -41,22 +59,25 @@ def interleaved(values: np.ndarray) -> np.ndarray:
 
 
 def pack(codes: np.ndarray, zeros: np.ndarray, scales: Array, *, bits: int = 4) -> dict[str, Array]:
-    """The tensors of codes [out, in] and zero points [groups, out]."""
+    """The tensors of codes [out, in] and zero points [groups, out], as :func:`config` describes them."""
+    order = interleaved if interleaves(config(bits, 32)) else np.asarray
     return {
-        "qweight": Array.of(words(interleaved(np.ascontiguousarray(codes.T)), bits)),
-        "qzeros": Array.of(words(interleaved(zeros), bits)),
+        "qweight": Array.of(words(order(np.ascontiguousarray(codes.T)), bits)),
+        "qzeros": Array.of(words(order(zeros), bits)),
         "scales": scales,
     }
 
 
 def parts(config: Config, tensors: Tensors) -> Integer:
     """A sound module taken apart."""
-    q = natural(fields(tensors["qweight"].bits, axis=1)).T.astype(np.int64)
-    z = natural(fields(tensors["qzeros"].bits, axis=1)).astype(np.int64)
-    g = np.arange(q.shape[1]) // group_size(config, q.shape[1])
-    return Integer.of(q, z, tensors["scales"], g)
+    bits, out = width(config), tensors["scales"].shape[1]
+    order = natural if interleaves(config) else np.asarray
+    q, z = (order(fields(tensors[name].bits, 1, bits)[:, :out]).astype(np.int64) for name in ("qweight", "qzeros"))
+    g = np.arange(len(q)) // group_size(config, len(q))
+    return Integer.of(q.T, z, tensors["scales"], g, bits)
 
 
 def group_size(config: Config, in_features: int) -> int:
-    size: Any = config.get("group_size", config.get("q_group_size", 128))
+    found = written(config)
+    size: Any = found.get("group_size", found.get("q_group_size", 128))
     return in_features if size == -1 else int(size)

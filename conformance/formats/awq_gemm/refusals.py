@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from ...bits.array import Array
 from .. import refusals as common
 from ..module import Refusal
-from .packing import config, parts
+from .packing import WIDTHS, config, parts
 
 PLAIN = config(4, 32)
 
@@ -24,7 +25,10 @@ def refusals() -> Iterator[Refusal]:
         readings = (weight,) if version in ("exllama", "ipex", "marlin") else ()
         yield Refusal(f"awq-{version}", PLAIN | {"version": version}, tensors, "unsupported-layout", readings)
     yield Refusal("awq-backend-llm-awq", PLAIN | {"backend": "llm-awq"}, tensors, "unsupported-layout")
-    yield from common.common("awq", PLAIN, tensors, weight)
+    yield Refusal("awq-backend-upper-case", PLAIN | {"backend": "LLM-AWQ"}, tensors, "unsupported-layout")
+    for refusal in common.common("awq", PLAIN, tensors, weight, WIDTHS):
+        width = refusal.config["bits"]
+        yield replace(refusal, flags=frozenset({"awq-else"})) if width in WIDTHS and width != 4 else refusal
     yield Refusal("awq-named-gptq", PLAIN | {"quant_method": "gptq", "desc_act": False}, tensors, "bad-shape")
     # Four groups of 32 inputs, and one of 8.
     short = {

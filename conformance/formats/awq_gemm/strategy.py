@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ...bits.array import Array
 from .. import strategies as common
 from ..module import Pack
-from .packing import config
+from .packing import WIDTHS, config
 
 
 @st.composite
@@ -27,5 +27,15 @@ def modules(draw: st.DrawFn) -> Pack:
     return draw(common.finished(settings, tensors, flags, out))
 
 
+@st.composite
+def other_widths(draw: st.DrawFn, bits: int) -> Pack:
+    """The same at another width."""
+    out, in_features, group_size, flags, scales, _ = draw(common.module())
+    words = -(-out * bits // 32)
+    tensors = {"scales": scales, "qweight": Array.of(draw(common.words((in_features, words))))}
+    tensors["qzeros"] = Array.of(draw(common.words((scales.shape[0], words))))
+    return draw(common.finished(config(bits, group_size), tensors, flags, out))
+
+
 def strategies() -> Mapping[str, st.SearchStrategy[Pack]]:
-    return {"awq": modules()}
+    return {"awq": modules()} | {f"awq-{bits}bit": other_widths(bits) for bits in WIDTHS[1:]}

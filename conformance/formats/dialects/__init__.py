@@ -9,9 +9,14 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ..parts import Config
+from . import autoround, compressed_tensors
 
 
 class Dialect(Protocol):
+    """One dialect. ``NAME`` is the flag of its cases, and what a loader that reads it names among its formats."""
+
+    NAME: str
+
     def reads(self, config: Config) -> bool:
         """Whether the config of a checkpoint is written in it."""
 
@@ -19,4 +24,10 @@ class Dialect(Protocol):
         """The config of one module of a checkpoint, by its name."""
 
 
-DIALECTS: tuple[Dialect, ...] = ()
+DIALECTS: tuple[Dialect, ...] = (autoround, compressed_tensors)
+NAMES = frozenset(dialect.NAME for dialect in DIALECTS)
+
+
+def spoken(config: Config) -> frozenset[str]:
+    """Names of the dialects in which a config is written: flags of every case that has it."""
+    return frozenset(dialect.NAME for dialect in DIALECTS if dialect.reads(config))

@@ -11,13 +11,33 @@ import numpy as np
 
 from ...bits.array import FLOATS
 from .. import grid as common
+from ..covering import Apart, Options, rows
 from ..draw import Draw
 from ..module import Sample
 from ..parts import Integer
-from .packing import WIDTHS, pack
+from .packing import AUTOROUND_ALONE, WIDTHS, pack, spelled
 
 SMOKE = "g128-sequential-sym-float16"
 MAPS = ("no-g_idx", "sequential", "act-order", "arbitrary")
+
+OPTIONS: Options = {
+    "bits": WIDTHS,
+    "size": (32, 128, 64, 16, -1),
+    "map": MAPS,
+    "dtype": FLOATS,
+    "sym": (False, True),
+    "version": (1, 2),
+    "scales": ("ordinary", *common.SCALE_KINDS),
+    "output": (None, *FLOATS),
+    "bias": (None, "zero", "real"),
+    # The second fills neither its last group nor, at most widths, its last word.
+    "shape": ((common.OUT, common.IN), (40, 196)),
+}
+THREEFOLD = ("bits", "size", "map", "dtype")
+APART: Apart = (
+    ({"map": "arbitrary", "size": -1}, "one group leaves nothing to choose"),
+    ({"map": "no-g_idx", "shape": (40, 196)}, "only g_idx says how many inputs there are where a word is not full"),
+)
 
 
 def grid() -> Iterator[Sample]:
@@ -41,7 +61,10 @@ def grid() -> Iterator[Sample]:
         if bits != 4:
             yield from _width(bits)
         yield from _versions(bits)
-        yield from _sizes(bits)
+        if bits not in AUTOROUND_ALONE:
+            yield from _sizes(bits)
+    yield from _real_sizes()
+    yield from _combined()
 
 
 def _name(bits: int, name: str) -> str:
@@ -60,8 +83,9 @@ def _width(bits: int) -> Iterator[Sample]:
         yield _sample(_name(bits, f"zero-point-0-{kind}"), 32, kind, bits=bits, zero_point_0=True)
     for kind in ("sequential", "act-order"):
         yield _sample(_name(bits, f"ragged-{kind}"), 96, kind, bits=bits)
-    for name, dtype, options in common.variations():
-        yield _sample(_name(bits, name), 32, "sequential", bits=bits, dtype=dtype, **options)
+    if bits not in AUTOROUND_ALONE:
+        for name, dtype, options in common.variations():
+            yield _sample(_name(bits, name), 32, "sequential", bits=bits, dtype=dtype, **options)
 
 
 def _versions(bits: int) -> Iterator[Sample]:
@@ -84,6 +108,26 @@ def _sizes(bits: int) -> Iterator[Sample]:
         yield _sample(_name(bits, f"padded-{out}x{in_features}"), 32, "sequential", bits=bits, shape=shape)
     yield _sample(_name(bits, "padded-act-order"), 16, "act-order", bits=bits, shape=(40, 84))
     yield _sample(_name(bits, "no-qzeros"), 32, "sequential", bits=bits, sym=True, qzeros=False)
+
+
+def _real_sizes() -> Iterator[Sample]:
+    """Layers of real models; in act-order the inputs of a 7B model alone are more groups than 8 bits can number."""
+    for name, (shape, size) in common.REAL_SIZES.items():
+        yield _sample(name, size, "sequential", shape=shape, real_size=True)
+    yield _sample("7b-down_proj-g32-no-g_idx", 32, "no-g_idx", shape=(8, 11008), real_size=True)
+    yield _sample("70b-down_proj-g64-act-order", 64, "act-order", shape=(8, 28672), real_size=True)
+    yield _sample("moe-expert-g32-act-order", 32, "act-order", shape=(768, 1408), real_size=True)
+    for bits in WIDTHS:
+        name = _name(bits, "7b-down_proj-g32-act-order")
+        yield _sample(name, 32, "act-order", bits=bits, shape=(8, 11008), real_size=True)
+
+
+def _combined() -> Iterator[Sample]:
+    """Every pair of options, and every triple where packing, scales and group map meet."""
+    for row in rows(OPTIONS, THREEFOLD, APART):
+        own = {key: value for key, value in row.items() if key not in ("size", "map")}
+        own |= {"config": {"checkpoint_format": "gptq_v2"} if row["version"] == 2 else {}}
+        yield _sample(common.combined(row), row["size"], row["map"], **own)
 
 
 def _sample(
@@ -118,6 +162,6 @@ def _sample(
     if not options.get("qzeros", True):
         del tensors["qzeros"]
     found = Integer.of(q, z, scales, g, bits)
-    sample = common.sample(name, draw, config | options.get("config", {}), tensors, found, options)
+    sample = common.sample(name, draw, spelled(config | options.get("config", {})), tensors, found, options)
     zero = version == 1 and bool((z == 0).any())
     return replace(sample, flags=sample.flags | ({"zero-point-0"} if zero else set()))

@@ -20,6 +20,11 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
         "GPTQ: codes packed along the inputs, zero points along the outputs; version 1 stores them minus one.",
         "PK-01 PK-01b PK-04 PK-18 ZP-12a ZP-12b",
     ),
+    "auto-round": (
+        "AutoRound's config: packing_format says whether zero points are stored less one.",
+        "AR-01 AR-02 #autoround",
+    ),
+    "producer-autoround": ("AutoRound packed it.", "AR-03 #autoround"),
     "gptq_v2": ("Version 2: zero points are stored as they are.", "ZP-02"),
     "no-qzeros": ("No qzeros: the zero point is the middle of the range.", "ZP-23"),
     "dynamic": ("Rules give modules settings of their own.", "CF-12 MD-06"),
@@ -60,6 +65,23 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
     "policy-gptqmodel-0.9.0-borrow": (_BORROW, "ZP-09b #borrow"),
     "policy-gptqmodel-1.4.2-borrow": (_BORROW, "ZP-09b #borrow"),
     "policy-gptqmodel-7.7.0-borrow": (_BORROW, "ZP-09b #borrow"),
+    **{
+        f"policy-autoround-{id}": (
+            f"The same module by AutoRound's name for it: {id}.",
+            "AR-01 AR-02 #autoround",
+        )
+        for id in (
+            *("auto_gptq", "gptq", "without-a-label", "backend-gptq", "intel"),
+            *("auto_round", "gptqmodel", "backend-exllamav2", "0.16.0-fields"),
+        )
+    },
+    **{
+        f"policy-autoround-{version}-borrow": (
+            "AutoRound from 0.7.1 to 0.15 summed shifted zero points less one; ones are added to whole words.",
+            "AR-03 #autoround",
+        )
+        for version in ("0.7.1", "0.15.0")
+    },
     **{f"policy-gptqmodel-{version}-borrow": (_SWAPPED, "#swapped") for version in ("1.8.0", "5.8.0", "6.0.3")},
     "policy-gptqmodel-7.7.0-fields": ("GPTQModel from 7.0 on subtracts field by field at 3 bits.", "#swapped"),
     "policy-swapped-zeros": (_SWAPPED, "#swapped"),
@@ -119,6 +141,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
 }
 FOLDER_NOTES: dict[str, tuple[str, str]] = {
     "act-order": ("Every module has a g_idx of its own.", "GI-02 GI-10"),
+    "no-g_idx": ("Groups are consecutive, and no module says so with a g_idx.", ""),
     "dynamic": ("Rules of GPTQModel give modules settings of their own; the first that matches counts.", "CF-12 MD-06"),
     "symmetric-under-the-wrong-label": (
         "Labelled gptq, sym is true, and every stored zero point is 8.",
@@ -128,7 +151,15 @@ FOLDER_NOTES: dict[str, tuple[str, str]] = {
     "2bit": ("All codes have 2 bits.", ""),
     "3bit": ("All codes have 3 bits, some of which lie in two words.", ""),
     "8bit": ("All codes have 8 bits.", ""),
+    "5bit": ("All codes have 5 bits, packed by AutoRound as one stream.", ""),
+    "6bit": ("All codes have 6 bits, packed by AutoRound as one stream.", ""),
+    "7bit": ("All codes have 7 bits, packed by AutoRound as one stream; MLX has no such form.", ""),
+    "autoround-rules": ("AutoRound's extra_config: names and regular expressions, one module left dense.", "AR-04"),
     "version-2": ("Labelled gptq_v2, whose zero points are stored without the offset.", "ZP-02"),
+    "file-named-by-auto-gptq": ("The one file of weights is called as AutoGPTQ called it.", "SH-11"),
+    "shards-named-by-auto-gptq": ("Shards and index are called as AutoGPTQ called them.", "SH-11"),
+    "dynamic-bits": ("A rule gives some modules another width, and nothing else.", "MD-06 CF-16"),
+    "dynamic-sym": ("A rule says that one module is not symmetric, in which its label then holds.", "CF-15"),
     "mixed-widths": ("Rules give modules widths and maps of their own, and lm_head is packed.", "CF-12 MD-06 MD-09"),
     "symmetric-without-qzeros": ("sym is true, and no module has qzeros.", "ZP-23 #label"),
     "sym-not-said": ("sym is not said, and every stored zero point is 8.", "ZP-01 #label"),

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from .. import flags as shared
+from ..dialects import autoround
 from ..domain import Domain, IntegerDomain, label
 from ..module import Files
 from ..parts import Config, Tensors
+from ..spelt import written
 from .addresses import LAYOUT
 from .packing import WIDTHS, config, group_size, pack, parts, symmetric, version, width
 
@@ -18,7 +20,7 @@ ID, SLUG, TITLE = "gptq", "gptq", "GPTQ"
 LEAVES = ("qweight", "qzeros", "scales", "g_idx")
 NOT_APPLICABLE: dict[str, str] = {}
 FILES = Files(
-    vectors=("auto-gptq-0.7.1", "auto-gptq-0.7.1-widths"),
+    vectors=("auto-gptq-0.7.1", "auto-gptq-0.7.1-widths", "auto-round-0.16.1", "auto-round-0.15.0"),
     # Producers that store zero points in a way of their own.
     produced=("gptqmodel-7.7.0", "gptqmodel-7.7.0-family", "gptqmodel-6.0.3-3bit"),
     checkpoints=(
@@ -56,22 +58,27 @@ COLUMNS = {
     "act-order": ("act-order",),
     "arbitrary g_idx": ("arbitrary-groups",),
     "zero point 0": ("zero-point-0",),
+    "group size -1": ("group-size--1",),
 }
 
 BRIEF = {
-    "GPTQ 4 bits, symmetric": (("bits-4", "symmetric"), ("gptq_v2", "policy")),
-    "GPTQ 4 bits, asymmetric": (("bits-4", "asymmetric"), ("gptq_v2", "policy", "zero-point-0")),
-    "GPTQ act-order": (("bits-4", "act-order"), ("gptq_v2", "policy", "zero-point-0")),
-    "GPTQ zero point 0": (("zero-point-0",), ("gptq_v2",)),
-    "GPTQ 2, 3, 8 bits": ((), ("bits-4", "gptq_v2", "policy", "zero-point-0")),
-    "GPTQ version 2": (("gptq_v2",), ("policy",)),
+    "GPTQ 4 bits, symmetric": (("bits-4", "symmetric"), ("gptq_v2", "policy", "auto-round")),
+    "GPTQ 4 bits, asymmetric": (("bits-4", "asymmetric"), ("gptq_v2", "policy", "zero-point-0", "auto-round")),
+    "GPTQ act-order": (("bits-4", "act-order"), ("gptq_v2", "policy", "zero-point-0", "auto-round")),
+    "GPTQ zero point 0": (("zero-point-0",), ("gptq_v2", "auto-round")),
+    "GPTQ 2, 3, 8 bits": ((), ("bits-4", "gptq_v2", "policy", "zero-point-0", "auto-round")),
+    "AutoRound, 2 to 8 bits": (("auto-round",), ()),
+    "GPTQ version 2": (("gptq_v2",), ("policy", "auto-round")),
 }
 
 
 def names(config: Config) -> bool:
-    method = config.get("quant_method") or config.get("method")
+    if autoround.reads(config):
+        return not autoround.awq(config)
+    found = written(config)
+    method = found.get("quant_method") or found.get("method")
     # AutoGPTQ's quantize_config.json had no method for years.
-    return method == "gptq" or (method is None and "w_bit" not in config and "desc_act" in config)
+    return str(method).lower() == "gptq" or (method is None and "w_bit" not in found and "desc_act" in found)
 
 
 def said_width(config: Config) -> Any:

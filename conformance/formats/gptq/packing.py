@@ -3,7 +3,7 @@
 ``qweight`` [ceil(in * bits / 32), out] packs along the inputs, ``qzeros`` [groups, ceil(out * bits / 32)] along the
 outputs, both as little-endian streams of fields in 32-bit words. Version 1 (``checkpoint_format: gptq``) stores zero
 points less one, version 2 as they are. Sources: auto_gptq 0.7.1, ``qlinear_cuda.py``; GPTQModel 7.7.0, ``torch.py`` and
-``utils/model.py``; the policies: docs/policies.md.
+``utils/model.py``; AutoRound: auto-round 0.16.1, ``auto_round_extension/torch``; the policies: docs/policies.md.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ import numpy as np
 
 from ...bits.array import Array
 from ...bits.fields import fields, repeated, words
+from ..dialects import autoround
 from ..parts import Config, Integer, Tensors
+from ..spelt import written
 
-WIDTHS = (4, 2, 3, 8)
+WIDTHS = (4, 2, 3, 8, 5, 6, 7)
+# Of these only AutoRound writes a stream of bits; GPTQModel has them in planes.
+AUTOROUND_ALONE = (5, 6, 7)
 # What GPTQModel before 7.0 subtracted from the words of 3-bit zero points, by the number of the word modulo 3. Ones in
 # every field would be words 2, 1, 0 of this order: two of them are swapped.
 SWAPPED = np.array([0x24924924, 0x92492492, 0x49249249], np.uint32)
@@ -29,7 +33,16 @@ def width(config: Config) -> int:
 
 def config(bits: int, group_size: int) -> dict[str, Any]:
     """The plainest ``quantization_config`` of an asymmetric module."""
-    return {"quant_method": "gptq", "bits": bits, "group_size": group_size, "sym": False, "desc_act": False}
+    plain = {"quant_method": "gptq", "bits": bits, "group_size": group_size, "sym": False, "desc_act": False}
+    return spelled(plain)
+
+
+def spelled(config: Config) -> dict[str, Any]:
+    """A config of GPTQ in the dialect of whoever writes its width."""
+    if width(config) not in AUTOROUND_ALONE or autoround.reads(config):
+        return dict(config)
+    kept = {key: value for key, value in config.items() if key in ("bits", "group_size", "sym")}
+    return autoround.PLAIN | {"packing_format": autoround.RAW if version(config) == 2 else autoround.LESS_ONE} | kept
 
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
@@ -71,12 +84,15 @@ def parts(config: Config, tensors: Tensors) -> Integer:
 
 
 def group_size(config: Config, in_features: int) -> int:
-    size: Any = config.get("group_size", config.get("q_group_size", -1))
+    found = written(config)
+    size: Any = found.get("group_size", found.get("q_group_size", 128 if autoround.reads(config) else -1))
     return in_features if size == -1 else int(size)
 
 
 def version(config: Config) -> int:
     """1 where zero points are stored less one, 2 where they are stored as they are."""
+    if autoround.reads(config):
+        return autoround.version(config)
     label = config.get("checkpoint_format") or config.get("format") or "gptq"
     return 2 if str(label).lower() == "gptq_v2" else 1
 
@@ -113,9 +129,14 @@ def subtracted(config: Config, columns: int) -> np.ndarray | None:
     """What the producer took off every word of ``qzeros``, borrows and all; None where it worked field by field.
 
     GPTQModel from 0.9 on makes version 1 of asymmetric zero points that way; of 3 bits only before 7.0, and wrongly.
+    AutoRound from 0.7.1 to 0.15 does, but for 3 bits.
     """
     producer = _gptqmodel(config)
-    if producer is None or producer < [0, 9] or config.get("sym") is not False or version(config) != 1:
+    if config.get("sym") is not False or version(config) != 1:
+        return None
+    if autoround.reads(config) and autoround.borrows(config) and width(config) in (2, 4, 8):
+        return np.full(columns, repeated(1, width(config)), np.uint32)
+    if producer is None or producer < [0, 9]:
         return None
     if width(config) == 3:
         return np.resize(SWAPPED, columns) if producer < [7] else None

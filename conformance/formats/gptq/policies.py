@@ -10,14 +10,20 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.fields import fields, repeated, words
 from ...bits.rounding import nearest
+from ..dialects import autoround
+from ..draw import Draw
 from ..module import Spelling
 from ..parts import Config, Tensors
-from .packing import SWAPPED, WIDTHS, stored_zeros, width
+from ..spelt import nulls, upper_case
+from .packing import AUTOROUND_ALONE, SWAPPED, WIDTHS, config, pack, spelled, stored_zeros, width
 
 
 def disputed(flags: frozenset[str]) -> bool:
-    """A stored zero point of all ones is 2**bits to one of AutoGPTQ's readers and, but for 3 bits, 0 to the other."""
-    return "stored-zero-all-ones" in flags
+    """A stored zero point of all ones is 2**bits to one of AutoGPTQ's readers and, but for 3 bits, 0 to the other.
+
+    AutoRound reads 2**bits, and does not undo the borrows of its own packer.
+    """
+    return "stored-zero-all-ones" in flags or {"borrowed-zeros", "producer-autoround"} <= flags
 
 
 def settled(config: Config, tensors: Tensors, upstream: Mapping[str, Array]) -> Array:
@@ -25,8 +31,10 @@ def settled(config: Config, tensors: Tensors, upstream: Mapping[str, Array]) -> 
 
     ``qlinear_cuda_old`` gives exactly that, but for 3 bits, where it does not wrap either. Where only ``qlinear_cuda``
     can read the file (act-order), and at 3 bits, the weights are kept except in the disputed places, which are
-    ``RN(s * q)``.
+    ``RN(s * q)``. Of AutoRound's, the weights are those that were packed.
     """
+    if "packed" in upstream:
+        return upstream["packed"]
     answer, bits = upstream["cuda"], width(config)
     if "cuda_old" in upstream and bits != 3:
         return upstream["cuda_old"]
@@ -38,16 +46,45 @@ def settled(config: Config, tensors: Tensors, upstream: Mapping[str, Array]) -> 
 
 
 def spellings() -> Iterator[Spelling]:
-    """Two ways to store one module, at every width."""
+    """Two ways to store one module, at every width; and to spell its settings, which no width has a part in."""
+    yield from _spelt()
     for bits in WIDTHS:
         suffix = "" if bits == WIDTHS[0] else f"-{bits}bit"
-        for id, settings, given, plain_settings, plain in _of_width(bits):
-            yield Spelling(id + suffix, id, settings, given, plain_settings, plain)
+        for id, settings, given, plain_settings, plain in (*_of_width(bits), *_autoround(bits)):
+            yield Spelling(id + suffix, id, spelled(settings), given, spelled(plain_settings), plain)
 
 
 # Versions of GPTQModel that subtracted from whole words: at 3 bits only those before 7.0, with constants of their own.
-_BORROWING = dict.fromkeys(WIDTHS, ("0.9.0", "1.4.2", "7.7.0")) | {3: ("1.8.0", "5.8.0", "6.0.3")}
+_BORROWING = {bits: () if bits in AUTOROUND_ALONE else ("0.9.0", "1.4.2", "7.7.0") for bits in WIDTHS}
+_BORROWING |= {3: ("1.8.0", "5.8.0", "6.0.3")}
 _Pair = tuple[str, dict[str, Any], dict[str, Array], dict[str, Any], dict[str, Array]]
+
+
+_OPTIONAL: tuple[str, ...] = (
+    "checkpoint_format",
+    "damp_percent",
+    "desc_act",
+    "dynamic",
+    "format",
+    "group_size",
+    "is_marlin_format",
+)
+_OPTIONAL += ("lm_head", "meta", "method", "modules_in_block_to_quantize", "q_group_size", "quantizer", "static_groups")
+_OPTIONAL += ("sym", "true_sequential", "w_bit", "wbits")
+
+
+def _spelt() -> Iterator[Spelling]:
+    # One group, which is what no group size means; zero points that are not all alike, so that sym is of no concern.
+    draw, settings = Draw("gptq-spellings"), config(4, -1)
+    codes, zeros = draw.below(16, 64, 128), 1 + draw.below(15, 1, 64)
+    tensors = pack(codes, zeros, draw.scales("float16", "ordinary", 1, 64), np.zeros(128))
+    yield from nulls("gptq", settings, tensors, _OPTIONAL)
+    old = {key: value for key, value in settings.items() if key != "quant_method"}
+    yield from nulls("gptq", old, tensors, ("quant_method",))
+    names = {"quant_method": "gptq", "checkpoint_format": "gptq", "format": "gptq"}
+    yield from upper_case("gptq", settings, tensors, names)
+    v2 = pack(codes, zeros, tensors["scales"], np.zeros(128), version=2)
+    yield from upper_case("gptq-v2", settings, v2, dict.fromkeys(("checkpoint_format", "format"), "gptq_v2"))
 
 
 def _of_width(bits: int) -> Iterator[_Pair]:
@@ -127,3 +164,41 @@ def _of_width(bits: int) -> Iterator[_Pair]:
     }
     sequential = Array.of(np.arange(2080, dtype=np.int32) // 32)
     yield "g_idx-in-order-of-2080", asymmetric, long | {"g_idx": sequential}, asymmetric, long
+
+
+def _autoround(bits: int) -> Iterator[_Pair]:
+    """What AutoRound calls GPTQ's two versions, and the zero points of its packer before 0.16."""
+    rng = np.random.default_rng(20261125 + bits)
+    groups, out, inputs, limit = 4, 64, 128, 1 << bits
+    zeros = rng.integers(0, limit, (groups, out), dtype=np.uint32)
+    zeros[0, :8] = np.array([8, 0, 5, 7, 0, 0, 3, 9]) % limit
+    rest = {
+        "qweight": Array.of(rng.integers(-(2**31), 2**31, (inputs * bits // 32, out), dtype=np.int32)),
+        "scales": Array.of((rng.integers(1, 1 << 11, (groups, out)) * 2.0**-14).astype(np.float16)),
+    }
+    own = autoround.PLAIN | {"bits": bits, "group_size": 32, "sym": False}
+    plain = {"quant_method": "gptq", "bits": bits, "group_size": 32, "sym": False, "desc_act": False}
+    if bits in AUTOROUND_ALONE:
+        plain = own | {"packing_format": autoround.LESS_ONE}
+    less_one = rest | {"qzeros": Array.of(words((zeros - 1) % limit, bits))}
+    raw = rest | {"qzeros": Array.of(words(zeros, bits))}
+    for id, settings in (
+        ("auto_gptq", {"packing_format": "auto_round:auto_gptq"}),
+        ("gptq", {"packing_format": "auto_round:gptq"}),
+        ("without-a-label", {}),
+        ("backend-gptq", {"backend": "auto_round:gptq:exllamav2"}),
+        ("intel", {"quant_method": "intel/auto-round", "packing_format": "auto_round:auto_gptq"}),
+    ):
+        yield f"autoround-{id}", own | settings, less_one, plain, less_one
+    for id, settings in (
+        ("auto_round", {"packing_format": "auto_round", "autoround_version": "0.16.1"}),
+        ("gptqmodel", {"packing_format": "auto_round:gptqmodel"}),
+        ("backend-exllamav2", {"backend": "auto_round:exllamav2"}),
+    ):
+        yield f"autoround-{id}", own | settings, raw, plain, less_one
+    for version in ("0.7.1", "0.15.0") if bits in (2, 4, 8) else ():
+        settings = {"packing_format": autoround.LESS_ONE, "autoround_version": version}
+        borrowed = (words(zeros, bits).view(np.uint32) - np.uint32(repeated(1, bits))).view(np.int32)
+        yield f"autoround-{version}-borrow", own | settings, rest | {"qzeros": Array.of(borrowed)}, plain, less_one
+    settings = {"packing_format": autoround.LESS_ONE, "autoround_version": "0.16.0"}
+    yield "autoround-0.16.0-fields", own | settings, less_one, plain, less_one

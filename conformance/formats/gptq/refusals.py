@@ -11,7 +11,7 @@ from ...bits.array import Array
 from ...bits.fields import repeated
 from .. import refusals as common
 from ..module import Refusal
-from .packing import WIDTHS, parts
+from .packing import parts
 
 PLAIN: dict[str, Any] = {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": True, "sym": False}
 
@@ -65,7 +65,7 @@ def _layouts(tensors: dict[str, Array]) -> Iterator[Refusal]:
 
 def _widths(tensors: dict[str, Array]) -> Iterator[Refusal]:
     """A width that the shapes contradict."""
-    for bits in WIDTHS[1:]:
+    for bits in (2, 3, 8):
         yield Refusal(f"gptq-bits-contradicted-{bits}", PLAIN | {"bits": bits}, tensors, "bad-shape")
 
 

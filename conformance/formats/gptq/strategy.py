@@ -12,7 +12,7 @@ from ...bits.array import Array
 from ...bits.fields import words as packed
 from .. import strategies as common
 from ..module import Pack
-from .packing import WIDTHS, config
+from .packing import WIDTHS, config, spelled
 
 
 @st.composite
@@ -30,7 +30,8 @@ def modules(draw: st.DrawFn, bits: int) -> Pack:
     middle = (1 << (bits - 1)) - ("gptq_v2" not in label.values())
     qzeros = packed(np.full((groups, out), middle), bits) if sym else draw(common.words((groups, -(-out * bits // 32))))
     tensors["qzeros"] = Array.of(qzeros)
-    settings = config(bits, group_size) | {"sym": sym, "desc_act": kind in ("act-order", "arbitrary")} | label
+    own = {"sym": sym, "desc_act": kind in ("act-order", "arbitrary")}
+    settings = spelled(config(bits, group_size) | own | label)
     flags |= {f"g_idx-{kind}", "sym" if sym else "asym"}
     return draw(common.finished(settings, tensors, flags, out))
 

@@ -16,15 +16,20 @@ Q, K, V, OUT = (f"{LAYER}self_attn.{leaf}_proj" for leaf in "qkvo")
 GATE, UP, DOWN = (f"{LAYER}mlp.{leaf}_proj" for leaf in ("gate", "up", "down"))
 
 
-def build_of(format: Format, id: str, model: str = "llama") -> Build:
+# As many as have numbers of two figures among them, which come before 2 where numbers are sorted as text.
+MANY_LAYERS = 12
+
+
+def build_of(format: Format, id: str, model: str = "llama", layers: int = 1) -> Build:
     """A folder of a format at its usual width."""
-    return Build(format.SLUG, id, format.config(format.WIDTHS[0], GROUP_SIZE), format.drawn, model)
+    return Build(format.SLUG, id, format.config(format.WIDTHS[0], GROUP_SIZE), format.drawn, model, layers)
 
 
 def sound() -> Iterator[Folder]:
     for format in FORMATS.values():
         yield build_of(format, "plain").folder()
         yield from _files(format)
+        yield from _forms(format)
         yield from _configs(format)
         yield from _modules(format)
         yield from _biases(format)
@@ -41,6 +46,24 @@ def _files(format: Format) -> Iterator[Folder]:
     foreign = next(other for other in FORMATS.values() if other is not format)
     build = build_of(format, "named-after-the-other-format")
     yield build.folder(name=f"Model-7B-{foreign.TITLE}")
+
+
+def _forms(format: Format) -> Iterator[Folder]:
+    """Folders as those of large models lie on a disk."""
+
+    def layer(name: str) -> int:
+        """The number of the layer a tensor is of; the embeddings come before all layers, the head after them."""
+        number = name.removeprefix("model.layers.").partition(".")[0]
+        return 1 + int(number) if number.isdecimal() else 0 if "embed" in name else layers + 1
+
+    layers = 3
+    yield build_of(format, "a-shard-a-layer", layers=layers).split(layers + 2, layer)
+    layers = MANY_LAYERS
+    build = build_of(format, f"{layers}-layers", layers=layers)
+    yield build.split(4, lambda name: min(layer(name) // 4, 3))
+    build = build_of(format, "cached-by-the-hub")
+    snapshot = f"models--someone--a-model/snapshots/{40 * 'a'}"
+    yield build.sharded(lambda name: "mlp" in name, name=snapshot, linked=True)
 
 
 def _configs(format: Format) -> Iterator[Folder]:

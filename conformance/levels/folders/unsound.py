@@ -14,6 +14,7 @@ from .sound import build_of
 
 _Q = LAYER + "self_attn.q_proj"
 _INDEX = "model.safetensors.index.json"
+_NANS = {"float16": 0x7E00, "bfloat16": 0x7FC0, "float32": 0x7FC00000, "uint8": 255, "float8_e8m0fnu": 255}
 
 
 def unsound() -> Iterator[Folder]:
@@ -70,10 +71,11 @@ def _contents(format: Format) -> Iterator[Folder]:
             code="config-contradiction",
         )
     build = build_of(format, "one-nan-scale")
-    build.packed[_Q].tensors[format.LAYOUT.scales].bits[1, 1] = 0x7E00
+    scales = build.packed[_Q].tensors[format.LAYOUT.scales]
+    scales.bits[1, 1] = _NANS[scales.dtype]
     yield build.folder(code="non-finite-scales")
     build = build_of(format, "another-quant-method")
-    build.settings["quant_method"] = "fp8"
+    build.settings["quant_method"] = "eetq"
     yield build.folder(code="unsupported-method")
     if (zeros := format.LAYOUT.zeros) is not None:
         build = build_of(format, f"no-{zeros}")

@@ -1,0 +1,95 @@
+"""The GPU half of the figures, as one script for any machine with CUDA or Metal: ``python benchmarks/gpu.py``.
+
+Every figure is a median of one run, beside a copy of as many bytes as must be read and written, and torch's formula
+where torch has the same device. Results are compared bit for bit with torch's before anything is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import mlx_quant
+from benchmarks.modules import KINDS, module, upstream_formula
+
+SHAPES = [(4096, 4096), (14336, 4096), (28672, 8192)]
+
+
+def seconds(work: Callable[[], Any], finish: Callable[[], Any], rounds: int) -> float:
+    times = []
+    for _ in range(rounds + 3):
+        begin = time.perf_counter()
+        work()
+        finish()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times[3:])
+
+
+def synchronised() -> tuple[str | None, Callable[[], None]]:
+    if torch.cuda.is_available():
+        return "cuda", torch.cuda.synchronize
+    if torch.backends.mps.is_available():
+        return "mps", torch.mps.synchronize
+    return None, lambda: None
+
+
+def dense_of(found: mlx_quant.AffineWeights) -> Any:
+    return [found.weight, found.scales, found.biases]
+
+
+def measure(kind: str, shape: tuple[int, int], rounds: int) -> dict[str, Any]:
+    config, drawn = module(kind, *shape)
+    inputs = {name: mx.array(value) for name, value in drawn.items()}
+    mx.eval(inputs)
+    device, finish = synchronised()
+    dense = mlx_quant.dequantize(config, inputs)
+    found: dict[str, Any] = {"kind": kind, "shape": shape}
+    if device:
+        given = {name: torch.from_numpy(value).to(device) for name, value in drawn.items()}
+        expected = upstream_formula(kind, given).cpu().numpy()
+        assert np.array_equal(np.array(dense).view(np.uint16), expected.view(np.uint16)), f"{kind} {shape} differs"
+        found["torch"] = seconds(lambda: upstream_formula(kind, given), finish, rounds)
+    nothing: Callable[[], None] = lambda: None  # noqa: E731
+    found["dense"] = seconds(lambda: mx.eval(mlx_quant.dequantize(config, inputs)), nothing, rounds)
+    found["affine"] = seconds(lambda: mx.eval(dense_of(mlx_quant.to_affine(config, inputs))), nothing, rounds)
+    packed = sum(value.nbytes for value in drawn.values())
+    for name, moved in (("dense_bytes", packed + 2 * shape[0] * shape[1]), ("affine_bytes", 2 * packed)):
+        source = mx.ones((moved // 8,), dtype=mx.uint32)
+        mx.eval(source)
+        found[name] = seconds(lambda source=source: mx.eval(source + 1), nothing, rounds)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    rows = [measure(kind, shape, options.rounds) for shape in SHAPES for kind in KINDS]
+    print("out x in, kind: dense ms, of the bytes, against torch; affine ms, of the bytes")
+    for row in rows:
+        out, in_features = row["shape"]
+        against = f"{row['torch'] / row['dense']:.2f} x torch" if "torch" in row else "no torch here"
+        print(
+            f"{out} x {in_features} {row['kind']}: {row['dense'] * 1e3:.3f} ms, "
+            f"{row['dense_bytes'] / row['dense']:.0%}, {against}; "
+            f"{row['affine'] * 1e3:.3f} ms, {row['affine'] / row['affine_bytes']:.1f} times"
+        )
+    if options.json:
+        options.json.write_text(json.dumps({"device": str(mx.device_info()), "rows": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Few rows of options that hold every pair of them, and every triple of some: a covering array, made greedily.
+
+The order of everything is that of the options as declared, so that the rows are the same for everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations, product
+from typing import Any
+
+Options = Mapping[str, tuple[Any, ...]]
+Row = dict[str, Any]
+# Options that do not go together, and why.
+Apart = tuple[tuple[Row, str], ...]
+Tuple = tuple[tuple[str, Any], ...]
+
+
+def due(options: Options, threefold: tuple[str, ...], apart: Apart) -> Iterator[Tuple]:
+    """Every pair of options, and every triple of those in ``threefold``, but for what does not go together."""
+    sets = [*combinations(options, 2), *combinations(threefold, 3)]
+    for names in sets:
+        for values in product(*(options[name] for name in names)):
+            if together(dict(zip(names, values, strict=True)), apart):
+                yield tuple(zip(names, values, strict=True))
+
+
+def together(row: Row, apart: Apart) -> bool:
+    """Whether nothing in a row, which may lack some options, excludes something else in it."""
+    return not any(excluded.items() <= row.items() for excluded, _ in apart)
+
+
+def rows(options: Options, threefold: tuple[str, ...], apart: Apart) -> list[Row]:
+    """Rows with a value for every option, in which everything that is :func:`due` occurs.
+
+    ValueError for a tuple that no row can hold, although nothing in ``apart`` says so of it.
+    """
+    left, found = dict.fromkeys(due(options, threefold, apart)), list[Row]()
+    while left:
+        row = _row(dict(next(iter(left))), options, list(left), apart)
+        found.append(row)
+        left = {item: None for item in left if not dict(item).items() <= row.items()}
+    return found
+
+
+def _row(row: Row, options: Options, left: list[Tuple], apart: Apart) -> Row:
+    for name, values in options.items():
+        if name not in row:
+            possible = [value for value in values if together(row | {name: value}, apart)]
+            if not possible:
+                raise ValueError(f"no {name} goes with {row}")
+            # The first of those that bring most of what is left closer: as far as it is in the row, it fits.
+            row[name] = max(possible, key=lambda value: _gain(row | {name: value}, name, left))
+    return row
+
+
+def _gain(row: Row, name: str, left: list[Tuple]) -> int:
+    """How much of what is left a row holds completely, and with this option."""
+    return sum(1 for item in left if any(key == name for key, _ in item) and dict(item).items() <= row.items())

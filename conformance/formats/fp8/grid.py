@@ -1,0 +1,90 @@
+"""The grid of FP8."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ...bits.array import FLOATS, Array
+from ...bits.floats import E4M3, E8M0
+from .. import grid as common
+from ..draw import Draw
+from ..module import Sample
+from ..scaled import Scaled
+from . import packing
+
+SMOKE = "b128x128-float32"
+LEGAL = np.flatnonzero(np.isfinite(E4M3))
+BLOCKS = ((128, 128), (32, 32), (1, 32), (1, 128), (64, 16), (8, 256), (96, 128))
+# Of matrices that the block does not divide: rows, columns, both, and a matrix smaller than one block.
+RAGGED = {"rows": (72, 64), "columns": (64, 72), "both": (40, 100), "smaller": (24, 16)}
+
+
+def grid() -> Iterator[Sample]:
+    for block, dtype in product(BLOCKS, FLOATS):
+        yield _sample(f"b{block[0]}x{block[1]}-{dtype}", block, dtype, shape=(128, 256))
+    for name, shape in RAGGED.items():
+        yield _sample(f"ragged-{name}", (32, 32), "float32", shape=shape)
+        yield _sample(f"ragged-{name}-e8m0", (32, 32), "float8_e8m0fnu", shape=shape)
+    for block, dtype in product(((1, 32), (32, 32), (128, 128)), ("float8_e8m0fnu", "uint8")):
+        yield _sample(f"e8m0-b{block[0]}x{block[1]}-{dtype}", block, dtype, shape=(128, 256))
+    for dtype in FLOATS:
+        yield _sample(f"tensor-{dtype}", None, dtype)
+        yield _sample(f"channel-{dtype}", "channel", dtype)
+    for algorithm, kind in (("FP8", None), ("FP8_PER_CHANNEL_PER_TOKEN", "channel"), ("fp8_pb_wo", (128, 128))):
+        for output in (None, "float32", "float16"):
+            name = f"modelopt-{algorithm.lower()}-to-{output or 'its-own'}"
+            yield _sample(name, kind, "float32", config=packing.modelopt(algorithm), output=output, shape=(160, 256))
+    yield _sample("modelopt-mxfp8", (1, 32), "uint8", config=packing.modelopt("MXFP8"))
+    yield from _compressed()
+    for name, dtype, options in common.variations():
+        yield _sample(name, (32, 32), dtype, **options)
+    for name, shape in (("7b-down_proj", (8, 11008)), ("7b-gate_proj", (11008, 32)), ("moe-expert", (768, 1408))):
+        yield _sample(name, (128, 128), "float32", shape=shape, real_size=True)
+
+
+def _compressed() -> Iterator[Sample]:
+    form = "float-quantized"
+    for dtype in FLOATS:
+        yield _sample(f"ct-tensor-{dtype}", None, dtype, config=packing.compressed(form, "tensor"))
+        yield _sample(f"ct-channel-{dtype}", "channel", dtype, config=packing.compressed(form, "channel"))
+        block = packing.compressed(form, "block", block_structure=[32, 32])
+        yield _sample(f"ct-block-{dtype}", (32, 32), dtype, config=block)
+        yield _sample(f"ct-group-{dtype}", (1, 32), dtype, config=packing.compressed(form, "group", group_size=32))
+    ragged = packing.compressed(form, "block", block_structure=[32, 32])
+    yield _sample("ct-ragged", (32, 32), "bfloat16", config=ragged, shape=RAGGED["both"])
+    for output in FLOATS:
+        channel = packing.compressed(form, "channel")
+        yield _sample(f"ct-channel-to-{output}", "channel", "bfloat16", config=channel, output=output)
+    mxfp8 = packing.compressed("mxfp8-quantized", "group", group_size=32)
+    yield _sample("ct-mxfp8", (1, 32), "uint8", config=mxfp8)
+
+
+def _sample(name: str, block: Any, dtype: str, **options: Any) -> Sample:
+    draw, (out, in_features) = Draw(f"fp8-{name}"), options.get("shape", (common.OUT, common.IN))
+    config = options.get("config") or packing.blocks(block if isinstance(block, tuple) else None)
+    whole = {None: (out, in_features), "channel": (1, in_features)}.get(block, block)
+    rows, columns = packing.grid(whole, out, in_features)
+    codes = LEGAL[draw.below(len(LEGAL), out, in_features)]
+    modelopt, compressed = config["quant_method"] == "modelopt", packing.is_compressed(config)
+    if dtype in packing.BYTES:
+        scales = Array(dtype, (draw.below(24, rows, columns) + 110).astype(np.uint8))
+        values = E8M0[scales.bits]
+    else:
+        scales = draw.scales(dtype, options.get("scales", "ordinary"), rows, columns)
+        values = scales.float64()
+    kept = FLOATS if compressed else ("float16", "bfloat16")
+    own = dtype if dtype in kept and not modelopt else "bfloat16"
+    tensors = packing.pack(codes, codes, scales)
+    if modelopt:
+        shape = {None: (), "channel": (rows,)}.get(block, (rows, 1, columns, 1) if block == (128, 128) else None)
+        stored = scales if shape is None else Array(dtype, scales.bits.reshape(shape))
+        tensors = {"weight": tensors["weight"], "weight_scale": stored}
+    if compressed:
+        # One scale has one axis.
+        one = Array(scales.dtype, scales.bits.reshape(1)) if block is None else scales
+        tensors = {"weight": tensors["weight"], "weight_scale": one}
+    return common.sample(name, draw, config, tensors, Scaled(codes, E4M3, values, whole, own, modelopt), options)

@@ -1,0 +1,181 @@
+"""AutoRound's configurations: which packing was written, and ``extra_config`` for modules that are unlike the rest.
+
+AutoRound packs as GPTQ or as AWQ does and says so in ``packing_format`` (``backend`` before 0.5). Whether zero points
+are stored less one hangs on that label alone. Source: auto-round 0.16.1, ``inference/convert_model.py`` and
+``export/export_to_autoround/export.py``; 0.3.1 for ``backend``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
+from . import fields
+from .schemes import Scheme, Schemes
+
+ID = "auto-round"
+
+# packing_format without its first part, and backend without the kernel at its end: the packing and its layout.
+_PACKINGS = {
+    "auto_gptq": ("gptq", "gptq"),
+    "gptq": ("gptq", "gptq"),
+    "auto": ("gptq", "gptq"),
+    "": ("gptq", "gptq_v2"),
+    "gptqmodel": ("gptq", "gptq_v2"),
+    "auto_awq": ("awq_gemm", "gemm"),
+    "awq": ("awq_gemm", "gemm"),
+}
+_KERNELS = ("exllamav2", "triton", "tritonv2")
+_ADVICE = {
+    "llm_compressor": "its tensors are compressed-tensors' FP4 or FP8; export the model in that format",
+    "llm_compressor_nvfp4_e5m3": "its scales have five exponent bits, which nothing else reads",
+    "fp8_static": "its weights are 8-bit floats; export the model as compressed-tensors",
+    "fp8": "its weights are 8-bit floats; export the model as compressed-tensors",
+    "fake": "its weights are stored dense: remove quantization_config and load it as it is",
+    "mlx": "its tensors are MLX's own; load it with mlx_lm after renaming the configuration",
+}
+# Widths from here on mean that a module was left as it was.
+_DENSE = 16
+
+
+def recognises(config: Mapping[str, Any], named: str | None) -> bool:
+    if named is None:
+        return "autoround_version" in config or isinstance(config.get("packing_format"), str)
+    return named in (ID, f"intel/{ID}", "autoround")
+
+
+def stated(config: Mapping[str, Any]) -> dict[str, Any]:
+    found = {field: fields.one(config, field) for field in ("sym", "extra_config", "data_type")}
+    if _label(config) is not None:
+        found["packing_format"] = _packing_format(config)
+    return found
+
+
+def schemes(config: Mapping[str, Any]) -> Schemes:
+    return _Extra(config)
+
+
+class _Extra:
+    """The rules of one checkpoint: a full name wins, then the first regular expression found in a name.
+
+    A module whose rule says 16 bits is expected dense; one that is packed all the same keeps the settings of the rest.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config, self.default = config, _scheme(config)
+        self._exact: dict[str, _Rule] = {}
+        self._patterns: list[_Rule] = []
+        for key in ("dynamic", "extra_config"):
+            for name, values in _mapping(config, key).items():
+                rule = _Rule(key, str(name), values)
+                if key == "extra_config":
+                    self._exact[str(name)] = rule
+                if rule.pattern is not None:
+                    self._patterns.append(rule)
+        self._read: dict[str, Scheme] = {}
+
+    def scheme(self, module: str) -> Scheme:
+        rule = self._rule(module)
+        if rule is None:
+            return self.default
+        if rule.place not in self._read:
+            try:
+                self._read[rule.place] = _scheme(fields.overridden(self._config, rule.values))
+            except QuantError as error:
+                raise type(error)(error.code, error.message, where=rule.place) from None
+        return self._read[rule.place]
+
+    def place(self, module: str) -> str | None:
+        rule = self._rule(module)
+        return rule.place if rule else None
+
+    def _rule(self, module: str) -> _Rule | None:
+        found = self._exact.get(module)
+        found = found or next((rule for rule in self._patterns if rule.matches(module)), None)
+        return None if found is None or found.dense else found
+
+
+class _Rule:
+    """One entry of ``extra_config``, or of the ``dynamic`` that AutoRound takes over from GPTQModel."""
+
+    def __init__(self, key: str, name: str, values: object) -> None:
+        self.place = f"{key}: {name}"
+        if not isinstance(values, Mapping):
+            raise MalformedCheckpoint("bad-config-value", f"is {values!r}, expected an object", where=self.place)
+        self.values = {field: value for field, value in values.items() if value is not None}
+        bits = fields.one(self.values, "bits")
+        self.dense = name.startswith("-:") or (isinstance(bits, int) and bits >= _DENSE)
+        try:
+            # AutoRound skips what it cannot compile: then it is a name.
+            self.pattern = re.compile(re.sub(r"^[+-]:", "", name)) if values or self.dense else None
+        except re.error:
+            self.pattern = None
+
+    def matches(self, module: str) -> bool:
+        return self.pattern is not None and self.pattern.search(module) is not None
+
+
+def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = config.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise MalformedCheckpoint("bad-config-value", f"is {value!r}, expected an object", where=key)
+    return value
+
+
+def _scheme(config: Mapping[str, Any]) -> Scheme:
+    label = _packing_format(config)
+    if label not in _PACKINGS:
+        raise fields.undecoded_layout(ID, "packing_format", label, [name for name in _PACKINGS if name], _ADVICE)
+    kind = str(config.get("data_type") or "int").lower()
+    if not kind.startswith("int"):
+        raise UnsupportedFormat(
+            "unsupported-layout",
+            f"data_type {kind!r} is not decoded; integers are. {_float_advice(kind)}",
+            where="data_type",
+        )
+    packing, layout = _PACKINGS[label]
+    return Scheme(
+        dialect=ID,
+        packing=packing,
+        bits=fields.integer(config, "bits", default=4),
+        group_size=fields.group_size(config, default=128),
+        layout=layout,
+        sym=fields.boolean(config, "sym"),
+        producer=fields.producer(config) or _version(config),
+    )
+
+
+def _float_advice(kind: str) -> str:
+    if kind.startswith(("mx", "nv")):
+        return "Export the model as compressed-tensors (llm_compressor), where such 4- and 8-bit floats are known"
+    return "Use an export of the model with data_type int"
+
+
+def _version(config: Mapping[str, Any]) -> tuple[str, tuple[int, ...]] | None:
+    value = config.get("autoround_version")
+    if not isinstance(value, str):
+        return None
+    return "autoround", tuple(int(part) for part in re.findall(r"\d+", value)[:3])
+
+
+def _label(config: Mapping[str, Any]) -> str | None:
+    """What a config says of its packing; ``backend`` alone may also name a kernel or a device, which says nothing."""
+    label = fields.one(config, "packing_format")
+    if label is None:
+        backend = str(config.get("backend")).lower()
+        return backend if re.match("auto[-_]?round|auto[-_]gptq", backend) else None
+    if not isinstance(label, str):
+        raise fields.bad("packing_format", label, "a name")
+    return label
+
+
+def _packing_format(config: Mapping[str, Any]) -> str:
+    """The label in one spelling, without ``auto_round:`` and without a kernel: ``""`` is AutoRound's own packing."""
+    spelled = _label(config)
+    if spelled is None:
+        return "auto_gptq"  # transformers' default
+    words = re.sub("^auto[-_]?round", "auto_round", spelled.lower()).replace("-", "_").split(":")
+    words = words[1:] if words[0] == "auto_round" else words
+    return ":".join(words[:-1] if words and words[-1] in _KERNELS else words)

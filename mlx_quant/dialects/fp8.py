@@ -1,0 +1,49 @@
+"""``quant_method`` ``fp8``: FP8 weights as DeepSeek publishes them, and Qwen, MiniMax and transformers after it.
+
+``modules_to_not_convert`` and its alias ``ignored_layers`` are not followed: which modules are packed is seen from
+their tensors. Source: transformers 5.23.0, ``utils/quantization_config.py``, ``FineGrainedFP8Config``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import UnsupportedFormat
+from . import fields
+from .schemes import Scheme, Schemes, Uniform
+
+ID = "fp8"
+
+_BLOCK = (128, 128)
+# How scales are stored, by what scale_fmt says; the tensors decide, so this only refuses what nobody has written.
+_SCALES = ("float", "ue8m0")
+
+
+def recognises(config: Mapping[str, Any], named: str | None) -> bool:
+    return named == ID
+
+
+def stated(config: Mapping[str, Any]) -> dict[str, Any]:
+    block = config.get("weight_block_size")
+    return {"weight_block_size": None if block is None else list(_block(config) or ()), "fmt": config.get("fmt")}
+
+
+def schemes(config: Mapping[str, Any]) -> Schemes:
+    number = str(config.get("fmt") or "e4m3").lower()
+    if number not in ("e4m3", "float8_e4m3fn"):
+        raise UnsupportedFormat("unsupported-dtype", f"is {number!r}; only e4m3 is decoded", where="fmt")
+    scales = str(config.get("scale_fmt") or "float").lower()
+    if scales not in _SCALES:
+        raise UnsupportedFormat(
+            "unsupported-layout", f"is {scales!r}, expected one of {', '.join(_SCALES)}", where="scale_fmt"
+        )
+    return Uniform(Scheme(dialect=ID, packing=ID, bits=8, group_size=-1, layout="block", block=_block(config)))
+
+
+def _block(config: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Rows and columns that share a scale, or None where null says that all do. An absent field is 128 by 128."""
+    value = config.get("weight_block_size", _BLOCK)
+    if value is None:
+        return None
+    return fields.pair("weight_block_size", value, "two positive numbers, or null")

@@ -1,0 +1,99 @@
+"""NVIDIA ModelOpt's configurations, in ``config.json`` and in ``hf_quant_config.json``.
+
+``quant_algo`` names what all modules are packed as; under ``MIXED_PRECISION``, ``quantized_layers`` names it for each
+of them. ``ignore`` and ``exclude_modules`` are not followed: which modules are packed is seen from their tensors.
+Source: nvidia-modelopt 0.47.0, ``torch/export/quant_utils.py`` and ``torch/export/convert_hf_config.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import QuantError, UnsupportedFormat
+from . import fields
+from .schemes import Scheme, Schemes
+
+ID = "modelopt"
+
+
+@dataclass(frozen=True)
+class _Kind:
+    packing: str
+    bits: int
+    group_size: int = -1
+    block: tuple[int, int] | None = None
+
+
+# By quant_algo, lower case. The block size of fp8_pb_wo stands in no configuration.
+_KINDS = {
+    "fp8": _Kind("fp8", 8),
+    "fp8_per_channel_per_token": _Kind("fp8", 8),
+    "fp8_pb_wo": _Kind("fp8", 8, block=(128, 128)),
+    "mxfp8": _Kind("fp8", 8, 32, (1, 32)),
+}
+_MIXED = "mixed_precision"
+
+
+def recognises(config: Mapping[str, Any], named: str | None) -> bool:
+    return named == ID
+
+
+def stated(config: Mapping[str, Any]) -> dict[str, Any]:
+    algorithm = config.get("quant_algo")
+    return {"quant_algo": None if algorithm is None else _folded(algorithm)}
+
+
+def schemes(config: Mapping[str, Any]) -> Schemes:
+    return _Layers(config)
+
+
+class _Layers:
+    """One algorithm for all modules, or one for each that ``quantized_layers`` names."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        algorithm = config.get("quant_algo")
+        layers = config.get("quantized_layers") or {}
+        if not isinstance(layers, Mapping) or not all(isinstance(rule, Mapping) for rule in layers.values()):
+            raise fields.bad("quantized_layers", layers, "an object of objects")
+        if layers and (algorithm is None or _folded(algorithm) == _MIXED):
+            # Of a module that no rule names, but whose tensors are packed, the commonest algorithm is as good as any.
+            named = [str(rule.get("quant_algo")) for rule in layers.values()]
+            algorithm = max(dict.fromkeys(named), key=named.count)
+        self.default = _scheme(algorithm, config)
+        self._layers = {str(name): rule for name, rule in layers.items()}
+
+    def scheme(self, module: str) -> Scheme:
+        if module not in self._layers:
+            return self.default
+        try:
+            return _scheme(self._layers[module].get("quant_algo"), self._layers[module])
+        except QuantError as error:
+            raise type(error)(error.code, error.message, where=self.place(module)) from None
+
+    def place(self, module: str) -> str | None:
+        return f"quantized_layers: {module}" if module in self._layers else None
+
+
+def _scheme(algorithm: object, config: Mapping[str, Any]) -> Scheme:
+    kind = _KINDS.get(_folded(algorithm))
+    if kind is None:
+        raise UnsupportedFormat(
+            "unsupported-layout",
+            f"quant_algo {algorithm!r} is not decoded; supported: {', '.join(sorted(_KINDS))}. "
+            "Use an export with one of them",
+            where="quant_algo",
+        )
+    size = config.get("group_size")
+    if size is not None and kind.group_size != -1 and size != kind.group_size:
+        raise UnsupportedFormat(
+            "unsupported-group-size", f"is {size!r}; {algorithm} has groups of {kind.group_size}", where="group_size"
+        )
+    return Scheme(
+        dialect=ID, packing=kind.packing, bits=kind.bits, group_size=kind.group_size, layout=ID, block=kind.block
+    )
+
+
+def _folded(algorithm: object) -> str:
+    return str(algorithm).lower()

@@ -1,0 +1,20 @@
+"""What is told of real checkpoints from their headers alone, as of a Hub repo, against what their data say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mlx_quant.cli.inspection import inspect
+
+REAL = sorted((Path(__file__).parents[2] / "fixtures").glob("*/models/*/config.json"))
+
+
+@pytest.mark.parametrize("config", REAL, ids=lambda config: config.parent.name)
+def test_headers_tell_what_the_data_do(config: Path) -> None:
+    """Every packing stands in for what is not read, and each of these has the order that its configuration says."""
+    told, read = (inspect(config.parent, data=data).to_dict() for data in (False, True))
+    assert (told.pop("read"), read.pop("read")) == ("headers", "data")
+    assert set(read.pop("warnings")) <= set(told.pop("warnings"))
+    assert told == read

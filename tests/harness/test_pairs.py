@@ -1,0 +1,89 @@
+"""Pairs of options: each that a format declares is joined by some case, as can be seen of the module itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import combinations
+from typing import Any
+
+import pytest
+
+from conformance import suite
+from conformance.cases.question import Question
+from conformance.formats import covering
+from conformance.formats.grid import SCALE_KINDS
+from conformance.formats.registry import FORMATS
+
+DECLARED: dict[str, Any] = {format.SLUG: format for format in FORMATS.values() if hasattr(format, "OPTIONS")}
+QUESTIONS = [q for q in suite.questions() if q.level in ("synthetic", "sizes") and "kept" not in q.flags]
+
+
+def _map(question: Question) -> str:
+    # In one group there is no order to see.
+    if question.config["group_size"] == -1 and question.config["desc_act"]:
+        return "act-order"
+    seen = {"no-g_idx", "sequential", "act-order", "arbitrary-groups"} & question.flags
+    return seen.pop().removesuffix("-groups")
+
+
+def _bias(question: Question) -> str | None:
+    if "bias" not in question.tensors:
+        return None
+    return "real" if question.tensors["bias"].float64().any() else "zero"
+
+
+SEEN: dict[str, Callable[[Question], Any]] = {
+    "bits": lambda q: next(int(flag[5:]) for flag in q.flags if flag.startswith("bits-")),
+    "size": lambda q: q.config.get("group_size", q.config.get("q_group_size")),
+    "map": _map,
+    "dtype": lambda q: q.tensors["scales"].dtype,
+    "sym": lambda q: q.config["sym"],
+    "version": lambda q: 2 if "gptq_v2" in q.flags else 1,
+    "scales": lambda q: next((kind for kind in SCALE_KINDS if f"{kind}-scales" in q.flags), "ordinary"),
+    "output": lambda q: q.dtype,
+    "bias": _bias,
+    "shape": lambda q: q.expected.shape if q.expected else None,
+    "spelling": lambda q: "old" if "w_bit" in q.config else "plain",
+}
+
+
+def lacking(format: Any, questions: Iterable[Question]) -> list[covering.Tuple]:
+    """What no question joins, of all that is due."""
+    joined: set[covering.Tuple] = set()
+    for question in questions:
+        row = [(name, SEEN[name](question)) for name in format.OPTIONS]
+        joined |= {*combinations(row, 2), *combinations([item for item in row if item[0] in format.THREEFOLD], 3)}
+    return [item for item in covering.due(format.OPTIONS, format.THREEFOLD, format.APART) if item not in joined]
+
+
+@pytest.mark.parametrize("slug", DECLARED)
+def test_every_pair_of_options_is_joined_or_explained(slug: str) -> None:
+    assert lacking(DECLARED[slug], [q for q in QUESTIONS if q.format == slug]) == []
+
+
+@pytest.mark.parametrize("slug", DECLARED)
+def test_it_tells_where_one_is_not(slug: str) -> None:
+    own = [q for q in QUESTIONS if q.format == slug]
+    joined = [q for q in own if q.id.startswith(f"synthetic/{slug}-joined-")]
+    assert lacking(DECLARED[slug], [q for q in own if q not in joined])
+    assert lacking(DECLARED[slug], joined[::2])
+
+
+def test_the_formats_that_users_meet_declare_their_options() -> None:
+    assert {"gptq", "awq"} <= DECLARED.keys()
+    for format in DECLARED.values():
+        assert format.OPTIONS.keys() <= SEEN.keys()
+        assert set(format.THREEFOLD) <= format.OPTIONS.keys()
+        assert all(reason and options.keys() <= format.OPTIONS.keys() for options, reason in format.APART)
+
+
+def test_rows_hold_all_that_is_due_and_none_that_is_apart() -> None:
+    options: covering.Options = {"a": (1, 2, 3), "b": (1, 2), "c": (1, 2), "d": (1, 2)}
+    apart: covering.Apart = (({"a": 3, "b": 2}, "for a test"),)
+    found = covering.rows(options, ("b", "c", "d"), apart)
+    assert len(found) < 24
+    assert all(row.keys() == options.keys() and covering.together(row, apart) for row in found)
+    for item in covering.due(options, ("b", "c", "d"), apart):
+        assert any(dict(item).items() <= row.items() for row in found)
+    with pytest.raises(ValueError, match="goes with"):
+        covering.rows(options, (), (({"a": 3, "b": 1}, "x"), ({"a": 3, "b": 2}, "y")))

@@ -1,0 +1,116 @@
+"""How the command ends when the program is at fault, nobody reads, or the terminal goes: real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.safety import tiny
+
+ROOT = Path(__file__).parents[2]
+Process = subprocess.Popen[str]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write(tmp_path_factory.mktemp("exits") / "source", tiny.files("gptq"))
+
+
+def started(
+    *arguments: str | Path, path: Path | None = None, stdout: int = subprocess.PIPE, ignoring: int = 0
+) -> Process:
+    """The command; ``path`` holds a sitecustomize, ``ignoring`` a signal that it inherits as ignored."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [*([path] if path else []), ROOT]))}
+    command = [sys.executable, "-m", "mlx_quant.cli", *map(str, arguments)]
+    before = signal.signal(ignoring, signal.SIG_IGN) if ignoring else None
+    try:
+        return subprocess.Popen(
+            command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, restore_signals=not ignoring
+        )
+    finally:
+        if ignoring:
+            signal.signal(ignoring, before)
+
+
+def customised(folder: Path, *lines: str) -> Path:
+    (folder / "sitecustomize.py").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.mark.parametrize("command", ["inspect", "convert", "generate"])
+def test_a_fault_of_the_program_is_told_from_a_refusal(command: str, source: Path, tmp_path: Path) -> None:
+    """Its traceback is shown, and what a name in it would command a terminal to do is not done."""
+    path = customised(
+        tmp_path,
+        "from mlx_quant.checkpoint import checkpoint",
+        "def open(*_, **__):",
+        "    raise AttributeError('\\x1b[2J no such thing')",
+        "checkpoint.Checkpoint.open = open",
+    )
+    more = {"inspect": [], "convert": [tmp_path / "out"], "generate": ["--prompt", "x"]}[command]
+    process = started(command, source, *more, path=path)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 70, stderr
+    assert "Traceback" in stderr
+    assert "AttributeError: \\x1b[2J no such thing" in stderr
+    assert "please report" in stderr
+    assert "\x1b" not in stdout + stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "options", [["formats"], ["formats", "--json"], ["inspect"], ["inspect", "--json"], ["--version"]]
+)
+def test_nobody_reads(options: list[str], source: Path) -> None:
+    """As under ``| head``: no complaint, and the status that a shell gives for it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = started(*options, *([source] if options[0] == "inspect" else []), stdout=writer)
+    os.close(writer)
+    _, stderr = process.communicate(timeout=120)
+    assert (process.returncode, stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_a_conversion_that_nobody_hears_of_is_done(source: Path, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = started("convert", source, tmp_path / "out", stdout=writer)
+    os.close(writer)
+    process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGPIPE
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGHUP, 129), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("is_ignored", [False, True])
+def test_the_terminal_goes(sent: signal.Signals, status: int, is_ignored: bool, source: Path, tmp_path: Path) -> None:
+    """In the middle of a conversion; one that was started by ``nohup`` goes on."""
+    path = tmp_path / "path"
+    path.mkdir()
+    customised(
+        path,
+        "import time",
+        "from mlx_quant.conversion import output",
+        "add = output.ShardWriter.add",
+        "def slow(self, tensors):",
+        "    add(self, tensors)",
+        "    time.sleep(0.3)",
+        "output.ShardWriter.add = slow",
+    )
+    place = tmp_path / "place"
+    place.mkdir()
+    process = started("convert", source, place / "out", path=path, ignoring=sent if is_ignored else 0)
+    deadline = time.monotonic() + 60
+    while not list(place.glob(".out.partial-*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(sent)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == (0 if is_ignored else status), stderr
+    assert "Traceback" not in stderr
+    assert [found.name for found in place.iterdir()] == (["out"] if is_ignored else [])
