@@ -118,7 +118,7 @@ def _meet(id: str) -> tuple[dict[str, Kill | None], float]:
 
 def missed_by_ear(rows: list[Row]) -> list[Row]:
     """Mutants that the generation smoke test alone would have let through."""
-    return [row for row in rows if not row.kills["generation"]]
+    return [row for row in rows if not row.kills.get("generation")]
 
 
 def faults(rows: list[Row]) -> list[str]:

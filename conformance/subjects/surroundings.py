@@ -27,9 +27,11 @@ def surrounded(parent: Path) -> Iterator[None]:
 def placed(tmp: Path, home: Path, here: Path) -> Iterator[None]:
     """Until it ends, temporary files, the home and the current directory are these."""
     tempdir, directory, path = tempfile.tempdir, os.getcwd(), list(sys.path)
-    variables = {name: os.environ.get(name) for name in ("TMPDIR", "HOME")}
+    # torch's compiler keeps its cache among the temporary files unless it is told otherwise.
+    own = {"TMPDIR": str(tmp), "HOME": str(home), "TORCHINDUCTOR_CACHE_DIR": str(home / ".cache/torchinductor")}
+    variables = {name: os.environ.get(name) for name in own}
     tempfile.tempdir = str(tmp)
-    os.environ |= {"TMPDIR": str(tmp), "HOME": str(home)}
+    os.environ |= own
     # What is still to be imported lies where it lay.
     sys.path[:] = [directory if entry == "" else entry for entry in path]
     os.chdir(here)
