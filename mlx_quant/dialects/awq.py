@@ -14,10 +14,9 @@ from .schemes import Scheme, Schemes, Uniform
 ID = "awq"
 
 # By the label of version.
-_PACKINGS = {"gemm": "awq_gemm"}
+_PACKINGS = {"gemm": "awq_gemm", "gemv": "awq_gemv"}
 _ADVICE = {
     "marlin": "use the plain AWQ (gemm) repo that these kernel tiles were made from",
-    "gemv": "use a gemm export of the same model, or quantise it again with version gemm",
     "gemv-fast": "use a gemm export of the same model, or quantise it again with version gemm",
     "exllama": "use a gemm export of the same model",
     "llm-awq": "use an AutoAWQ gemm export of the same model",
@@ -49,7 +48,7 @@ def schemes(config: Mapping[str, Any]) -> Schemes:
             bits=bits,
             group_size=fields.group_size(config, default=128),
             # AutoAWQ has 4 bits only; the others are GPTQModel's, which does not interleave them.
-            layout=layout if bits == 4 else f"{layout}_natural",
+            layout="gemm_natural" if layout == "gemm" and bits != 4 else layout,
             sym=_symmetric(config),
             producer=fields.producer(config),
         )
