@@ -56,6 +56,8 @@ class Layout:
         read_codes: from weights of scale 1, a zero point and a width, the codes; -1 for none.
         one: from a width, a code and a zero point that make 1.
         scales_of: scales of 1 and 2 for bits of 0 and 1, stored as the given ones.
+        offsets: names of the tensor of floats that are added to each product, of which a module has one; it is
+            addressed as the scales are.
     """
 
     codes: str
@@ -70,6 +72,7 @@ class Layout:
     read_codes: Callable[[np.ndarray, int, int], np.ndarray] = offset_codes
     one: Callable[[int], tuple[int, int]] = middle
     scales_of: Callable[[np.ndarray, Array], Array] = ones_and_twos
+    offsets: tuple[str, ...] = ()
 
     def scale_places(self, shape: Shape) -> np.ndarray:
         """Address [out, in] of each weight's scale."""

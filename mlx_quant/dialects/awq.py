@@ -14,12 +14,12 @@ from .schemes import Scheme, Schemes, Uniform
 ID = "awq"
 
 # By the label of version.
-_PACKINGS = {"gemm": "awq_gemm", "gemv": "awq_gemv"}
+_PACKINGS = {"gemm": "awq_gemm", "gemv": "awq_gemv", "gemv_fast": "awq_gemv_fast", "llm-awq": "awq_gemv_fast"}
+# AutoAWQ's class is called GEMVFast.
+_SPELT = {"gemvfast": "gemv_fast", "gemv-fast": "gemv_fast"}
 _ADVICE = {
     "marlin": "use the plain AWQ (gemm) repo that these kernel tiles were made from",
-    "gemv-fast": "use a gemm export of the same model, or quantise it again with version gemm",
     "exllama": "use a gemm export of the same model",
-    "llm-awq": "use an AutoAWQ gemm export of the same model",
 }
 
 
@@ -64,4 +64,5 @@ def _layout(config: Mapping[str, Any]) -> str:
     if fields.folded(config.get("backend")) == "llm-awq":
         return "llm-awq"
     labels = (config[key] for key in ("version", "format", "checkpoint_format") if config.get(key) is not None)
-    return str(next(labels, "gemm")).lower()
+    label = str(next(labels, "gemm")).lower()
+    return _SPELT.get(label, label)

@@ -19,7 +19,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "awq_gemv"
 TITLE = "AWQ (gemv)"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (4,)
 LAYOUTS = ("gemv",)
 MARKS = (".qweight", ".qzeros", ".scales")

@@ -29,7 +29,7 @@ def names(config: Config) -> bool:
     """Whether the config is of this format; ``quant_config.json`` of early AutoAWQ names no method."""
     if autoround.wrote(config):
         return "awq" in autoround.label(config)
-    return awq_label(config) not in ("", "gemv")
+    return awq_label(config) not in ("", "gemv", "gemv_fast", "llm-awq")
 
 
 def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:

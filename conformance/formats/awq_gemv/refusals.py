@@ -35,7 +35,7 @@ def refusals() -> Iterator[Refusal]:
     yield one("group-size-contradicted", "bad-shape", {}, group_size=64)
     yield one("two-group-sizes", "config-contradiction", {}, q_group_size=64)
     yield one("named-gemm", "bad-shape", {}, version="gemm")
-    yield one("named-gemv_fast", "unsupported-layout", {}, version="gemv_fast")
+    yield one("named-gemv_fast", "bad-dtype", {}, version="gemv_fast")
     for missing in ("qweight", "qzeros", "scales"):
         less = common.without(tensors, missing)
         yield Refusal(f"awq_gemv-no-{missing}", PLAIN, less, "missing-tensor")
