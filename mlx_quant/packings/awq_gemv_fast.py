@@ -21,7 +21,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "awq_gemv_fast"
 TITLE = "AWQ (gemv_fast, llm-awq)"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (4,)
 # Label to the name of the offsets.
 _OFFSETS = {"gemv_fast": "qzeros", "llm-awq": "scaled_zeros"}

@@ -103,5 +103,5 @@ def _words(codes: torch.Tensor) -> torch.Tensor:
                 at = [64 * block + 32 * half + i for i in _order()]
                 start = 256 * block + 64 * output + 32 * half
                 nibbles[:, start : start + 32] = codes[output::4, at].to(torch.int32)
-    total = sum(nibbles[:, n::4] << (4 * n) for n in range(4))
+    total = torch.stack([nibbles[:, n::4] << (4 * n) for n in range(4)]).sum(dim=0)
     return torch.where(total >= 1 << 15, total - (1 << 16), total).to(torch.int16)
