@@ -34,7 +34,7 @@ SHAPES = tuple(
 )
 
 
-def _room(shape: Shape) -> int:
+def room(shape: Shape) -> int:
     """Groups that a row has room for."""
     return padded(shape.groups, shape.in_features if shape.group_size == -1 else shape.group_size)
 
@@ -48,19 +48,19 @@ def code_places(shape: Shape) -> np.ndarray:
 def zero_places(shape: Shape) -> np.ndarray:
     """Bit ``b`` of the zero point of output ``o`` in group ``g`` is bit ``4 * g + b`` of row ``o`` of ``qzeros``."""
     o, b = np.arange(shape.out)[:, None, None], np.arange(shape.bits)
-    return o * 4 * _room(shape) + 4 * shape.group_index()[None, :, None] + b
+    return o * 4 * room(shape) + 4 * shape.group_index()[None, :, None] + b
 
 
 def group_scales(shape: Shape) -> np.ndarray:
     """Element ``g`` of row ``o`` of ``scales``."""
-    return np.arange(shape.out)[:, None] * _room(shape) + np.arange(shape.groups)[None, :]
+    return np.arange(shape.out)[:, None] * room(shape) + np.arange(shape.groups)[None, :]
 
 
 def constant(shape: Shape, code: int, zero: int) -> tuple[dict[str, Any], dict[str, Array]]:
     tensors = {
         "qweight": Array.of(words(np.full((shape.out, shape.in_features), code), shape.bits)),
-        "qzeros": Array.of(words(np.full((shape.out, _room(shape)), zero), shape.bits)),
-        "scales": Array.of(np.ones((shape.out, _room(shape)), np.float16)),
+        "qzeros": Array.of(words(np.full((shape.out, room(shape)), zero), shape.bits)),
+        "scales": Array.of(np.ones((shape.out, room(shape)), np.float16)),
     }
     return config(shape.bits, shape.group_size), tensors
 
@@ -72,5 +72,6 @@ LAYOUT = Layout(
     map=None,
     code_places=code_places,
     group_scales=group_scales,
+    room=room,
     zero_places=zero_places,
 )

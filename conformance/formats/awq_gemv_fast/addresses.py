@@ -28,7 +28,7 @@ SHAPES = tuple(
 )
 
 
-def _room(shape: Shape) -> int:
+def room(shape: Shape) -> int:
     """Groups that a column has room for."""
     return padded(shape.groups, shape.in_features if shape.group_size == -1 else shape.group_size)
 
@@ -51,9 +51,9 @@ def constant(shape: Shape, code: int, zero: int) -> tuple[dict[str, Any], dict[s
     word = np.array(code * 0x1111, np.uint16).view(np.int16)
     tensors = {
         "qweight": Array.of(np.full((shape.out // 4, shape.in_features), word, np.int16)),
-        "scales": Array.of(np.ones((_room(shape), shape.out), np.float16)),
+        "scales": Array.of(np.ones((room(shape), shape.out), np.float16)),
     }
-    offsets = Array.of(np.full((_room(shape), shape.out), -zero, np.float16))
+    offsets = Array.of(np.full((room(shape), shape.out), -zero, np.float16))
     if shape.kind:
         return llm_awq(shape.group_size), tensors | {"scaled_zeros": offsets}
     return config(shape.bits, shape.group_size), tensors | {"qzeros": offsets}
@@ -66,6 +66,7 @@ LAYOUT = Layout(
     map=None,
     code_places=code_places,
     group_scales=group_scales,
+    room=room,
     # A code of 1 without an offset is its scale.
     one=lambda bits: (1, 0),
     offsets=("qzeros", "scaled_zeros"),
