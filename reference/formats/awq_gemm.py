@@ -14,8 +14,8 @@ import torch
 
 from .. import autoround
 from ..config import Config, group_size, setting
-from ..dialects import awq_label
 from ..unpacked import Refused, Unpacked, check_scales, check_shape, check_words, straddled, straddling
+from .awq_gemv import awq_label
 
 SLUG = "awq"
 # The first one marks a packed module.

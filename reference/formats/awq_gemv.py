@@ -10,13 +10,34 @@ from collections.abc import Mapping
 
 import torch
 
-from ..config import Config, group_size, setting
-from ..dialects import awq_label, padded_groups
+from .. import autoround
+from ..config import Config, group_size, setting, written
 from ..unpacked import Refused, Unpacked, check_scales, check_shape, check_words, field, word
 
 SLUG = "awq_gemv"
 # The first one marks a packed module.
 LEAVES = ("qweight", "qzeros", "scales")
+
+
+def awq_label(config: Config) -> str:
+    """Which of AWQ's packings a config names: its backend or version in lower case, gemm without any; else empty."""
+    method = setting(config, "quant_method")
+    # quant_config.json of early AutoAWQ names no method.
+    if autoround.wrote(config) or not (
+        method == "awq" or (not method and {"zero_point", "w_bit"} & set(written(config)))
+    ):
+        return ""
+    named = setting(config, "version", setting(config, "format", "gemm"))
+    named = "llm-awq" if str(written(config).get("backend")).replace("_", "-") == "llm-awq" else str(named)
+    return {"gemvfast": "gemv_fast", "gemv-fast": "gemv_fast"}.get(named, named)
+
+
+def padded_groups(groups: int, size: int) -> int:
+    """Groups that AutoAWQ's gemv makes room for: words of eight, in ones, twos or fours by group size."""
+    if size < 128 and size not in (32, 64):
+        raise Refused(f"groups of {size} are padded by no rule")
+    words = 1 if size >= 128 else 128 // size
+    return -(-groups // (8 * words)) * 8 * words
 
 
 def names(config: Config) -> bool:

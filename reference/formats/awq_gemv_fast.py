@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import torch
 
 from ..config import Config, group_size, setting
-from ..dialects import awq_label, padded_groups
 from ..unpacked import Added, Refused, check_scales, check_shape
+from .awq_gemv import awq_label, padded_groups
 
 SLUG = "awq_gemv_fast"
 # The first one marks a packed module.
