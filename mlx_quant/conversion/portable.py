@@ -57,6 +57,8 @@ def config_for(config: Mapping[str, Any], *, dtype: str | None = None) -> dict[s
     result.pop("auto_map", None)  # names classes in code that is not copied
     fill_in(result)
     text = result.get("text_config")
+    if text is None:
+        result.pop("text_config", None)  # mlx-lm takes a null for a part of the config, and looks into it
     for part in [result, text] if isinstance(text, dict) else [result]:
         part.pop("quantization_config", None)
         _both_ropes(part)
