@@ -79,7 +79,7 @@ class Architecture:
         Raises UnsupportedFormat ``unsupported-architecture`` when mlx-lm has the model but not for this config, and as
         :func:`mlx_lm_utils`.
         """
-        if "model_type" not in config or config.get("model_file"):
+        if "model_type" not in config or config.get("model_file") is not None:
             return None
         utils = mlx_lm_utils()
         if utils is None:

@@ -13,13 +13,14 @@ import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from mlx_quant import Checkpoint, MalformedCheckpoint, QuantError, UnsupportedFormat, convert, load
-from mlx_quant.cli.main import _chat_prompt, app
+from mlx_quant.cli.main import _chat_prompt, _stream, app
 from mlx_quant.dialects.patterns import Patterns
 from mlx_quant.errors import printable
 from mlx_quant.running.tokenizer import load_tokenizer
@@ -253,6 +254,20 @@ def test_names_command_no_terminal(copy: Copy) -> None:
         assert not set("\x1b\x07\u202e\x9b\r") & set(result.output)
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_model_commands_no_terminal(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it generates is shown with escapes there, and goes into a file as it is."""
+    said = SimpleNamespace(text=ESCAPES, generation_tps=1.0, peak_memory=1.0, prompt_tokens=1, generation_tokens=1)
+    monkeypatch.setattr("mlx_lm.stream_generate", lambda *_, **__: iter([said]))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal)
+    _stream(None, None, [0], 1, 0.0)
+    written = capsys.readouterr().out
+    assert "owned" in written
+    assert bool(set("\x1b\x07\u202e\x9b") & set(written)) != is_terminal
+
+
 @pytest.mark.parametrize("key", ["quant_method", "checkpoint_format", "bits"])
 def test_values_command_no_terminal(copy: Copy, key: str) -> None:
     source = copy(GPTQ)
@@ -266,6 +281,24 @@ def test_values_command_no_terminal(copy: Copy, key: str) -> None:
 def test_a_message_is_no_longer_than_a_page() -> None:
     error = MalformedCheckpoint("bad-file", "x" * 10**6, where="y" * 10**6)
     assert len(str(error)) < 5000
+
+
+OBJECTS = {"auto_map", "quantization", "quantization_config", "rope_scaling", "rope_parameters", "text_config"}
+
+
+def test_a_value_of_another_type_is_refused_at_the_door(copy: Copy) -> None:
+    """Each key of config.json that anything here depends on, in the config and in its text_config."""
+    schema = json.loads((ROOT / "mlx_quant/files/schemas/config.json").read_text())
+    source = copy(GPTQ)
+    sound = source.json()
+    assert len(schema["properties"]) > 30
+    for key in schema["properties"]:
+        value = "x" if key in OBJECTS else {"": [0.5]}
+        for config, place in (({key: value}, key), ({"text_config": {key: value}}, f"text_config.{key}")):
+            source.write_json(sound | config, "config.json")
+            error = refusal(lambda: Checkpoint.open(source.path))
+            assert (type(error), error.code) == (MalformedCheckpoint, "bad-config-value"), place
+            assert error.where == f"config.json: {place}"
 
 
 # Neither ends in anybody's lifetime on a name of thirty characters.
