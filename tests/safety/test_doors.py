@@ -21,10 +21,12 @@ from typer.testing import CliRunner
 
 from mlx_quant import Checkpoint, MalformedCheckpoint, QuantError, UnsupportedFormat, convert, load
 from mlx_quant.cli.main import _chat_prompt, _stream, app
+from mlx_quant.conversion.architecture import Architecture
 from mlx_quant.dialects.patterns import Patterns
 from mlx_quant.errors import printable
 from mlx_quant.running.tokenizer import load_tokenizer
 from tests.checkpoint.test_refusals import hub_cache
+from tests.conftest import stored
 
 ROOT = Path(__file__).parents[2]
 GPTQ = "llama-gptq-g128-seq-asym"
@@ -341,3 +343,47 @@ def test_layers_that_nothing_fills_are_not_built(copy: Copy, key: str, claimed: 
         "config-contradiction" if claimed == 100 else "bad-config-value",
         f"config.json: {key}",
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "claimed"),
+    [
+        ("num_attention_heads", 65_537),
+        ("num_key_value_heads", 2**31),
+        ("moe_num_experts", 16_385),
+        ("altup_num_inputs", 4097),
+        ("num_kv_reuse_layers", 4097),
+    ],
+)
+def test_counts_beyond_any_model_are_refused_at_the_door(copy: Copy, key: str, claimed: int) -> None:
+    """Models of mlx-lm make lists of so many before they look at a tensor."""
+    source = copy(GPTQ)
+    source.configure(**{key: claimed})
+    error = refusal(lambda: Checkpoint.open(source.path))
+    assert (error.code, error.where) == ("bad-config-value", f"config.json: {key}")
+
+
+def test_a_model_that_would_be_built_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DBRX has a list of its experts, as many as a mapping inside the config says."""
+    from transformers import DbrxConfig
+
+    config = DbrxConfig(n_layers=1).to_dict()
+    config["attn_config"]["rope_theta"] = 10000.0
+    assert Architecture.of(config) is not None
+    endless = config | {"ffn_config": config["ffn_config"] | {"moe_num_experts": 10**9}}
+    monkeypatch.setitem(Architecture.of.__func__.__globals__, "_SECONDS", 0.3)
+    error = refusal(lambda: Architecture.of(endless))
+    assert (type(error), error.code, error.where) == (MalformedCheckpoint, "bad-config-value", "config.json")
+    assert sys.getprofile() is None
+
+
+def test_the_clock_does_not_take_the_place_of_a_profiler() -> None:
+    seen = []
+    sys.setprofile(lambda *told: seen.append(told[1]))
+    mine = sys.getprofile()
+    try:
+        Architecture.of(json.loads((stored(GPTQ) / "config.json").read_text()))
+        assert sys.getprofile() is mine
+    finally:
+        sys.setprofile(None)
+    assert "call" in seen
