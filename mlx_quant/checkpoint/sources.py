@@ -73,7 +73,7 @@ def detect(files: Files) -> Detected:
 
 def refuse_code(config: Mapping[str, Any]) -> None:
     """UnsupportedFormat ``untrusted-code`` for a model that is a program of its own."""
-    if config.get("model_file"):
+    if config.get("model_file") is not None:
         raise UnsupportedFormat(
             "untrusted-code",
             f"the model is the program {config['model_file']!r} of the repo, which is never run here; "
