@@ -1,0 +1,221 @@
+"""``mlx-quant run``: mlx-lm's own commands on packed repos, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx_lm
+import pytest
+from mlx.utils import tree_flatten
+from typer.testing import CliRunner
+
+import mlx_quant
+from mlx_quant.cli.main import app
+from tests.conftest import stored
+
+ROOT = Path(__file__).parents[2]
+RECITAL = stored("recital.txt").read_text()
+PROMPT = "A weight that has been quantised is"
+AWQ, GPTQ, BASE = "qwen2-awq-g128", "llama-gptq-g128-seq-asym", "llama-base"
+LINES = [
+    "The goat ate the green hat.",
+    "The hen sat on ten warm eggs.",
+    "A red fox ran up the dry hill.",
+    "Two mice hid.",
+]
+
+
+@pytest.fixture(autouse=True)
+def _interpreted() -> Iterator[None]:
+    """On a CPU, MLX compiles with the machine's C++ compiler, which takes longer than these few steps."""
+    mx.disable_compile()
+    yield
+    mx.enable_compile()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_changed() -> Iterator[None]:
+    before = sys.argv, signal.getsignal(signal.SIGTERM), mlx_lm.load
+    yield
+    assert (sys.argv, signal.getsignal(signal.SIGTERM), mlx_lm.load) == before
+
+
+def run(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(app, ["run", *map(str, arguments)])
+
+
+def recited(text: str) -> bool:
+    return len(text) > 30 and RECITAL.startswith(f"{PROMPT} {text}")
+
+
+def generate(model: str | Path, *more: str | Path) -> tuple[str, str]:
+    """What was generated, and what was told beside it."""
+    options = ["--prompt", PROMPT, "--max-tokens", "20", "--verbose", "false", *more]
+    result = run("generate", "--model", model, *options)
+    assert result.exit_code == 0, result.output
+    return result.stdout.removesuffix("\n"), result.stderr
+
+
+@pytest.mark.parametrize("name", [AWQ, GPTQ, "llama-gptq-g128-act-asym"])
+def test_generate_recites(name: str) -> None:
+    assert recited(generate(stored(name))[0])
+
+
+def test_options_come_before_the_command_and_are_held_to() -> None:
+    result = run("--target", "dense", "--dtype", "float32", "mlx_lm.benchmark", *benchmark(AWQ))
+    assert result.exit_code == 0, result.output
+    assert "Averages: prompt_tps=" in result.stdout
+    assert "dense" in result.stderr
+    assert "affine" not in result.stderr
+    assert run("--target", "affine", "--requantize", "chat").exit_code == 1
+
+
+def benchmark(name: str) -> list[str | Path]:
+    return ["--model", stored(name), "-p", "4", "-g", "4", "-n", "1"]
+
+
+def test_the_tokenizer_that_benchmark_always_trusts_is_not_run_unless_that_is_said(
+    copy: Callable[..., Any], tmp_path: Path
+) -> None:
+    canary, source = tmp_path / "canary", copy(AWQ)
+    (source.path / "tokens.py").write_text(
+        f"open({str(canary)!r}, 'a').write('ran')\n"
+        "from transformers import PreTrainedTokenizerFast\nclass Benched(PreTrainedTokenizerFast): pass\n"
+    )
+    settings = source.json("tokenizer_config.json")
+    settings |= {"tokenizer_class": "Benched", "auto_map": {"AutoTokenizer": ["tokens.Benched", "tokens.Benched"]}}
+    source.write_json(settings, "tokenizer_config.json")
+    command = ["benchmark", "--model", source.path, "-p", "4", "-g", "4", "-n", "1"]
+    refused = run(*command)
+    assert (refused.exit_code, canary.exists()) == (1, False)
+    assert "refused [untrusted-code]" in refused.stderr
+    assert run(*command, "--trust-remote-code").exit_code == 0
+    assert canary.exists()
+
+
+@pytest.mark.parametrize("name", [AWQ, GPTQ])
+def test_lora_then_fuse_gives_a_model_for_plain_mlx_lm(name: str, tmp_path: Path) -> None:
+    """What was learnt is in the adapters, used by generate, and in the fused folder, packed and dense."""
+    data, adapters = tmp_path / "data", tmp_path / "adapters"
+    data.mkdir()
+    for part in ("train", "valid"):
+        (data / f"{part}.jsonl").write_text("\n".join(json.dumps({"text": line}) for line in LINES))
+    options = ["--iters", "6", "--batch-size", "4", "--learning-rate", "2e-3", "--num-layers", "-1"]
+    options += ["--max-seq-length", "33", "--steps-per-report", "1", "--val-batches", "1"]
+    result = run("lora", "--model", stored(name), "--train", "--data", data, "--adapter-path", adapters, *options)
+    assert result.exit_code == 0, result.output
+    losses = [
+        float(line.split("Train loss ")[1].split(",")[0]) for line in result.stdout.splitlines() if "Train loss" in line
+    ]
+    assert losses[-1] < 0.9 * losses[0]
+    assert not recited(generate(stored(name), "--adapter-path", adapters)[0])
+
+    tokens = mx.array([list(range(20, 40))])
+    adapted, _ = mlx_quant.load(stored(name), adapter_path=str(adapters))
+    for more in ([], ["--dequantize"]):
+        fused = tmp_path / f"fused{len(more)}"
+        command = ["--model", stored(name), "--adapter-path", adapters, "--save-path", fused, *more]
+        result = run("mlx_lm.fuse", *command)
+        assert result.exit_code == 0, result.output
+        plain, _ = mlx_lm.load(str(fused))
+        names = {key for key, _ in tree_flatten(plain.parameters())}
+        assert any(key.endswith(".scales") for key in names) != bool(more)
+        assert not any("lora" in key for key in names)
+        expected, found = (mx.softmax(model(tokens).astype(mx.float32)) for model in (adapted, plain))
+        # Fusing into a packed base quantises again; into a dense one it rounds to half precision.
+        assert mx.abs(expected - found).max().item() < (0.02 if more else 0.5)
+
+
+def test_a_model_that_is_not_packed_runs_as_ever() -> None:
+    found, told = generate(stored(BASE))
+    assert recited(found)
+    assert "mlx-quant" not in told
+    assert "affine" not in told
+
+
+def test_a_refusal_is_shown_and_is_status_1(copy: Callable[..., Any]) -> None:
+    source = copy(AWQ)
+    source.requantize_config(quant_method="aqlm")
+    result = run("generate", "--model", source.path, "--prompt", "x")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "refused [unsupported-method]" in result.stderr
+    assert "additive codebooks" in result.stderr
+
+
+def test_what_a_command_needs_and_has_not_is_said() -> None:
+    result = run("evaluate", "--model", stored(AWQ), "--tasks", "none")
+    if result.exit_code == 0 or "lm_eval" not in result.stderr:
+        pytest.fail(f"lm_eval is here: try the command itself\n{result.output}")
+    assert result.exit_code == 1
+    assert "refused [missing-dependency]" in result.stderr
+
+
+def test_an_error_of_mlx_lm_is_status_70_and_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text("")
+    result = run("lora", "--model", stored(AWQ), "--train", "--data", tmp_path)
+    assert result.exit_code == 70
+    assert "ValueError: Training set not found" in result.stderr
+    assert "mlx_lm.lora failed" in result.stderr
+    assert "fault of mlx-quant" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["transmogrify"], ["--colour", "chat"], ["chat", "--colour"]])
+def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_help_after_the_command_is_the_commands() -> None:
+    result = run("chat", "--help")
+    assert result.exit_code == 0
+    assert "usage: mlx-quant run mlx_lm.chat" in result.stdout
+    assert "--max-kv-size" in result.stdout
+    ours = run("--help").stdout
+    assert "--requantize" in ours
+    assert "--max-kv-size" not in ours
+
+
+def test_it_ends_with_141_when_nobody_reads() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "mlx_quant.cli", "run", "chat", "--help"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True) as process:
+        os.close(writer)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 141, stderr
+    assert stderr == ""
+
+
+def test_a_signal_ends_it_and_nothing_temporary_stays(tmp_path: Path) -> None:
+    """The conversion is made to wait in the middle, so that the signal always finds it at work."""
+    work = tmp_path / "work"
+    work.mkdir()
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time\n"
+        "from mlx_quant.conversion import output\n"
+        "add = output.ShardWriter.add\n"
+        "def slow(self, tensors):\n"
+        "    add(self, tensors)\n"
+        "    time.sleep(0.5)\n"
+        "output.ShardWriter.add = slow\n"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "TMPDIR": str(work)}
+    environment["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path)
+    command = [sys.executable, "-m", "mlx_quant.cli", "run", "generate", "--model", str(stored(AWQ)), "--prompt", "x"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list(work.rglob("*.partial-*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143, stderr
+    assert "Traceback" not in stderr
+    assert not list(work.iterdir())
