@@ -49,6 +49,10 @@ def _nothing_changed() -> Iterator[None]:
     assert (sys.argv, signal.getsignal(signal.SIGTERM), mlx_lm.load) == before
 
 
+# Half precision is slow on a CPU, and float32 lets fused and unfused models be compared closely.
+FLOAT32 = ["--dtype", "float32", "--params-dtype", "float32"]
+
+
 def run(*arguments: str | Path) -> Any:
     return CliRunner().invoke(app, ["run", *map(str, arguments)])
 
@@ -60,7 +64,7 @@ def recited(text: str) -> bool:
 def generate(model: str | Path, *more: str | Path) -> tuple[str, str]:
     """What was generated, and what was told beside it."""
     options = ["--prompt", PROMPT, "--max-tokens", "20", "--verbose", "false", *more]
-    result = run("generate", "--model", model, *options)
+    result = run(*FLOAT32, "generate", "--model", model, *options)
     assert result.exit_code == 0, result.output
     return result.stdout.removesuffix("\n"), result.stderr
 
@@ -86,13 +90,13 @@ def benchmark(name: str) -> list[str | Path]:
 def test_the_tokenizer_that_benchmark_always_trusts_is_not_run_unless_that_is_said(
     copy: Callable[..., Any], tmp_path: Path
 ) -> None:
-    canary, source = tmp_path / "canary", copy(AWQ)
+    canary, source = tmp_path / "canary", copy(GPTQ)
     (source.path / "tokens.py").write_text(
         f"open({str(canary)!r}, 'a').write('ran')\n"
-        "from transformers import PreTrainedTokenizerFast\nclass Benched(PreTrainedTokenizerFast): pass\n"
+        "from transformers import PreTrainedTokenizerFast\nclass BenchedTokenizer(PreTrainedTokenizerFast): pass\n"
     )
     settings = source.json("tokenizer_config.json")
-    settings |= {"tokenizer_class": "Benched", "auto_map": {"AutoTokenizer": ["tokens.Benched", "tokens.Benched"]}}
+    settings |= {"tokenizer_class": "BenchedTokenizer", "auto_map": {"AutoTokenizer": ["tokens.BenchedTokenizer"] * 2}}
     source.write_json(settings, "tokenizer_config.json")
     command = ["benchmark", "--model", source.path, "-p", "4", "-g", "4", "-n", "1"]
     refused = run(*command)
@@ -102,37 +106,48 @@ def test_the_tokenizer_that_benchmark_always_trusts_is_not_run_unless_that_is_sa
     assert canary.exists()
 
 
-@pytest.mark.parametrize("name", [AWQ, GPTQ])
-def test_lora_then_fuse_gives_a_model_for_plain_mlx_lm(name: str, tmp_path: Path) -> None:
+def loss(model: Any, tokenizer: Any) -> float:
+    """Of the lines that were learnt, a token."""
+    total, count = 0.0, 0
+    for line in LINES:
+        tokens = mx.array([tokenizer.encode(line)])
+        logits = model(tokens[:, :-1])
+        chosen = mx.take_along_axis(logits, tokens[:, 1:, None], axis=-1)[..., 0]
+        total += (mx.logsumexp(logits, axis=-1) - chosen).sum().item()
+        count += tokens.size - 1
+    return total / count
+
+
+def test_lora_then_fuse_gives_a_model_for_plain_mlx_lm(tmp_path: Path) -> None:
     """What was learnt is in the adapters, used by generate, and in the fused folder, packed and dense."""
-    data, adapters = tmp_path / "data", tmp_path / "adapters"
+    name, data, adapters = GPTQ, tmp_path / "data", tmp_path / "adapters"
     data.mkdir()
     for part in ("train", "valid"):
         (data / f"{part}.jsonl").write_text("\n".join(json.dumps({"text": line}) for line in LINES))
-    options = ["--iters", "6", "--batch-size", "4", "--learning-rate", "2e-3", "--num-layers", "-1"]
+    options = ["--iters", "8", "--batch-size", "4", "--learning-rate", "5e-4", "--num-layers", "-1"]
     options += ["--max-seq-length", "33", "--steps-per-report", "1", "--val-batches", "1"]
-    result = run("lora", "--model", stored(name), "--train", "--data", data, "--adapter-path", adapters, *options)
+    command = ["--model", stored(name), "--train", "--data", data, "--adapter-path", adapters, *options]
+    result = run(*FLOAT32, "lora", *command)
     assert result.exit_code == 0, result.output
-    losses = [
-        float(line.split("Train loss ")[1].split(",")[0]) for line in result.stdout.splitlines() if "Train loss" in line
-    ]
-    assert losses[-1] < 0.9 * losses[0]
+    dtypes = {"dtype": "float32", "params_dtype": "float32"}
+    base, tokenizer = mlx_quant.load(stored(name), **dtypes)
+    adapted, _ = mlx_quant.load(stored(name), adapter_path=str(adapters), **dtypes)
+    assert loss(adapted, tokenizer) < 0.9 * loss(base, tokenizer)
     assert not recited(generate(stored(name), "--adapter-path", adapters)[0])
 
     tokens = mx.array([list(range(20, 40))])
-    adapted, _ = mlx_quant.load(stored(name), adapter_path=str(adapters))
     for more in ([], ["--dequantize"]):
         fused = tmp_path / f"fused{len(more)}"
         command = ["--model", stored(name), "--adapter-path", adapters, "--save-path", fused, *more]
-        result = run("mlx_lm.fuse", *command)
+        result = run(*FLOAT32, "mlx_lm.fuse", *command)
         assert result.exit_code == 0, result.output
         plain, _ = mlx_lm.load(str(fused))
         names = {key for key, _ in tree_flatten(plain.parameters())}
         assert any(key.endswith(".scales") for key in names) != bool(more)
         assert not any("lora" in key for key in names)
         expected, found = (mx.softmax(model(tokens).astype(mx.float32)) for model in (adapted, plain))
-        # Fusing into a packed base quantises again; into a dense one it rounds to half precision.
-        assert mx.abs(expected - found).max().item() < (0.02 if more else 0.5)
+        # Fusing into a packed base quantises again.
+        assert mx.abs(expected - found).max().item() < (1e-3 if more else 0.5)
 
 
 def test_a_model_that_is_not_packed_runs_as_ever() -> None:
@@ -160,7 +175,7 @@ def test_what_a_command_needs_and_has_not_is_said() -> None:
 
 
 def test_an_error_of_mlx_lm_is_status_70_and_named_as_such(tmp_path: Path) -> None:
-    (tmp_path / "train.jsonl").write_text("")
+    (tmp_path / "valid.jsonl").write_text(json.dumps({"text": LINES[0]}))
     result = run("lora", "--model", stored(AWQ), "--train", "--data", tmp_path)
     assert result.exit_code == 70
     assert "ValueError: Training set not found" in result.stderr
@@ -186,7 +201,7 @@ def test_help_after_the_command_is_the_commands() -> None:
 def test_it_ends_with_141_when_nobody_reads() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "mlx_quant.cli", "run", "chat", "--help"]
+    command = [sys.executable, "-m", "mlx_quant.cli", "run", "lora", "--model", str(stored(AWQ)), "--test"]
     with subprocess.Popen(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True) as process:
         os.close(writer)
         _, stderr = process.communicate(timeout=60)

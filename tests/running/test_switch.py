@@ -275,27 +275,30 @@ def test_what_is_not_packed_is_mlx_lms_own(copy: Copy, tmp_path: Path, monkeypat
         assert tokenizer.decode(tokenizer.encode("the")) == "the"
 
 
-def test_errors_of_mlx_lm_stay_its_own(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with enabled():
-        with pytest.raises(FileNotFoundError, match=r"config\.json"):
-            mlx_lm.load(str(tmp_path / "empty"))
-        with pytest.raises(TypeError):
-            mlx_lm.load(None)
-        (tmp_path / "empty" / "config.json").write_text("[]")
-        with pytest.raises((TypeError, ValueError, AttributeError)):
-            mlx_lm.load(str(tmp_path / "empty"))
+@pytest.mark.parametrize("text", [None, "[]", "{", "{}", '{"model_type": "none"}'])
+def test_errors_of_mlx_lm_stay_its_own(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "config.json").write_text(text)
+    for asked in (str(tmp_path), None):
+        with pytest.raises(Exception) as expected:  # noqa: PT011  (whatever it is)
+            mlx_lm.load(asked)
+        with enabled(), pytest.raises(type(expected.value)) as found:
+            mlx_lm.load(asked)
+        assert str(found.value) == str(expected.value)
 
 
 def test_code_of_a_packed_repo_runs_only_when_trusted(copy: Copy, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
-    source = copy(AWQ)
+    source = copy(GPTQ)
     (source.path / "tokens.py").write_text(
         f"open({str(canary)!r}, 'a').write('ran')\n"
-        "from transformers import PreTrainedTokenizerFast\nclass Switched(PreTrainedTokenizerFast): pass\n"
+        "from transformers import PreTrainedTokenizerFast\nclass SwitchedTokenizer(PreTrainedTokenizerFast): pass\n"
     )
     settings = source.json("tokenizer_config.json")
-    settings |= {"tokenizer_class": "Switched", "auto_map": {"AutoTokenizer": ["tokens.Switched", "tokens.Switched"]}}
+    settings |= {
+        "tokenizer_class": "SwitchedTokenizer",
+        "auto_map": {"AutoTokenizer": ["tokens.SwitchedTokenizer"] * 2},
+    }
     source.write_json(settings, "tokenizer_config.json")
     early = mlx_lm.load
     with enabled():
