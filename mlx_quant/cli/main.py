@@ -29,11 +29,13 @@ from ..conversion.convert import MAX_SHARD_BYTES, convert
 from ..conversion.plan import Target
 from ..errors import MalformedCheckpoint, QuantError, QuantWarning, printable
 from ..files.faults import of_system
+from ..files.hub import resolve
 from ..packings.registry import formats
 from ..running.load import Way, load, require
 from ..version import __version__
 from . import commands, report
 from .inspection import inspect
+from .words import has_chat_template, to_run
 
 EXIT_REFUSED = 1
 EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h
@@ -152,6 +154,9 @@ def convert_command(
             _print_json(done.to_dict())
         else:
             report.show_conversion(done, report.console())
+            if done.in_mlx_lm:
+                chat = has_chat_template(resolve(destination))
+                report.show_next(to_run(str(destination), chat=chat, packed=False), report.console())
 
 
 @app.command("generate")

@@ -169,7 +169,7 @@ class Opened:
                 model, loaded = utils.quantize_model(model, loaded, affine["group_size"], affine["bits"])
             if adapter_path is not None:
                 model = load_adapters(model, adapter_path)
-            for text in (*report.warnings, *report.notes):
+            for text in (*(() if way.requantize else report.exact), *report.warnings, *report.notes):
                 _log.info("%s: %s", report.source, text)
             model._hf_repo, model._src_path = name, str(self.checkpoint.files.folder)
             model._conversion = report
