@@ -121,7 +121,7 @@ EXACT = {
     ("llama-gptq-g128-seq-asym", "affine"): "a zero point becomes a bias, -zero x scale, which rounds once",
     ("qwen2-gptq-gall-seq-sym", "affine"): "codes and scales are kept, as are the biases if it is symmetric",
     ("llama-gptq-g128-seq-asym", "affine", "--params-dtype", "float32"): "kept, and nothing is rounded",
-    ("llama-gptq-g128-seq-asym", "affine", "--params-dtype", "bfloat16"): "codes are kept, scales rounded to bfloat16",
+    ("llama-gptq-g128-seq-asym", "affine", "--params-dtype", "bfloat16"): "codes are kept, scales rounded to bf",
     (
         "llama-gptq-g128-act-asym",
         "affine",
@@ -154,11 +154,38 @@ def test_how_exact_it_is_is_said_and_so(case: tuple[str, ...], tmp_path: Path) -
     assert mx.array_equal(weight, due).item() == exact
 
 
+@pytest.mark.parametrize("target", ["dense", "affine"])
+def test_two_half_precisions_are_kept_and_the_faster_way_is_said(
+    copy: Callable[..., Any], tmp_path: Path, target: str
+) -> None:
+    """By default no value changes; the dtype that is named leaves the decoded weights as they are."""
+    source = copy("llama-awq-g32")
+    source.rewrite(
+        lambda tensors: tensors.update(
+            {name: each.bfloat16() for name, each in tensors.items() if name.endswith(("norm.weight", "tokens.weight"))}
+        )
+    )
+    reports, found = [], []
+    for options in ([], ["--dtype", "float16"]):
+        out = tmp_path / f"out{len(reports)}"
+        reports.append(parsed(run("convert", source.path, out, "--target", target, *options, "--json")))
+        found.append(mx.load(str(out / reports[-1]["files"][0])))
+    kept, cast = found
+    advice = "One dtype for all is faster: float16 leaves the decoded weights as they are"
+    assert [any(advice in note for note in report["notes"]) for report in reports] == [True, False]
+    assert kept["model.norm.weight"].dtype == mx.bfloat16
+    assert cast["model.norm.weight"].dtype == mx.float16
+    decoded = [name for name in kept if ".mlp." in name or ".self_attn." in name]
+    assert all(mx.array_equal(kept[name], cast[name]).item() for name in decoded)
+    assert {kept[name].dtype for name in decoded} <= {mx.float16, mx.uint32}
+    assert reports[0]["exact"] == reports[1]["exact"]
+
+
 def test_inspect_answers_first_whether_it_runs_and_what_to_type_next() -> None:
     output = run("inspect", stored("qwen2-awq-g32")).stdout.splitlines()
     assert output[0] == str(stored("qwen2-awq-g32"))
     assert re.fullmatch(r"  runs here  yes: mlx-lm [\d.]+ has qwen2, and awq_gemm is enabled", output[1])
-    assert re.fullmatch(r"  size       affine: [\d.]+ kB on disk, [\d.]+ kB in memory", output[2])
+    assert re.fullmatch(r"  size       affine: ([\d.]+ [kM]B) on disk, \1 in memory", output[2])
     start = next(number for number, line in enumerate(output) if line.startswith("  next"))
     commands = [shlex.split(line[12:]) for line in output[start : start + 2]]
     assert [command[0] for command in commands] == ["mlx-quant"] * 2

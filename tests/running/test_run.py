@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 import mlx_quant
 from mlx_quant.cli.main import app
+from mlx_quant.conversion import output
 from tests.conftest import stored
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +136,7 @@ def test_lora_then_fuse_gives_a_model_for_plain_mlx_lm(tmp_path: Path) -> None:
     assert loss(adapted, tokenizer) < 0.9 * loss(base, tokenizer)
     assert not recited(generate(stored(name), "--adapter-path", adapters)[0])
 
-    tokens = mx.array([list(range(20, 40))])
+    tokens = mx.array([tokenizer.encode(" ".join(LINES))])
     for more in ([], ["--dequantize"]):
         fused = tmp_path / f"fused{len(more)}"
         command = ["--model", stored(name), "--adapter-path", adapters, "--save-path", fused, *more]
@@ -145,9 +146,9 @@ def test_lora_then_fuse_gives_a_model_for_plain_mlx_lm(tmp_path: Path) -> None:
         names = {key for key, _ in tree_flatten(plain.parameters())}
         assert any(key.endswith(".scales") for key in names) != bool(more)
         assert not any("lora" in key for key in names)
-        expected, found = (mx.softmax(model(tokens).astype(mx.float32)) for model in (adapted, plain))
-        # Fusing into a packed base quantises again.
-        assert mx.abs(expected - found).max().item() < (1e-3 if more else 0.5)
+        # Fused into a packed base, what was learnt is quantised again.
+        assert loss(plain, tokenizer) < 0.95 * loss(base, tokenizer)
+        assert not more or mx.abs(adapted(tokens) - plain(tokens)).max().item() < 1e-3
 
 
 def test_a_model_that_is_not_packed_runs_as_ever() -> None:
@@ -209,28 +210,22 @@ def test_it_ends_with_141_when_nobody_reads() -> None:
     assert stderr == ""
 
 
-def test_a_signal_ends_it_and_nothing_temporary_stays(tmp_path: Path) -> None:
-    """The conversion is made to wait in the middle, so that the signal always finds it at work."""
-    work = tmp_path / "work"
-    work.mkdir()
-    (tmp_path / "sitecustomize.py").write_text(
-        "import time\n"
-        "from mlx_quant.conversion import output\n"
-        "add = output.ShardWriter.add\n"
-        "def slow(self, tensors):\n"
-        "    add(self, tensors)\n"
-        "    time.sleep(0.5)\n"
-        "output.ShardWriter.add = slow\n"
-    )
-    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "TMPDIR": str(work)}
-    environment["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path)
-    command = [sys.executable, "-m", "mlx_quant.cli", "run", "generate", "--model", str(stored(AWQ)), "--prompt", "x"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while not list(work.rglob("*.partial-*")) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 143, stderr
-    assert "Traceback" not in stderr
-    assert not list(work.iterdir())
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_a_signal_ends_it_and_nothing_temporary_stays(
+    sent: signal.Signals, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sent in the middle of the conversion, and felt at once."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    add, seen = output.ShardWriter.add, []
+
+    def interrupted(writer: Any, tensors: Any) -> None:
+        add(writer, tensors)
+        seen.extend(tmp_path.rglob("*.partial-*"))
+        os.kill(os.getpid(), sent)
+
+    monkeypatch.setattr(output.ShardWriter, "add", interrupted)
+    result = run("generate", "--model", stored(AWQ), "--prompt", "x")
+    assert result.exit_code == status
+    assert len(seen) == 1
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.glob("mlx-quant-*"))
