@@ -190,6 +190,27 @@ def test_an_exchange_that_fails_half_way_is_undone(place: Path, monkeypatch: pyt
     assert names(place / "out") == ["precious"]
 
 
+@pytest.mark.parametrize(("rename", "kept"), [(1, ["precious"]), (2, ["new"])])
+def test_a_signal_as_a_rename_is_done_leaves_one_folder(
+    place: Path, monkeypatch: pytest.MonkeyPatch, rename: int, kept: list[str]
+) -> None:
+    (place / "out").mkdir()
+    (place / "out" / "precious").write_text("mine")
+    replace, calls = os.replace, []
+
+    def interrupted(*paths: Any) -> None:
+        calls.append(paths)
+        replace(*paths)
+        if len(calls) == rename:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), atomic_folder(place / "out", overwrite=True) as folder:
+        (folder / "new").write_text("new")
+    assert names(place) == ["out"]
+    assert names(place / "out") == kept
+
+
 @pytest.mark.parametrize("limit", [1000, 20_000, 60_000])
 def test_a_limit_on_the_size_of_files(source: Path, place: Path, limit: int) -> None:
     code = (
