@@ -67,6 +67,8 @@ def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Ten
     bits = quantization_config.get("bits")
     # What it makes of a width that there is not does not hang on the width of the layer.
     inputs = rows * 32 // (bits if bits in range(2, 9) else 4)
+    if "g_idx" in tensors:  # where a word is not full, as the layer of a model would
+        inputs = len(tensors["g_idx"])
     in_features = rows if is_awq(quantization_config) else inputs
     if dtype not in (None, tensors["scales"].dtype):
         raise Refused("its dtype is the model's, and casts the scales: none can be asked for the weight")
