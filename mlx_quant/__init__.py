@@ -8,6 +8,7 @@ from .module import dequantize, to_affine, to_native
 from .packings.registry import formats
 from .packings.status import Evidence, FormatStatus
 from .running.load import load
+from .running.switch import disable, enable, enabled
 from .version import __version__
 from .weights.native import AffineWeights, NativeWeights
 
@@ -28,6 +29,9 @@ __all__ = [
     "__version__",
     "convert",
     "dequantize",
+    "disable",
+    "enable",
+    "enabled",
     "formats",
     "load",
     "to_affine",

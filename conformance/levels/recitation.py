@@ -116,10 +116,10 @@ def read(model: Any, count: int | None = None) -> float:
     return perplexity(scores)
 
 
-def run_mlx(found: TinyCheckpoint, weights: dict[str, Array]) -> Run:
-    """Load the weights in mlx-lm, continue greedily, and read the text."""
+def run_mlx(found: TinyCheckpoint, weights: dict[str, Array], count: int | None = None) -> Run:
+    """Load the weights in mlx-lm, continue greedily, and read the first ``count`` windows of the text or all of it."""
     model = mlx_model(found, weights)
-    return Run(recite(model), read(model))
+    return Run(recite(model), read(model, count))
 
 
 @cache

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bits.array import Array
+from ..formats.dialects import NAMES
 from ..formats.registry import BY_SLUG, format_of
 from ..subjects.ask import decode, load_weights
 
@@ -94,7 +95,7 @@ class Subject:
             self.to_affine = partial(mutant.repack, lambda config, tensors, dtype: self.ask(config, tensors, dtype))
 
     def info(self) -> dict[str, Any]:
-        formats = sorted(BY_SLUG)
+        formats = sorted(BY_SLUG.keys() | NAMES)
         affine = {"formats": formats}
         return {"formats": formats, "mechanism": self._mutant.mechanism, "affine": affine}
 

@@ -9,6 +9,7 @@ weight is what `QuantLinear.forward` hands to `torch.matmul`; a product with an 
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import tempfile
@@ -26,6 +27,9 @@ from auto_gptq.modeling._utils import make_quant
 from safetensors.torch import save_file
 
 logging.getLogger("auto_gptq").setLevel(logging.ERROR)
+# accelerate collects garbage after each checkpoint: what was imported by now need not be looked through each time.
+gc.freeze()
+
 # What AutoGPTQ raises on purpose: of a method, format or architecture that it has not, or a shape that does not fit.
 DELIBERATE = ("this looks incorrect", "isn't supported yet", "not supported", "quantize_config", "Unknown")
 KERNELS = {"disable_exllama": True, "disable_exllamav2": True, "use_cuda_fp16": False}

@@ -56,12 +56,20 @@ def operand(layer: torch.nn.Module) -> torch.Tensor:
     return matmul.call_args.args[1].detach().t().contiguous()
 
 
+def is_awq(config: dict[str, Any]) -> bool:
+    """Whether inputs lie along the rows of ``qweight``; where AutoRound packed it, its packing says so."""
+    named = (config.get(key) for key in ("quant_method", "packing_format", "backend"))
+    return any("awq" in str(name).lower() for name in named)
+
+
 def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Tensor], *, dtype: Any = None) -> Any:
     rows, out_features = len(tensors["qweight"]), tensors["scales"].shape[1]
     bits = quantization_config.get("bits")
-    # What it makes of a width that it does not have does not hang on the width of the layer.
-    inputs = rows * 32 // (bits if bits in (2, 3, 8) else 4)
-    in_features = rows if quantization_config["quant_method"] == "awq" else inputs
+    # What it makes of a width that there is not does not hang on the width of the layer.
+    inputs = rows * 32 // (bits if bits in range(2, 9) else 4)
+    if "g_idx" in tensors:  # where a word is not full, as the layer of a model would
+        inputs = len(tensors["g_idx"])
+    in_features = rows if is_awq(quantization_config) else inputs
     if dtype not in (None, tensors["scales"].dtype):
         raise Refused("its dtype is the model's, and casts the scales: none can be asked for the weight")
     dtype = tensors["scales"].dtype

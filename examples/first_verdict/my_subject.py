@@ -10,7 +10,8 @@ SHIFTS = np.arange(0, 32, 4, dtype=np.uint32)
 
 
 # What of GPTQ it does not read, by the flags of the suite's cases.
-EXCLUDES = ["bits-2", "bits-3", "bits-8", "gptq_v2", "no-qzeros", "scales-bfloat16", "out-dtype", "odd-width"]
+EXCLUDES = ["bits-2", "bits-3", "bits-8", "gptq_v2", "no-qzeros", "odd-width"]
+EXCLUDES += ["scales-bfloat16", "scales-float32", "out-dtype"]
 
 
 class UnsupportedError(Exception):
@@ -36,8 +37,12 @@ class _Subject:
         return {"version": "1.0", "formats": ["gptq"], "excludes": EXCLUDES}
 
     def dequantize(self, config: dict[str, Any], tensors: dict[str, np.ndarray], *, dtype: Any = None) -> np.ndarray:
-        if config.get("quant_method") != "gptq" or config.get("bits") != 4:
+        if str(config.get("quant_method")).lower() != "gptq" or config.get("bits") != 4:
             raise UnsupportedError("only GPTQ of 4 bits")
+        if "gptq_v2" in (config.get("checkpoint_format"), config.get("format")):
+            raise UnsupportedError("only version 1")
+        if dtype not in (None, "float16") or tensors["scales"].dtype != np.float16:
+            raise UnsupportedError("only float16")
         return unpack(tensors, config["group_size"])
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..dialects.fields import overridden
 from ..dialects.registry import SIDECARS, method_of, schemes_of, stated
 from ..dialects.schemes import Scheme, Schemes
 from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
-from ..files.documents import check
+from ..files.documents import MAX_CONFIG_BYTES, check
 from ..files.folder import Files, read_json
 
 _LAYER_KEYS = ("num_hidden_layers", "num_layers", "num_transformer_layers", "n_layer", "n_layers")
+_CLAIMS = ("quantization_config", "compression_config")
 _PARTS = ("vision_config", "visual", "vision_tower", "mm_vision_tower", "audio_config")
 
 
@@ -71,9 +74,33 @@ def detect(files: Files) -> Detected:
     return Detected(config, merged, schemes, tuple(sources))
 
 
+def claims_packed(folder: Path) -> bool:
+    """Whether a folder says that its weights are quantised, and not by MLX itself. Nothing is raised.
+
+    Read as loosely as mlx-lm reads it, so that whatever it does with a folder that claims nothing stays its own
+    affair. A ``config.json`` that is no JSON claims what its text names.
+    """
+    try:
+        if not (folder / "config.json").is_file():
+            return False
+        with open(folder / "config.json", "rb") as file:
+            text = file.read(MAX_CONFIG_BYTES + 1)
+        beside = any((folder / name).is_file() for name in SIDECARS)
+    except (OSError, ValueError):  # ValueError is a null byte in the name
+        return False
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError):
+        return beside or any(f'"{key}"'.encode() in text for key in _CLAIMS)
+    if not isinstance(config, Mapping) or isinstance(config.get("quantization"), Mapping):
+        return False
+    parts = [part for part in (config, config.get("text_config")) if isinstance(part, Mapping)]
+    return beside or any(part.get(key) for part in parts for key in _CLAIMS)
+
+
 def refuse_code(config: Mapping[str, Any]) -> None:
     """UnsupportedFormat ``untrusted-code`` for a model that is a program of its own."""
-    if config.get("model_file"):
+    if config.get("model_file") is not None:
         raise UnsupportedFormat(
             "untrusted-code",
             f"the model is the program {config['model_file']!r} of the repo, which is never run here; "

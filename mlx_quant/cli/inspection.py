@@ -8,18 +8,21 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from ..checkpoint.checkpoint import Checkpoint
 from ..checkpoint.outline import Outline
 from ..checkpoint.sources import ties_embeddings
-from ..conversion.architecture import Architecture
+from ..conversion.architecture import Architecture, mlx_lm_utils
 from ..conversion.plan import make_plan
 from ..conversion.portable import config_for
 from ..errors import ConversionError, QuantWarning
 from ..files.faults import typed
 from ..files.folder import DTYPES, Folder, TensorInfo
 from ..packings.checks import BIAS
+from ..packings.registry import formats
+from .words import has_chat_template, human, machine_memory, to_convert, to_run, to_run_from
 
 _FROM_HEADERS = (
     "told from the headers alone: act-order is what desc_act says, and scales, zero points and biases were not read"
@@ -75,6 +78,8 @@ class Outcome:
         not_affine: why modules are decoded to dense for an affine target, with their number.
         dropped: why tensors are left out, with their number.
         notes: what to know of the result.
+        memory: size of the parameters that mlx-lm makes of the weights.
+        exact: how exact it is, in sentences.
     """
 
     target: Literal["dense", "affine"]
@@ -85,6 +90,25 @@ class Outcome:
     not_affine: dict[str, int] | None = None
     dropped: dict[str, int] | None = None
     notes: tuple[str, ...] = ()
+    memory: int = 0
+    exact: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person asks first; how large and how exact it will be, the outcomes say.
+
+    Attributes:
+        runs: whether mlx-lm runs it on this machine, with the target that ``auto`` chooses.
+        why: in a sentence.
+        machine: bytes of memory that this machine has, or None.
+        next: commands to type now.
+    """
+
+    runs: bool
+    why: str
+    machine: int | None
+    next: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -108,6 +132,7 @@ class Inspection:
         auto: what ``target="auto"`` would choose.
         outcomes: what each target would write.
         warnings: what deserves a look.
+        answer: whether it runs here, and what to type next.
     """
 
     source: str
@@ -126,6 +151,7 @@ class Inspection:
     auto: Literal["dense", "affine"]
     outcomes: tuple[Outcome, ...]
     warnings: tuple[str, ...]
+    answer: Answer
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -167,6 +193,9 @@ def inspect(
         auto = make_plan(checkpoint, architecture, "auto", None, None).target
         outcomes = (_outcome(checkpoint, architecture, "dense"), _outcome(checkpoint, architecture, "affine"))
         modules = tuple(_module_groups(checkpoint))
+    chosen = next(outcome for outcome in outcomes if outcome.target == auto)
+    runs, why = _runs(checkpoint, architecture, chosen.memory)
+    asked = _spelled(candidates, revision, cache_dir, local_files_only)
     return Inspection(
         source=checkpoint.label,
         commit=getattr(files, "commit", None),
@@ -184,7 +213,52 @@ def inspect(
         auto=auto,
         outcomes=outcomes,
         warnings=(*checkpoint.warnings, *(() if read else (_FROM_HEADERS,))),
+        answer=Answer(runs, why, machine_memory(), tuple(_next(checkpoint, runs, auto, asked))),
     )
+
+
+def _runs(checkpoint: Checkpoint, architecture: Architecture | None, memory: int) -> tuple[bool, str]:
+    """Whether a model runs on this machine, and why."""
+    release, model = _release(), checkpoint.config.get("model_type")
+    if release is None:
+        return False, "mlx-lm is not installed: pip install mlx-lm"
+    if architecture is None:
+        return False, f"mlx-lm {release} has no model {model!r}; a newer one may, and any module can be decoded"
+    machine = machine_memory()
+    if machine is not None and memory > machine:
+        return False, f"{human(memory)} of weights do not fit into this machine's {human(machine)}"
+    known, used = formats(), sorted({module.scheme.packing for module in checkpoint.modules.values()})
+    told = [f"{name} is {known[name].status}" for name in used]
+    return True, f"mlx-lm {release} has {model}, and {', '.join(told)}"
+
+
+def _release() -> str | None:
+    if mlx_lm_utils() is None:
+        return None
+    try:
+        return version("mlx-lm")
+    except PackageNotFoundError:
+        return "(of no known release)"
+
+
+def _spelled(
+    candidates: bool, revision: str | None, cache_dir: str | os.PathLike[str] | None, offline: bool
+) -> dict[str, list[str]]:
+    """The options that the next command needs as well: those of every command, and those of where a repo is."""
+    where = ["--revision", revision] if revision else []
+    where += ["--cache-dir", os.fspath(cache_dir)] if cache_dir else []
+    return {"all": ["--candidates"] if candidates else [], "where": where + (["--offline"] if offline else [])}
+
+
+def _next(checkpoint: Checkpoint, runs: bool, auto: str, asked: dict[str, list[str]]) -> Iterator[str]:
+    everything = asked["where"] + asked["all"]
+    if runs:
+        chat = has_chat_template(checkpoint.files)
+        if asked["where"]:
+            yield to_run_from(checkpoint.label, chat=chat, options=everything)
+        else:
+            yield to_run(checkpoint.label, chat=chat, packed=True, options=asked["all"])
+    yield to_convert(checkpoint.label, auto, everything)
 
 
 def _outcome(checkpoint: Checkpoint, architecture: Architecture | None, target: Literal["dense", "affine"]) -> Outcome:
@@ -200,6 +274,8 @@ def _outcome(checkpoint: Checkpoint, architecture: Architecture | None, target: 
         not_affine=dict(Counter(plan.not_affine.values())),
         dropped=dict(Counter(plan.dropped.values())),
         notes=tuple(plan.notes),
+        memory=plan.memory,
+        exact=tuple(plan.exact),
     )
 
 

@@ -29,11 +29,13 @@ from ..conversion.convert import MAX_SHARD_BYTES, convert
 from ..conversion.plan import Target
 from ..errors import MalformedCheckpoint, QuantError, QuantWarning, printable
 from ..files.faults import of_system
+from ..files.hub import resolve
 from ..packings.registry import formats
-from ..running.load import load
+from ..running.load import Way, load, require
 from ..version import __version__
-from . import report
+from . import commands, report
 from .inspection import inspect
+from .words import has_chat_template, to_run
 
 EXIT_REFUSED = 1
 EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h
@@ -152,6 +154,9 @@ def convert_command(
             _print_json(done.to_dict())
         else:
             report.show_conversion(done, report.console())
+            if done.in_mlx_lm:
+                chat = has_chat_template(resolve(destination))
+                report.show_next(to_run(str(destination), chat=chat, packed=False), report.console())
 
 
 @app.command("generate")
@@ -201,6 +206,37 @@ def generate_command(
         if seed is not None:
             mx.random.seed(seed)
         errors.print(_stream(model, tokenizer, _chat_prompt(tokenizer, text) if chat else text, max_tokens, temp))
+
+
+@app.command("run", context_settings={"allow_interspersed_args": False})
+def run_command(
+    name: Annotated[
+        str, typer.Argument(metavar="COMMAND", help="mlx_lm.server, mlx_lm.chat, ...; or server, chat, ...")
+    ],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ARGS]...", help="Of the command; --help shows its own.")
+    ] = None,
+    target: Annotated[Target, typer.Option(help="As for convert; auto is affine if that holds every module.")] = "auto",
+    requantize: Annotated[
+        bool, typer.Option("--requantize", help="Decode, then quantise to MLX's 4 bits: rounds twice.")
+    ] = False,
+    dtype: Dtype = None,
+    params_dtype: ParamsDtype = None,
+    candidates: Candidates = False,
+    progress: Progress = None,
+) -> None:
+    """Run a command of mlx-lm with packed repos accepted.
+
+    Options of mlx-quant come before COMMAND. Repos that are not packed are mlx-lm's own affair.
+    """
+    with _refusals(as_json=False):
+        way = Way(target, requantize, dtype, params_dtype, candidates, _bars(progress))
+        require(way)
+        known = commands.commands()
+        found = next((each for each in (name, f"mlx_lm.{name}") if each in known), None)
+        if found is None:
+            raise typer.BadParameter(f"mlx-lm has no {name!r}; it has {', '.join(sorted(known))}", param_hint="COMMAND")
+        commands.run(found, arguments or [], way)
 
 
 @app.command("formats")
@@ -290,6 +326,9 @@ def _refusals(as_json: bool) -> Iterator[None]:
             raise typer.Exit(EXIT_REFUSED) from None
         except (typer.Exit, typer.BadParameter, typer.Abort):
             raise
+        except commands.Failed as failure:
+            sys.stderr.write(f"mlx-quant: {printable(failure)}\n")
+            raise typer.Exit(EXIT_INTERNAL) from None
         except Exception:
             sys.stderr.write(printable(traceback.format_exc(), keep="\n"))
             sys.stderr.write(

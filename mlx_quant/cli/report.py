@@ -15,6 +15,7 @@ from ..conversion.convert import ConversionReport
 from ..errors import QuantError, printable
 from ..packings.status import FormatStatus
 from .inspection import Inspection, Outcome
+from .words import human
 
 # Where no terminal sets the width, a table may be as wide as what it says.
 _FILE_WIDTH = 200
@@ -34,7 +35,8 @@ def console(stream: TextIO | None = None) -> Console:
 
 
 def show_inspection(found: Inspection, out: Console) -> None:
-    scheme = _table("", "", title=printable(found.source), header=False)
+    show_answer(found, out)
+    scheme = _table("", "", header=False)
     for label, value in _scheme_rows(found):
         scheme.add_row(label, printable(value))
     modules = _table("packed modules", "#", "out x in", "bits", "group", "act-order", "scales", "bias")
@@ -56,6 +58,33 @@ def show_inspection(found: Inspection, out: Console) -> None:
     show_warnings(found.warnings, out)
 
 
+def show_answer(found: Inspection, out: Console) -> None:
+    """What a person asks first, in lines that a terminal may wrap and nobody has to pick out of a table."""
+    answer = found.answer
+    possible = [outcome for outcome in found.outcomes if not outcome.refused]
+    possible.sort(key=lambda outcome: outcome.target != found.auto)
+    machine = f"this machine has {human(answer.machine)}" if answer.machine else "and the cache of a context besides"
+    out.print(printable(found.source), style="bold", soft_wrap=True)
+    _show_lines("runs here", [f"{'yes' if answer.runs else 'no'}: {answer.why}"], out)
+    _show_lines("size", [f"{one.target}: {_sizes(one.nbytes, one.memory)}" for one in possible] + [machine], out)
+    _show_lines("exact", [f"{one.target}: {text}" for one in possible for text in one.exact], out)
+    _show_lines("next", answer.next, out)
+
+
+def _sizes(disk: int, memory: int) -> str:
+    return f"{human(disk)} on disk, {human(memory)} in memory"
+
+
+def _show_lines(label: str, texts: Iterable[str], out: Console) -> None:
+    for text in texts:
+        out.print(f"  {label:<9}  {printable(text)}", soft_wrap=True)
+        label = ""
+
+
+def show_next(command: str, out: Console) -> None:
+    _show_lines("next", [command], out)
+
+
 def show_conversion(report: ConversionReport, out: Console) -> None:
     counts = f"{len(report.dense)} modules dense, {len(report.affine)} affine, {report.plain} other tensors"
     table = _table("", "", title=printable(f"{report.source} -> {report.destination}"), header=False)
@@ -67,6 +96,8 @@ def show_conversion(report: ConversionReport, out: Console) -> None:
     table.add_row("time", f"{report.seconds:.1f} s")
     out.print(table)
     show_warnings((*report.notes, *report.warnings), out)
+    _show_lines("size", [_sizes(report.nbytes, report.memory)], out)
+    _show_lines("exact", report.exact, out)
 
 
 def show_formats(found: Mapping[str, FormatStatus], out: Console) -> None:
@@ -93,16 +124,6 @@ def refusal_dict(error: QuantError) -> dict[str, Any]:
 def show_warnings(texts: Iterable[str], out: Console) -> None:
     for text in texts:
         out.print(f"note: {printable(text)}", soft_wrap=True)
-
-
-def human(nbytes: int) -> str:
-    """``1.2 GB``; powers of ten."""
-    value = float(nbytes)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.2f} GB"
 
 
 def _scheme_rows(found: Inspection) -> list[tuple[str, str]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,6 +17,8 @@ from .arrivals import Arrival, arrivals
 from .moves import Marked, Origin, unevaluated
 
 Shapes = Mapping[str, tuple[tuple[int, ...], mx.Dtype]]
+# For building a model, of which no weight is allocated: the largest take a tenth of one.
+_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,10 @@ class Architecture:
     def of(cls, config: Mapping[str, Any]) -> Architecture | None:
         """The architecture of a ``config.json``; None without mlx-lm, or where mlx-lm has no such model.
 
-        Raises UnsupportedFormat ``unsupported-architecture`` when mlx-lm has the model but not for this config, and as
-        :func:`mlx_lm_utils`.
+        Raises UnsupportedFormat ``unsupported-architecture`` when mlx-lm has the model but not for this config,
+        MalformedCheckpoint ``bad-config-value`` when there would be no end to building it, and as :func:`mlx_lm_utils`.
         """
-        if "model_type" not in config or config.get("model_file"):
+        if "model_type" not in config or config.get("model_file") is not None:
             return None
         utils = mlx_lm_utils()
         if utils is None:
@@ -91,7 +96,11 @@ class Architecture:
         name = str(config["model_type"])
         try:
             # Some classes write into what they are given.
-            return cls(name, lambda: model_class(args_class.from_dict(copy.deepcopy(dict(config)))))
+            with _clocked(_SECONDS):
+                return cls(name, lambda: model_class(args_class.from_dict(copy.deepcopy(dict(config)))))
+        except _Late as late:
+            text = f"counts that mlx-lm's {name} is still building from after {_SECONDS:g} s; correct them"
+            raise MalformedCheckpoint("bad-config-value", text, where="config.json") from late
         except Exception as error:
             raise _unfit(name, f"does not take this config.json: {error!r}") from error
 
@@ -146,6 +155,32 @@ class Architecture:
                 f"({len(found.missing)} such); download the checkpoint again",
                 where=found.missing[0],
             )
+
+
+class _Late(BaseException):
+    """Not an Exception, which the code of a model may expect."""
+
+
+@contextmanager
+def _clocked(seconds: float) -> Iterator[None]:
+    """Stop Python code at the first call that it makes after so many seconds, in whatever thread this is.
+
+    A profiler's place is not taken: whoever measures waits.
+    """
+    end = time.monotonic() + seconds
+
+    def look(*_: object) -> None:
+        if time.monotonic() > end:
+            raise _Late
+
+    if sys.getprofile() is not None:
+        yield
+        return
+    sys.setprofile(look)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
 
 
 def _parameters(model: Any) -> dict[str, tuple[int, ...]]:

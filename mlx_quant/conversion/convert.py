@@ -43,6 +43,9 @@ class ConversionReport:
         files: shards written.
         nbytes: size of the weights written.
         seconds: wall time.
+        memory: size of the parameters that mlx-lm makes of them.
+        exact: how exact it is, in sentences.
+        in_mlx_lm: whether mlx-lm has such a model.
     """
 
     source: str
@@ -59,6 +62,9 @@ class ConversionReport:
     files: tuple[str, ...]
     nbytes: int
     seconds: float
+    memory: int
+    exact: tuple[str, ...]
+    in_mlx_lm: bool
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -124,7 +130,8 @@ def convert(
     if src.files.folder.is_relative_to(os.path.realpath(destination)):
         raise ConversionError("bad-target", "would replace the source; choose another folder", where=str(destination))
     config = config_for(src.config, dtype=str(dense_dtype).rpartition(".")[2] if dense_dtype else None)
-    plan = make_plan(src, Architecture.of(config), target, dense_dtype, affine_dtype)
+    architecture = Architecture.of(config)
+    plan = make_plan(src, architecture, target, dense_dtype, affine_dtype)
     if target == "affine" and plan.not_affine:
         text = f"{len(plan.not_affine)} of {len(src.modules)} modules have no packed form in MLX and become dense"
         warnings.warn(f"{src.label}: {text}; the report says why", QuantWarning, stacklevel=2)
@@ -157,6 +164,9 @@ def convert(
         files=tuple(writer.files),
         nbytes=writer.total_size,
         seconds=time.monotonic() - started,
+        memory=plan.memory,
+        exact=tuple(plan.exact),
+        in_mlx_lm=architecture is not None,
     )
 
 

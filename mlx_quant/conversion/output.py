@@ -181,14 +181,14 @@ def _swap_in(partial: Path, destination: Path) -> None:
         os.replace(partial, destination)
         return
     old = _sibling(destination, "replaced")
-    os.replace(destination, old)
     try:
+        os.replace(destination, old)
         os.replace(partial, destination)
-    except BaseException:
-        os.replace(old, destination)
-        raise
-    # The new folder is in place: what cannot be removed now is removed by the next run.
-    shutil.rmtree(old, ignore_errors=True)
+    finally:
+        # An error or a signal comes before, between or after the two; what cannot be removed now, the next run removes.
+        if not os.path.lexists(destination):
+            os.replace(old, destination)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:

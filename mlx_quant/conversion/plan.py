@@ -16,6 +16,7 @@ from ..checkpoint.sources import ties_embeddings, wrapper_of
 from ..errors import ConversionError, MalformedCheckpoint, UnsupportedFormat
 from ..files.folder import TensorInfo
 from .architecture import Architecture
+from .exactness import exactness
 from .seam import Seam, Step
 
 Target = Literal["auto", "dense", "affine"]
@@ -33,7 +34,9 @@ class Plan:
         not_affine: modules that MLX's packed form cannot hold, and why.
         dropped: tensors that are left out, and why.
         changed: tensors that mlx-lm does not just move to a parameter as it loads, with what it computes.
+        left_out: names of steps that mlx-lm makes no parameter from.
         notes: what a user should know of the result.
+        exact: how exact it is, in sentences.
     """
 
     target: Literal["dense", "affine"]
@@ -42,11 +45,19 @@ class Plan:
     not_affine: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    exact: list[str] = field(default_factory=list)
 
     @property
     def nbytes(self) -> int:
         return sum(step.nbytes for step in self.steps)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the parameters that mlx-lm makes of it."""
+        unused = set(self.left_out)
+        return sum(step.nbytes for step in self.steps if step.name not in unused)
 
 
 def make_plan(
@@ -96,6 +107,8 @@ def make_plan(
         plan = Plan("affine", _in_file_order(checkpoint, steps), dropped=dropped, changed=seam.changed)
         plan.not_affine = not_affine | packed.refused
         plan.quantization = _quantization({name: examined[one] for name, one in packed.named.items()})
+    plan.left_out = seam.left_out
+    plan.exact = exactness(modules, plan.steps)
     plan.notes = list(_notes(plan, architecture, seam))
     widened = [step for step in plan.steps if step.kind == "affine" and _widened(step, modules[step.name])]
     if widened and params_dtype is None:
@@ -194,8 +207,13 @@ def _notes(plan: Plan, architecture: Architecture | None, seam: Seam) -> Iterato
         reasons = Counter(plan.not_affine.values())
         yield from (f"{count} modules are decoded to dense: {reason}" for reason, count in reasons.items())
     yield from seam.notes
-    decoded = {dtype for step in plan.steps if step.kind != "plain" for _, dtype in step.outputs.values()}
-    plain = {dtype for step in plan.steps if step.kind == "plain" for _, dtype in step.outputs.values()}
-    halves = (decoded | plain) & {mx.float16, mx.bfloat16}
-    if len(halves) > 1:
-        yield "float16 and bfloat16 tensors together make MLX compute in float32; give dtype for one of them"
+    halves = {mx.float16, mx.bfloat16}
+    decoded = {dtype for step in plan.steps if step.kind != "plain" for _, dtype in step.outputs.values()} & halves
+    plain = {dtype for step in plan.steps if step.kind == "plain" for _, dtype in step.outputs.values()} & halves
+    if len(decoded | plain) > 1:
+        own = " or ".join(sorted(str(dtype).rpartition(".")[2] for dtype in decoded))
+        yield (
+            "float16 and bfloat16 tensors together make MLX compute in float32, which is slower and loses nothing; so "
+            f"each keeps its own. One dtype for all is faster: {own or 'float16'} leaves the decoded weights as they "
+            "are (dtype, or --dtype), and rounds, or refuses, what of the others it cannot hold"
+        )

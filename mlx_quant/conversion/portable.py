@@ -55,8 +55,11 @@ def config_for(config: Mapping[str, Any], *, dtype: str | None = None) -> dict[s
     """
     result = copy.deepcopy(dict(config))
     result.pop("auto_map", None)  # names classes in code that is not copied
+    result.pop("quantize_activations", None)  # of MLX's packed floats, which no conversion writes
     fill_in(result)
     text = result.get("text_config")
+    if text is None:
+        result.pop("text_config", None)  # mlx-lm looks into it
     for part in [result, text] if isinstance(text, dict) else [result]:
         part.pop("quantization_config", None)
         _both_ropes(part)

@@ -7,6 +7,7 @@ import os
 import weakref
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
@@ -18,13 +19,25 @@ from ..conversion.plan import Target
 from ..conversion.portable import config_for
 from ..errors import ConversionError, UnsupportedFormat
 from ..files.faults import typed
-from ..files.folder import read_json
+from ..files.folder import Files, read_json
 from .scratch import Scratch
 from .tokenizer import load_adapters, load_tokenizer
 
 _log = logging.getLogger("mlx_quant")
 
 REQUANTIZE = {"group_size": 64, "bits": 4}
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a packed checkpoint becomes a model: the options of :func:`load` that ``mlx_lm.load`` has not."""
+
+    target: Target = "auto"
+    requantize: bool | Mapping[str, int] = False
+    dtype: mx.Dtype | str | None = None
+    params_dtype: mx.Dtype | str | None = None
+    candidates: bool = False
+    progress: bool = False
 
 
 @typed
@@ -72,56 +85,102 @@ def load(
             mlx-lm, ``unsupported-architecture`` for a model that it has not, ``untrusted-code``, ``bad-tokenizer``,
             ``bad-adapters``.
     """
+    way = Way(target, requantize, dtype, params_dtype, candidates, progress)
+    options: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    require(way)
+    opened = Opened(Checkpoint.open(path_or_repo, candidates=candidates, **options), model_config)
+    tokenizer = opened.tokenizer(tokenizer_config)
+    model, _ = opened.model(way, adapter_path=adapter_path, lazy=lazy, name=os.fspath(path_or_repo))
+    return model, tokenizer
+
+
+def require(way: Way) -> Any:
+    """``mlx_lm.utils``; ConversionError ``missing-dependency`` without it, ``bad-target`` for a way that is none."""
     utils = mlx_lm_utils()
     if utils is None:
         raise ConversionError("missing-dependency", "loading a model needs mlx-lm: pip install mlx-lm")
-    if requantize and target == "affine":
+    if way.requantize and way.target == "affine":
         raise ConversionError("bad-target", "requantize starts from dense weights; leave target at 'auto' or 'dense'")
-    affine = {**REQUANTIZE, **requantize} if isinstance(requantize, Mapping) else REQUANTIZE
-    options: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
-    checkpoint = Checkpoint.open(path_or_repo, candidates=candidates, **options)
-    config = config_for(checkpoint.config) | (model_config or {})
-    if Architecture.of(config) is None:
-        raise UnsupportedFormat(
-            "unsupported-architecture",
-            f"mlx-lm has no model {config.get('model_type')!r}; use a newer mlx-lm, or convert() and another loader",
-            where="config.json: model_type",
-        )
-    generation = read_json(checkpoint.files, "generation_config.json") or {}
-    ends = generation.get("eos_token_id") or config.get("eos_token_id")
-    tokenizer = load_tokenizer(checkpoint.files, tokenizer_config, ends)
-    with ExitStack() as cleanup:
-        scratch = Scratch()
-        cleanup.callback(scratch.cleanup)
-        report = convert(
-            checkpoint,
-            scratch.converted,
-            target="dense" if requantize else target,
-            dtype=dtype,
-            params_dtype=params_dtype,
-            progress=progress,
-            durable=False,
-        )
-        model, loaded = utils.load_model(
-            scratch.converted, lazy=True, model_config=model_config, trust_remote_code=False
-        )
-        if requantize:
-            _log.warning(
-                "%s: weights are rounded twice: once by whoever packed them, and again to %d bits in groups of %d",
-                report.source,
-                affine["bits"],
-                affine["group_size"],
+    return utils
+
+
+class Opened:
+    """A packed checkpoint whose architecture mlx-lm has.
+
+    Args:
+        checkpoint: as opened.
+        model_config: keys that replace those of ``config.json``, as for ``mlx_lm.load``.
+
+    Raises UnsupportedFormat ``unsupported-architecture``, and as :func:`config_for`.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, model_config: dict[str, Any] | None = None) -> None:
+        self.checkpoint, self._model_config = checkpoint, model_config
+        self._config = config_for(checkpoint.config) | (model_config or {})
+        if Architecture.of(self._config) is None:
+            raise UnsupportedFormat(
+                "unsupported-architecture",
+                f"mlx-lm has no model {self._config.get('model_type')!r}; use a newer mlx-lm, or convert() and another "
+                "loader",
+                where="config.json: model_type",
             )
-            model, _ = utils.quantize_model(model, loaded, affine["group_size"], affine["bits"])
-        if adapter_path is not None:
-            model = load_adapters(model, adapter_path)
-        for text in (*report.warnings, *report.notes):
-            _log.info("%s: %s", report.source, text)
-        model._hf_repo, model._src_path = os.fspath(path_or_repo), str(checkpoint.files.folder)
-        model._conversion = report
-        if lazy:
-            cleanup.pop_all()
-            weakref.finalize(model, scratch.cleanup)
-        else:
-            mx.eval(model.parameters())
-    return model, tokenizer
+
+    @typed
+    def tokenizer(self, tokenizer_config: Mapping[str, Any] | None) -> Any:
+        """Its tokenizer; raises as :func:`load_tokenizer`."""
+        ends = ends_of(self.checkpoint.files) or self._config.get("eos_token_id")
+        return load_tokenizer(self.checkpoint.files, tokenizer_config, ends)
+
+    @typed
+    def model(self, way: Way, *, adapter_path: str | None, lazy: bool, name: str) -> tuple[Any, dict[str, Any]]:
+        """The model, by way of a converted copy, and its config as mlx-lm has it.
+
+        Args:
+            way: how.
+            adapter_path, lazy: as for :func:`load`.
+            name: what was asked for, for the model to remember.
+
+        Raises as :func:`load`.
+        """
+        utils = require(way)
+        affine = {**REQUANTIZE, **way.requantize} if isinstance(way.requantize, Mapping) else REQUANTIZE
+        with ExitStack() as cleanup:
+            scratch = Scratch()
+            cleanup.callback(scratch.cleanup)
+            report = convert(
+                self.checkpoint,
+                scratch.converted,
+                target="dense" if way.requantize else way.target,
+                dtype=way.dtype,
+                params_dtype=way.params_dtype,
+                progress=way.progress,
+                durable=False,
+            )
+            model, loaded = utils.load_model(
+                scratch.converted, lazy=True, model_config=self._model_config, trust_remote_code=False
+            )
+            if way.requantize:
+                _log.warning(
+                    "%s: weights are rounded twice: once by whoever packed them, and again to %d bits in groups of %d",
+                    report.source,
+                    affine["bits"],
+                    affine["group_size"],
+                )
+                model, loaded = utils.quantize_model(model, loaded, affine["group_size"], affine["bits"])
+            if adapter_path is not None:
+                model = load_adapters(model, adapter_path)
+            for text in (*(() if way.requantize else report.exact), *report.warnings, *report.notes):
+                _log.info("%s: %s", report.source, text)
+            model._hf_repo, model._src_path = name, str(self.checkpoint.files.folder)
+            model._conversion = report
+            if lazy:
+                cleanup.pop_all()
+                weakref.finalize(model, scratch.cleanup)
+            else:
+                mx.eval(model.parameters())
+        return model, loaded
+
+
+def ends_of(files: Files) -> Any:
+    """The ``eos_token_id`` of ``generation_config.json``, which wins over that of ``config.json``; None without one."""
+    return (read_json(files, "generation_config.json") or {}).get("eos_token_id")

@@ -10,6 +10,9 @@ from ..files.folder import Files, read_json
 
 # transformers reads what it finds by these names; a link or a pipe among them is not waited for.
 _READ = (".json", ".jinja", ".txt", ".model", ".tiktoken")
+# tokenizers keeps a place for each id up to the largest, four bytes or more, and aborts the process where they do not
+# fit. Vocabularies have up to about 300,000 words.
+MAX_ID = 1 << 24
 _ADVICE = "download the tokenizer files of the original model again"
 
 
@@ -33,8 +36,8 @@ def load_tokenizer(files: Files, options: Mapping[str, Any] | None, eos_token_id
     for name in files.names:
         if "/" not in name and name.endswith(_READ):
             files.path(name)
-            if name.startswith(("tokenizer", "special_tokens", "added_tokens")) and name.endswith(".json"):
-                read_json(files, name)
+            if name.startswith(("tokenizer", "special_tokens", "added_tokens", "vocab")) and name.endswith(".json"):
+                _refuse_vast(read_json(files, name) or {}, name)
     try:
         return utils.load_tokenizer(files.folder, settings, eos_token_ids)
     except (QuantError, MemoryError):
@@ -50,6 +53,19 @@ def load_tokenizer(files: Files, options: Mapping[str, Any] | None, eos_token_id
         raise MalformedCheckpoint(
             "bad-tokenizer", f"no tokenizer ({_told(error)}); {_ADVICE}", where=_place(files)
         ) from error
+
+
+def _refuse_vast(document: Mapping[str, Any], name: str) -> None:
+    """MalformedCheckpoint ``bad-tokenizer`` for an id of a token that no vocabulary has."""
+    model = document.get("model")
+    # tokenizer.json has its words in a model; vocab.json and added_tokens.json are nothing else.
+    words = model.get("vocab") if isinstance(model, dict) else document
+    added = document.get("added_tokens")
+    ids = list(words.values()) if isinstance(words, dict) else []
+    ids += [token.get("id") for token in added if isinstance(token, dict)] if isinstance(added, list) else []
+    vast = max((id for id in ids if isinstance(id, int)), default=0)
+    if vast > MAX_ID:
+        raise MalformedCheckpoint("bad-tokenizer", f"a token has the number {vast}; {_ADVICE}", where=name)
 
 
 def load_adapters(model: Any, adapter_path: str) -> Any:

@@ -27,7 +27,9 @@ REPO = "someone/tiny-model"
 HEADER_SPAN = "bytes=0-100000"
 DECOYS = {
     "README.md": b"# A model",
+    "modeling_tiny.py": b"raise SystemExit",
     "pytorch_model.bin": b"\x80\x04pickled" * 1000,
+    "tokenizer.pkl": b"\x80\x04pickled",
     "model.gguf": b"GGUF" * 1000,
     "images/plot.png": b"\x89PNG" * 1000,
 }

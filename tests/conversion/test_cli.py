@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import mlx_lm.utils
 import pytest
+import torch
+from mlx.utils import tree_flatten
 from typer.testing import CliRunner
 
 import mlx_quant
 from mlx_quant.cli.main import _nbytes, app
 from tests.conftest import stored
+from tests.conversion import tiny_models
 
 ROOT = Path(__file__).parents[2]
 RECITAL = stored("recital.txt").read_text()
@@ -75,12 +81,13 @@ def test_the_keys_of_the_json_are_a_promise() -> None:
     scheme = {"method", "dialect", "packing", "bits", "group_size", "layout", "sym", "desc_act", "producer"}
     assert found.keys() == {
         *("source", "commit", "read", "model_type", "in_mlx_lm", "scheme", "sources", "modules", "plain", "lm_head"),
-        *("tied", "shards", "nbytes", "auto", "outcomes", "warnings"),
+        *("tied", "shards", "nbytes", "auto", "outcomes", "warnings", "answer"),
     }
+    assert found["answer"].keys() == {"runs", "why", "machine", "next"}
     assert found["scheme"].keys() >= scheme
     modules = {"pattern", "count", "shape", "bits", "group_size", "act_order", "scales", "bias", "packing"}
     assert found["modules"][0].keys() == modules
-    outcome = {"target", "refused", "dense", "affine", "nbytes", "not_affine", "dropped", "notes"}
+    outcome = {"target", "refused", "dense", "affine", "nbytes", "not_affine", "dropped", "notes", "memory", "exact"}
     assert all(found.keys() == outcome for found in found["outcomes"])
 
 
@@ -93,6 +100,124 @@ def test_the_size_that_inspect_foretells_is_what_convert_writes(target: str, tmp
     nbytes = sum(array.nbytes for file in done["files"] for array in mx.load(str(tmp_path / "out" / file)).values())
     assert outcome["nbytes"] == nbytes == done["nbytes"]
     assert (outcome["dense"], outcome["affine"]) == (len(done["dense"]), len(done["affine"]))
+
+
+@pytest.mark.parametrize("target", ["dense", "affine"])
+def test_the_memory_that_inspect_foretells_is_what_the_model_holds(target: str, tmp_path: Path) -> None:
+    """What mlx-lm leaves out as it loads, the part that sees, lies on the disk only."""
+    seen = {"vision_tower.patch.weight": torch.zeros(64, 48, dtype=torch.half)}
+    tiny_models.write(tmp_path / "source", tiny_models.wrapper("gemma3"), besides=seen)
+    found = parsed(run("inspect", tmp_path / "source", "--json"))
+    outcome = next(outcome for outcome in found["outcomes"] if outcome["target"] == target)
+    done = parsed(run("convert", tmp_path / "source", tmp_path / "out", "--target", target, "--json"))
+    model, _ = mlx_lm.utils.load_model(tmp_path / "out")
+    held = sum(array.nbytes for _, array in tree_flatten(model.parameters()))
+    assert outcome["memory"] == done["memory"] == held == done["nbytes"] - 64 * 48 * 2
+    assert outcome["exact"] == done["exact"]
+
+
+EXACT = {
+    ("llama-gptq-g128-seq-asym", "dense"): "14 modules dense: each weight is, bit for bit, what the format means",
+    ("llama-gptq-g128-seq-asym", "affine"): "a zero point becomes a bias, -zero x scale, which rounds once",
+    ("qwen2-gptq-gall-seq-sym", "affine"): "codes and scales are kept, as are the biases if it is symmetric",
+    ("llama-gptq-g128-seq-asym", "affine", "--params-dtype", "float32"): "kept, and nothing is rounded",
+    ("llama-gptq-g128-seq-asym", "affine", "--params-dtype", "bfloat16"): "codes are kept, scales rounded to bf",
+    (
+        "llama-gptq-g128-act-asym",
+        "affine",
+        "--dtype",
+        "bfloat16",
+    ): "14 modules dense: each weight is rounded once, to b",
+}
+
+
+@pytest.mark.parametrize("case", EXACT)
+def test_how_exact_it_is_is_said_and_so(case: tuple[str, ...], tmp_path: Path) -> None:
+    """Held to the numbers: the weights of the target against those of the reference, in float64."""
+    name, target, *options = case
+    report = parsed(run("convert", stored(name), tmp_path / "out", "--target", target, *options, "--json"))
+    assert EXACT[case] in " ".join(report["exact"])
+    found = mx.load(str(tmp_path / "out" / report["files"][0]))
+    module = "model.layers.0.mlp.up_proj"
+    due = mlx_quant.Checkpoint.open(stored(name)).dequantize(module, mx.float32)
+    if target == "affine" and report["affine"]:
+        parameters = json.loads((tmp_path / "out" / "config.json").read_text())["quantization"]
+        parts = (found[f"{module}.{leaf}"] for leaf in ("scales", "biases"))
+        scales, biases = (part.astype(mx.float32) for part in parts)
+        weight = mx.dequantize(
+            found[f"{module}.weight"], scales, biases, parameters["group_size"], parameters["bits"], dtype=mx.float32
+        )
+    else:
+        weight = found[f"{module}.weight"].astype(mx.float32)
+        due = due if options else mlx_quant.Checkpoint.open(stored(name)).dequantize(module).astype(mx.float32)
+    exact = "rounds once" not in EXACT[case] and "rounded" not in EXACT[case].replace("nothing is rounded", "")
+    assert mx.array_equal(weight, due).item() == exact
+
+
+@pytest.mark.parametrize("target", ["dense", "affine"])
+def test_two_half_precisions_are_kept_and_the_faster_way_is_said(
+    copy: Callable[..., Any], tmp_path: Path, target: str
+) -> None:
+    """By default no value changes; the dtype that is named leaves the decoded weights as they are."""
+    source = copy("llama-awq-g32")
+    source.rewrite(
+        lambda tensors: tensors.update(
+            {name: each.bfloat16() for name, each in tensors.items() if name.endswith(("norm.weight", "tokens.weight"))}
+        )
+    )
+    reports, found = [], []
+    for options in ([], ["--dtype", "float16"]):
+        out = tmp_path / f"out{len(reports)}"
+        reports.append(parsed(run("convert", source.path, out, "--target", target, *options, "--json")))
+        found.append(mx.load(str(out / reports[-1]["files"][0])))
+    kept, cast = found
+    advice = "One dtype for all is faster: float16 leaves the decoded weights as they are"
+    assert [any(advice in note for note in report["notes"]) for report in reports] == [True, False]
+    assert kept["model.norm.weight"].dtype == mx.bfloat16
+    assert cast["model.norm.weight"].dtype == mx.float16
+    decoded = [name for name in kept if ".mlp." in name or ".self_attn." in name]
+    assert all(mx.array_equal(kept[name], cast[name]).item() for name in decoded)
+    assert {kept[name].dtype for name in decoded} <= {mx.float16, mx.uint32}
+    assert reports[0]["exact"] == reports[1]["exact"]
+
+
+def test_inspect_answers_first_whether_it_runs_and_what_to_type_next() -> None:
+    output = run("inspect", stored("qwen2-awq-g32")).stdout.splitlines()
+    assert output[0] == str(stored("qwen2-awq-g32"))
+    assert re.fullmatch(r"  runs here  yes: mlx-lm [\d.]+ has qwen2, and awq_gemm is enabled", output[1])
+    assert re.fullmatch(r"  size       affine: ([\d.]+ [kM]B) on disk, \1 in memory", output[2])
+    start = next(number for number, line in enumerate(output) if line.startswith("  next"))
+    commands = [shlex.split(line[12:]) for line in output[start : start + 2]]
+    assert [command[0] for command in commands] == ["mlx-quant"] * 2
+    result = run(*commands[0][1:], "--max-tokens", "4")
+    assert result.exit_code == 0, result.output
+    assert "Generation: 4 tokens" in result.stdout
+
+
+def test_the_next_command_keeps_to_what_was_asked(copy: Callable[..., Any]) -> None:
+    folder = copy("llama-awq-g32", "a folder")
+    settings = folder.json("tokenizer_config.json") | {"chat_template": "{{ messages[0]['content'] }}"}
+    folder.write_json(settings, "tokenizer_config.json")
+    plain = parsed(run("inspect", folder.path, "--json"))["answer"]["next"]
+    assert plain[0] == f"mlx-quant run mlx_lm.chat --model '{folder.path}'"
+    assert plain[1] == f"mlx-quant convert '{folder.path}' 'a folder-mlx' --target affine"
+    more = parsed(run("inspect", folder.path, "--candidates", "--offline", "--json"))["answer"]["next"]
+    prompt = "--prompt 'Once upon a time' --chat"
+    assert more[0] == f"mlx-quant generate '{folder.path}' {prompt} --offline --candidates"
+    assert more[1].endswith("--target affine --offline --candidates")
+
+
+def test_why_it_does_not_run_here(copy: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = copy("llama-awq-g32")
+    monkeypatch.setattr("mlx_quant.cli.inspection.machine_memory", lambda: 100_000)
+    answer = parsed(run("inspect", folder.path, "--json"))["answer"]
+    assert (answer["runs"], answer["machine"]) == (False, 100_000)
+    assert "do not fit into this machine's 100 kB" in answer["why"]
+    monkeypatch.undo()
+    folder.configure(model_type="llama-of-the-future")
+    answer = parsed(run("inspect", folder.path, "--json"))["answer"]
+    assert (answer["runs"], "has no model 'llama-of-the-future'" in answer["why"]) == (False, True)
+    assert [command.split()[1] for command in answer["next"]] == ["convert"]
 
 
 def test_inspect_prints_a_table_that_a_pipe_does_not_cut_short() -> None:
@@ -160,6 +285,7 @@ def test_convert_writes_what_mlx_lm_loads(tmp_path: Path) -> None:
     result = run("convert", stored("llama-awq-g32"), out, "--target", "affine", "--max-shard-size", "300kB")
     assert result.exit_code == 0, result.output
     assert "0 modules dense, 14 affine" in result.stdout
+    assert result.stdout.splitlines()[-1] == f"  next       mlx_lm.generate --model {out} --prompt 'Once upon a time'"
     assert len(list(out.glob("*.safetensors"))) > 1
     assert all(file.stat().st_size < 320_000 for file in out.glob("*.safetensors"))
     model, _ = load(str(out))

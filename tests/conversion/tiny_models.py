@@ -63,25 +63,29 @@ _MISTRAL = {
     "llama_4_scaling_beta": 0.1,
     "original_max_position_embeddings": 128,
 }
+_INDEXED = {**_MLA, "index_head_dim": 32, "index_n_heads": 2, "index_topk": 4}
+_DSA = {"topk_method": "noaux_tc", "scoring_func": "sigmoid", "moe_layer_freq": 1, "attention_bias": False}
+_LONGCAT = _MLA | {
+    "attention_method": "MLA",
+    "zero_expert_type": "identity",
+    "ffn_hidden_size": 96,
+    "moe_topk": 2,
+    "expert_ffn_hidden_size": 32,
+    "zero_expert_num": 1,
+    "num_layers": 1,
+    "mla_scale_q_lora": True,
+    "mla_scale_kv_lora": True,
+    "attention_bias": False,
+}
 MLA: dict[str, dict[str, Any]] = {
     "deepseek_v3": _MLA,
-    "deepseek_v32": {**_MLA, "index_head_dim": 32, "index_n_heads": 2, "index_topk": 4},
+    "deepseek_v32": _INDEXED,
+    "glm_moe_dsa": _INDEXED | _DSA | {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
     "glm4_moe_lite": _MLA,
     "kimi_linear": _MLA | _KIMI,
     "kimi_k3": _MLA | _KIMI,
-    "longcat_flash": _MLA
-    | {
-        "attention_method": "MLA",
-        "zero_expert_type": "identity",
-        "ffn_hidden_size": 96,
-        "moe_topk": 2,
-        "expert_ffn_hidden_size": 32,
-        "zero_expert_num": 1,
-        "num_layers": 1,
-        "mla_scale_q_lora": True,
-        "mla_scale_kv_lora": True,
-        "attention_bias": False,
-    },
+    "longcat_flash": _LONGCAT,
+    "longcat_flash_ngram": _LONGCAT | {"ngram_vocab_size_ratio": 2, "emb_neighbor_num": 2, "emb_split_num": 2},
     "mistral4": _MLA | {"norm_topk_prob": True, "topk_group": 1, "n_group": 1, "rope_parameters": _MISTRAL},
 }
 

@@ -163,8 +163,8 @@ def _header(data: bytes, what: str, which: int, how: int) -> bytes:
         return data
 
 
-def plant(source: Path, name: str, how: str) -> None:
-    """An edit of the folder itself."""
+def plant(source: Path, name: str, how: str, outside: Path = Path("/etc/hostname")) -> None:
+    """An edit of the folder itself; a link leads to the file ``outside``."""
     file = source / name
     if how.startswith(("\x1b", "x")):
         (source / how).write_text("x")
@@ -173,7 +173,7 @@ def plant(source: Path, name: str, how: str) -> None:
         file.rmdir()
     file.unlink(missing_ok=True)
     if how == "link":
-        file.symlink_to("/etc/hostname")
+        file.symlink_to(outside)
     elif how == "pipe":
         os.mkfifo(file)
     elif how == "folder":

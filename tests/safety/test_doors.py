@@ -13,17 +13,20 @@ import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from mlx_quant import Checkpoint, MalformedCheckpoint, QuantError, UnsupportedFormat, convert, load
-from mlx_quant.cli.main import _chat_prompt, app
+from mlx_quant.cli.main import _chat_prompt, _stream, app
+from mlx_quant.conversion.architecture import Architecture
 from mlx_quant.dialects.patterns import Patterns
 from mlx_quant.errors import printable
 from mlx_quant.running.tokenizer import load_tokenizer
 from tests.checkpoint.test_refusals import hub_cache
+from tests.conftest import stored
 
 ROOT = Path(__file__).parents[2]
 GPTQ = "llama-gptq-g128-seq-asym"
@@ -253,6 +256,20 @@ def test_names_command_no_terminal(copy: Copy) -> None:
         assert not set("\x1b\x07\u202e\x9b\r") & set(result.output)
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_model_commands_no_terminal(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it generates is shown with escapes there, and goes into a file as it is."""
+    said = SimpleNamespace(text=ESCAPES, generation_tps=1.0, peak_memory=1.0, prompt_tokens=1, generation_tokens=1)
+    monkeypatch.setattr("mlx_lm.stream_generate", lambda *_, **__: iter([said]))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal)
+    _stream(None, None, [0], 1, 0.0)
+    written = capsys.readouterr().out
+    assert "owned" in written
+    assert bool(set("\x1b\x07\u202e\x9b") & set(written)) != is_terminal
+
+
 @pytest.mark.parametrize("key", ["quant_method", "checkpoint_format", "bits"])
 def test_values_command_no_terminal(copy: Copy, key: str) -> None:
     source = copy(GPTQ)
@@ -266,6 +283,24 @@ def test_values_command_no_terminal(copy: Copy, key: str) -> None:
 def test_a_message_is_no_longer_than_a_page() -> None:
     error = MalformedCheckpoint("bad-file", "x" * 10**6, where="y" * 10**6)
     assert len(str(error)) < 5000
+
+
+OBJECTS = {"auto_map", "quantization", "quantization_config", "rope_scaling", "rope_parameters", "text_config"}
+
+
+def test_a_value_of_another_type_is_refused_at_the_door(copy: Copy) -> None:
+    """Each key of config.json that anything here depends on, in the config and in its text_config."""
+    schema = json.loads((ROOT / "mlx_quant/files/schemas/config.json").read_text())
+    source = copy(GPTQ)
+    sound = source.json()
+    assert len(schema["properties"]) > 30
+    for key in schema["properties"]:
+        value = "x" if key in OBJECTS else {"": [0.5]}
+        for config, place in (({key: value}, key), ({"text_config": {key: value}}, f"text_config.{key}")):
+            source.write_json(sound | config, "config.json")
+            error = refusal(lambda: Checkpoint.open(source.path))
+            assert (type(error), error.code) == (MalformedCheckpoint, "bad-config-value"), place
+            assert error.where == f"config.json: {place}"
 
 
 # Neither ends in anybody's lifetime on a name of thirty characters.
@@ -308,3 +343,47 @@ def test_layers_that_nothing_fills_are_not_built(copy: Copy, key: str, claimed: 
         "config-contradiction" if claimed == 100 else "bad-config-value",
         f"config.json: {key}",
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "claimed"),
+    [
+        ("num_attention_heads", 65_537),
+        ("num_key_value_heads", 2**31),
+        ("moe_num_experts", 16_385),
+        ("altup_num_inputs", 4097),
+        ("num_kv_reuse_layers", 4097),
+    ],
+)
+def test_counts_beyond_any_model_are_refused_at_the_door(copy: Copy, key: str, claimed: int) -> None:
+    """Models of mlx-lm make lists of so many before they look at a tensor."""
+    source = copy(GPTQ)
+    source.configure(**{key: claimed})
+    error = refusal(lambda: Checkpoint.open(source.path))
+    assert (error.code, error.where) == ("bad-config-value", f"config.json: {key}")
+
+
+def test_a_model_that_would_be_built_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DBRX has a list of its experts, as many as a mapping inside the config says."""
+    from transformers import DbrxConfig
+
+    config = DbrxConfig(n_layers=1).to_dict()
+    config["attn_config"]["rope_theta"] = 10000.0
+    assert Architecture.of(config) is not None
+    endless = config | {"ffn_config": config["ffn_config"] | {"moe_num_experts": 10**9}}
+    monkeypatch.setitem(Architecture.of.__func__.__globals__, "_SECONDS", 0.3)
+    error = refusal(lambda: Architecture.of(endless))
+    assert (type(error), error.code, error.where) == (MalformedCheckpoint, "bad-config-value", "config.json")
+    assert sys.getprofile() is None
+
+
+def test_the_clock_does_not_take_the_place_of_a_profiler() -> None:
+    seen = []
+    sys.setprofile(lambda *told: seen.append(told[1]))
+    mine = sys.getprofile()
+    try:
+        Architecture.of(json.loads((stored(GPTQ) / "config.json").read_text()))
+        assert sys.getprofile() is mine
+    finally:
+        sys.setprofile(None)
+    assert "call" in seen

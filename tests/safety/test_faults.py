@@ -190,6 +190,27 @@ def test_an_exchange_that_fails_half_way_is_undone(place: Path, monkeypatch: pyt
     assert names(place / "out") == ["precious"]
 
 
+@pytest.mark.parametrize(("rename", "kept"), [(1, ["precious"]), (2, ["new"])])
+def test_a_signal_as_a_rename_is_done_leaves_one_folder(
+    place: Path, monkeypatch: pytest.MonkeyPatch, rename: int, kept: list[str]
+) -> None:
+    (place / "out").mkdir()
+    (place / "out" / "precious").write_text("mine")
+    replace, calls = os.replace, []
+
+    def interrupted(*paths: Any) -> None:
+        calls.append(paths)
+        replace(*paths)
+        if len(calls) == rename:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), atomic_folder(place / "out", overwrite=True) as folder:
+        (folder / "new").write_text("new")
+    assert names(place) == ["out"]
+    assert names(place / "out") == kept
+
+
 @pytest.mark.parametrize("limit", [1000, 20_000, 60_000])
 def test_a_limit_on_the_size_of_files(source: Path, place: Path, limit: int) -> None:
     code = (
@@ -203,6 +224,56 @@ def test_a_limit_on_the_size_of_files(source: Path, place: Path, limit: int) -> 
     )
     assert printed(code, source, place / "out", limit) in ("no-space\n", "write-failed\n")
     assert names(place) == []
+
+
+# Root reads and writes whatever the modes say, until it gives up its capabilities.
+UNPRIVILEGED = (
+    "import ctypes, os, sys, mlx_quant\n"
+    "if os.geteuid() == 0:\n"
+    "    none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()\n"
+    "    assert ctypes.CDLL(None).capset(*none) == 0\n"
+    "try:\n"
+    "    mlx_quant.convert(sys.argv[1], sys.argv[2], progress=False, overwrite=True)\n"
+    "    print('done')\n"
+    "except mlx_quant.QuantError as error:\n"
+    "    print(error.code)\n"
+)
+
+
+@pytest.mark.skipif(not LINUX, reason="capabilities are Linux's")
+@pytest.mark.parametrize(
+    ("name", "mode", "code"),
+    [
+        ("source/config.json", 0o000, "unreadable-file"),
+        ("source/model.safetensors.index.json", 0o000, "unreadable-file"),
+        ("source/model-00001-of-00002.safetensors", 0o000, "unreadable-file"),
+        ("source/tokenizer.json", 0o200, "unreadable-file"),
+        ("source", 0o000, "unreadable-file"),
+        ("place", 0o555, "write-failed"),
+        ("place", 0o000, "write-failed"),
+    ],
+)
+def test_what_may_not_be_read_or_written(
+    source: Path, place: Path, tmp_path: Path, name: str, mode: int, code: str
+) -> None:
+    (tmp_path / name).chmod(mode)
+    try:
+        assert printed(UNPRIVILEGED, source, place / "out") == f"{code}\n"
+    finally:
+        (tmp_path / name).chmod(0o755)
+    assert names(place) == []
+
+
+@pytest.mark.skipif(not LINUX, reason="capabilities are Linux's")
+def test_a_source_that_may_only_be_read_is_enough(source: Path, place: Path) -> None:
+    """And what is made of it can be replaced and removed by its owner, whatever the modes of the source."""
+    for path in source.iterdir():
+        path.chmod(0o444)
+    source.chmod(0o555)
+    for _ in range(2):
+        assert printed(UNPRIVILEGED, source, place / "out") == "done\n"
+    assert names(place) == ["out"]
+    assert all(path.stat().st_mode & 0o200 for path in (place / "out").iterdir())
 
 
 def test_a_limit_on_descriptors(source: Path, place: Path) -> None:

@@ -69,10 +69,12 @@ QUANTIZATION: dict[str, dict[str, Any]] = {
     "packed": _compressed("pack-quantized", {"num_bits": 4, "strategy": "group", "group_size": GROUP}),
     "int": _compressed("int-quantized", {"num_bits": 8, "strategy": "channel"}),
 }
+# Forms of MLX itself, in which nothing has to be decoded; the keys of their config besides.
+NATIVE: dict[str, dict[str, Any]] = {"plain": {}, "affine": {"quantization": {"group_size": GROUP, "bits": 4}}}
 
 
 def files(method: str) -> dict[str, bytes]:
-    """The files of a checkpoint, by name."""
+    """The files of a checkpoint, by name: packed by a method of ``QUANTIZATION``, or in a form of ``NATIVE``."""
     rng = np.random.default_rng(11)
     first: dict[str, np.ndarray] = {}
     second: dict[str, np.ndarray] = {}
@@ -85,7 +87,7 @@ def files(method: str) -> dict[str, bytes]:
         second[name] = rng.random((VOCABULARY, HIDDEN), dtype=np.float32).astype(np.float16)
     shards = {"model-00001-of-00002.safetensors": first, "model-00002-of-00002.safetensors": second}
     index = {"metadata": {}, "weight_map": {name: file for file, part in shards.items() for name in part}}
-    config = CONFIG | {"quantization_config": QUANTIZATION[method]}
+    config = CONFIG | (NATIVE[method] if method in NATIVE else {"quantization_config": QUANTIZATION[method]})
     found = {file: _saved(part) for file, part in shards.items()}
     found |= {"config.json": _json(config), "model.safetensors.index.json": _json(index)}
     found["generation_config.json"] = _json({"eos_token_id": 0, "bos_token_id": 0})
@@ -105,6 +107,11 @@ def _tensors(method: str, inputs: int, outputs: int, rng: np.random.Generator) -
     def scales(*shape: int) -> np.ndarray:
         return (rng.random(shape, dtype=np.float32) / 100).astype(np.float16)
 
+    if method == "plain":
+        return {"weight": scales(outputs, inputs)}
+    if method == "affine":
+        codes = words(outputs, inputs // 8).view(np.uint32)
+        return {"weight": codes, "scales": scales(outputs, groups), "biases": scales(outputs, groups)}
     if method == "fp8":
         codes = rng.integers(0, 0x7F, (outputs, inputs), dtype=np.uint8)  # 0x7f is NaN
         return {"weight": codes.view(_E4M3), "weight_scale_inv": scales(outputs // GROUP, groups).astype(np.float32)}
