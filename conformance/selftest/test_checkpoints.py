@@ -24,7 +24,6 @@ from .ledger import Ledger
 PRESENT = present_checkpoints()
 # One checkpoint a format reads the whole text, the others a sixth of it: each alike, and all of it takes minutes.
 WHOLE = {checkpoint(name).format.SLUG: name for name in reversed(PRESENT)}.values()
-SHARE = len(windows()) // 6
 BROKEN = [(fault, name) for fault in FAULTS for name in fault.checkpoints if name in PRESENT]
 
 
@@ -45,9 +44,13 @@ def test_every_module_was_digested(name: str) -> None:
     assert checkpoint(name).modules.keys() == upstream_digests()[name].keys()
 
 
+def share() -> int:
+    return len(windows()) // 6
+
+
 @pytest.mark.parametrize("name", PRESENT)
 def test_recites_as_transformers_does(name: str, subject: Any, oracle: Any, ledger: Ledger) -> None:
-    count = None if name in WHOLE else SHARE
+    count = None if name in WHOLE else share()
     got = run_mlx(checkpoint(name), dense_weights(subject, oracle, checkpoint(name)), count)
     assert not complaint(oracle, name, got, count)
     ledger.add("generation", modules=len(checkpoint(name).modules))
@@ -56,7 +59,7 @@ def test_recites_as_transformers_does(name: str, subject: Any, oracle: Any, ledg
 @pytest.mark.parametrize("name", PRESENT)
 def test_the_reference_run_recites(name: str, oracle: Any) -> None:
     """Otherwise equal text would mean equal babble."""
-    run = run_transformers(oracle, name, None if name in WHOLE else SHARE)
+    run = run_transformers(oracle, name, None if name in WHOLE else share())
     ids = recital()[1]
     assert run.tokens == ids[PROMPT_TOKENS : PROMPT_TOKENS + NEW_TOKENS]
     assert run.perplexity < 1.2
@@ -64,6 +67,6 @@ def test_the_reference_run_recites(name: str, oracle: Any) -> None:
 
 @pytest.mark.parametrize(("fault", "name"), BROKEN, ids=[f"{fault.id}-{name}" for fault, name in BROKEN])
 def test_a_broken_convention_is_heard(fault: Any, name: str, subject: Any, oracle: Any, ledger: Ledger) -> None:
-    got = run_mlx(checkpoint(name), dense_weights(subject, oracle, checkpoint(name), fault), SHARE)
-    assert complaint(oracle, name, got, SHARE), f"{fault.mechanism}: still recites at perplexity {got.perplexity:.4g}"
+    got = run_mlx(checkpoint(name), dense_weights(subject, oracle, checkpoint(name), fault), share())
+    assert complaint(oracle, name, got, share()), f"{fault.mechanism}: still recites at perplexity {got.perplexity:.4g}"
     ledger.add("faults")

@@ -248,7 +248,11 @@ def test_a_signal_ends_it_and_nothing_temporary_stays(
         os.kill(os.getpid(), sent)
 
     monkeypatch.setattr(output.ShardWriter, "add", interrupted)
-    result = run("generate", "--model", stored(AWQ), "--prompt", "x")
+    before = signal.signal(sent, signal.default_int_handler if sent == signal.SIGINT else signal.SIG_DFL)
+    try:
+        result = run("generate", "--model", stored(AWQ), "--prompt", "x")
+    finally:
+        signal.signal(sent, before)  # which under nohup ignores SIGHUP
     assert result.exit_code == status
     assert len(seen) == 1
     assert "Traceback" not in result.stderr

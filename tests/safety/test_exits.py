@@ -28,14 +28,16 @@ def started(
     """The command; ``path`` holds a sitecustomize, ``ignoring`` a signal that it inherits as ignored."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [*([path] if path else []), ROOT]))}
     command = [sys.executable, "-m", "mlx_quant.cli", *map(str, arguments)]
-    before = signal.signal(ignoring, signal.SIG_IGN) if ignoring else None
+    # Under nohup these tests ignore SIGHUP, and so would the command.
+    inherited = {signal.SIGHUP.value: signal.SIG_DFL} | ({ignoring: signal.SIG_IGN} if ignoring else {})
+    before = {number: signal.signal(number, handler) for number, handler in inherited.items()}
     try:
         return subprocess.Popen(
             command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, restore_signals=not ignoring
         )
     finally:
-        if ignoring:
-            signal.signal(ignoring, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def customised(folder: Path, *lines: str) -> Path:
