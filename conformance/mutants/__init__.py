@@ -2,7 +2,6 @@
 
 from ..subjects.resolve import ORACLE, SCHEMES, resolve
 from ..subjects.subject import SubjectError
-from .awq import AWQ
 from .compressed import COMPRESSED
 from .floats import FLOATS
 from .folders import FOLDERS
@@ -33,7 +32,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *REPACKING,
     *FLOATS,
     *COMPRESSED,
-    *AWQ,
     *LOADING,
     *FOLDERS,
 )
