@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
 from . import fields
+from .patterns import Pattern, Patterns
 from .schemes import Scheme, Schemes
 
 ID = "auto-round"
@@ -67,13 +68,15 @@ class _Extra:
         self._config, self.default = config, _scheme(config)
         self._exact: dict[str, _Rule] = {}
         self._patterns: list[_Rule] = []
+        patterns = Patterns()
         for key in ("dynamic", "extra_config"):
             for name, values in _mapping(config, key).items():
-                rule = _Rule(key, str(name), values)
+                rule = _Rule(key, str(name), values, patterns)
                 if key == "extra_config":
                     self._exact[str(name)] = rule
                 if rule.pattern is not None:
                     self._patterns.append(rule)
+        self._found: dict[str, _Rule | None] = {}
         self._read: dict[str, Scheme] = {}
 
     def scheme(self, module: str) -> Scheme:
@@ -92,29 +95,35 @@ class _Extra:
         return rule.place if rule else None
 
     def _rule(self, module: str) -> _Rule | None:
-        found = self._exact.get(module)
-        found = found or next((rule for rule in self._patterns if rule.matches(module)), None)
-        return None if found is None or found.dense else found
+        if module not in self._found:
+            found = self._exact.get(module)
+            found = found or next((rule for rule in self._patterns if rule.matches(module)), None)
+            self._found[module] = None if found is None or found.dense else found
+        return self._found[module]
 
 
 class _Rule:
     """One entry of ``extra_config``, or of the ``dynamic`` that AutoRound takes over from GPTQModel."""
 
-    def __init__(self, key: str, name: str, values: object) -> None:
+    def __init__(self, key: str, name: str, values: object, patterns: Patterns) -> None:
         self.place = f"{key}: {name}"
         if not isinstance(values, Mapping):
             raise MalformedCheckpoint("bad-config-value", f"is {values!r}, expected an object", where=self.place)
         self.values = {field: value for field, value in values.items() if value is not None}
         bits = fields.one(self.values, "bits")
         self.dense = name.startswith("-:") or (isinstance(bits, int) and bits >= _DENSE)
+        self.pattern = self._compiled(name, patterns) if values or self.dense else None
+
+    def _compiled(self, name: str, patterns: Patterns) -> Pattern | None:
         try:
-            # AutoRound skips what it cannot compile: then it is a name.
-            self.pattern = re.compile(re.sub(r"^[+-]:", "", name)) if values or self.dense else None
-        except re.error:
-            self.pattern = None
+            return patterns.compiled(re.sub(r"^[+-]:", "", name), self.place)
+        except MalformedCheckpoint as error:
+            if not isinstance(error.__cause__, re.error):
+                raise
+            return None  # AutoRound skips what it cannot compile: then it is a name
 
     def matches(self, module: str) -> bool:
-        return self.pattern is not None and self.pattern.search(module) is not None
+        return self.pattern is not None and self.pattern.search(module)
 
 
 def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import MalformedCheckpoint, UnsupportedFormat
 from . import fields
+from .patterns import Patterns
 from .schemes import Scheme, Schemes
 
 ID = "compressed-tensors"
@@ -118,9 +119,13 @@ class _Groups:
             ((target, group) for group in groups for target in group.targets),
             key=lambda pair: ("re:" in pair[0], pair[0]),
         )
-        for target, group in self._targets:
-            if target.startswith("re:"):
-                _compiled(target, group.place)
+        patterns = Patterns()
+        self._patterns = {
+            target: patterns.compiled(target.removeprefix("re:"), group.place)
+            for target, group in self._targets
+            if target.startswith("re:")
+        }
+        self._found: dict[str, _Group | None] = {}
         self._read: dict[str, Scheme] = {}
         self.default = self._scheme(self._by_class("") or groups[0])
 
@@ -138,8 +143,13 @@ class _Groups:
         return group.place if group is not None and len(self._groups) > 1 else None
 
     def _group(self, module: str) -> _Group | None:
-        by_name = next((group for target, group in self._targets if _named(target, module, group.place)), None)
-        return by_name or self._by_class(module)
+        if module not in self._found:
+            by_name = next((group for target, group in self._targets if self._names(target, module)), None)
+            self._found[module] = by_name or self._by_class(module)
+        return self._found[module]
+
+    def _names(self, target: str, module: str) -> bool:
+        return self._patterns[target].match(module) if target in self._patterns else target == module
 
     def _by_class(self, module: str) -> _Group | None:
         wanted = "Embedding" if module.rpartition(".")[2] == "embed_tokens" else "Linear"
@@ -150,18 +160,6 @@ class _Groups:
         if group.name not in self._read:
             self._read[group.name] = _scheme(self._config, group)
         return self._read[group.name]
-
-
-def _named(target: str, module: str, place: str) -> bool:
-    return bool(_compiled(target, place).match(module)) if target.startswith("re:") else target == module
-
-
-def _compiled(target: str, place: str) -> re.Pattern[str]:
-    try:
-        return re.compile(target.removeprefix("re:"))
-    except re.error as error:
-        text = f"{target!r} is not a regular expression: {error}"
-        raise MalformedCheckpoint("bad-config-value", text, where=place) from error
 
 
 def _scheme(config: Mapping[str, Any], group: _Group) -> Scheme:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
+from typing import Any
 
 import regex
 
@@ -13,6 +15,10 @@ _LONGEST = 20_000
 _SECONDS = 5.0
 # What Python reads as these characters and the engine with a clock as something else: fuzzy counts, POSIX classes.
 _READ_OTHERWISE = re.compile(r"(?<!\\)\{(?!\d+(?:,\d*)?\}|,\d+\})|\[\[:")
+
+# Letters, digits and dots repeat nothing, so there is nothing to backtrack to. Rules for thousands of modules by their
+# names are honest, and the engine with a clock takes ten times as long for each.
+_NAME = re.compile(r"[\w.-]*")
 
 
 class Patterns:
@@ -31,19 +37,19 @@ class Patterns:
         if found := _READ_OTHERWISE.search(pattern):
             raise _bad(f"{found[0]!r} is no repeat count; write a backslash before it", place)
         try:
-            re.compile(pattern)
+            plain = re.compile(pattern)
+            if _NAME.fullmatch(pattern):
+                return Pattern(plain, place, None)
             return Pattern(regex.compile(pattern, regex.VERSION0), place, self)
         except (re.error, regex.error, RecursionError, OverflowError, MemoryError) as error:
             raise _bad(f"not a regular expression: {error}", place) from error
 
-    def matches(self, compiled: Pattern, text: str) -> bool:
+    def within_time(self, attempt: Callable[..., Any], text: str, place: str) -> bool:
         started = time.monotonic()
         try:
-            return compiled.engine.match(text, timeout=max(self._left, 0.001)) is not None
+            return attempt(text, timeout=max(self._left, 0.001)) is not None
         except TimeoutError as error:
-            raise _bad(
-                f"takes more than {_SECONDS:g} s to match; write it without nested repeats", compiled.place
-            ) from error
+            raise _bad(f"takes more than {_SECONDS:g} s to match; write it without nested repeats", place) from error
         finally:
             self._left -= time.monotonic() - started
 
@@ -51,12 +57,21 @@ class Patterns:
 class Pattern:
     """One of them, compiled."""
 
-    def __init__(self, engine: regex.Pattern[str], place: str, owner: Patterns) -> None:
-        self.engine, self.place, self._owner = engine, place, owner
+    def __init__(self, engine: Any, place: str, clock: Patterns | None) -> None:
+        self._engine, self._place, self._clock = engine, place, clock
 
     def match(self, text: str) -> bool:
         """Whether it matches from the start of ``text``; ``bad-config-value`` when time is up."""
-        return self._owner.matches(self, text)
+        return self._tried(self._engine.match, text)
+
+    def search(self, text: str) -> bool:
+        """Whether it matches anywhere in ``text``; as :meth:`match`."""
+        return self._tried(self._engine.search, text)
+
+    def _tried(self, attempt: Callable[..., Any], text: str) -> bool:
+        if self._clock is None:
+            return attempt(text) is not None
+        return self._clock.within_time(attempt, text, self._place)
 
 
 def _bad(text: str, place: str) -> MalformedCheckpoint:

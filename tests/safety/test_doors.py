@@ -23,6 +23,7 @@ from mlx_quant import Checkpoint, MalformedCheckpoint, QuantError, UnsupportedFo
 from mlx_quant.cli.main import _chat_prompt, _stream, app
 from mlx_quant.conversion.architecture import Architecture
 from mlx_quant.dialects.patterns import Patterns
+from mlx_quant.dialects.registry import schemes_of
 from mlx_quant.errors import printable
 from mlx_quant.running.tokenizer import load_tokenizer
 from tests.checkpoint.test_refusals import hub_cache
@@ -313,6 +314,41 @@ def test_an_expression_that_would_run_for_ever(pattern: str, monkeypatch: pytest
     compiled = Patterns().compiled(pattern, "dynamic")
     error = refusal(lambda: compiled.match("model.layers.0.self_attn.q_proj"))
     assert (error.code, error.where) == ("bad-config-value", "dynamic")
+
+
+AUTO_ROUND = {"quant_method": "auto-round", "bits": 4, "group_size": 32, "packing_format": "auto_round:auto_gptq"}
+GROUPED = {"quant_method": "compressed-tensors", "format": "pack-quantized"}
+WEIGHTS = {"num_bits": 4, "group_size": 32, "strategy": "group", "symmetric": True}
+
+
+def ruled(pattern: str) -> dict[str, tuple[dict[str, Any], str]]:
+    """Configurations of every dialect that takes expressions for modules, and what each calls the place."""
+    return {
+        "gptq": ({"quant_method": "gptq", "bits": 4, "group_size": 32, "dynamic": {pattern: {"bits": 4}}}, "dynamic"),
+        "auto-round": (AUTO_ROUND | {"extra_config": {pattern: {"bits": 8}}}, "extra_config"),
+        "compressed-tensors": (
+            GROUPED | {"config_groups": {"one": {"targets": [f"re:{pattern}"], "weights": WEIGHTS}}},
+            "config_groups",
+        ),
+    }
+
+
+@pytest.mark.parametrize("pattern", FOR_EVER)
+@pytest.mark.parametrize("dialect", list(ruled("")))
+def test_in_every_dialect_that_has_them(dialect: str, pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Patterns.__init__.__globals__, "_SECONDS", 0.2)
+    config, place = ruled(pattern)[dialect]
+    error = refusal(lambda: schemes_of(config).scheme("model.layers.0.self_attn.q_proj"))
+    assert (error.code, str(error.where).startswith(place)) == ("bad-config-value", True)
+    assert "to match" in error.message
+
+
+def test_rules_for_thousands_of_modules_by_name_are_no_matter_of_time() -> None:
+    """AutoRound looks for each of its names in each module: a mixture of 128 experts with a rule for each router."""
+    names = {f"model.layers.{layer}.mlp.gate": {"bits": 16} for layer in range(48)}
+    found = schemes_of(AUTO_ROUND | {"extra_config": names})
+    modules = [f"model.layers.{n % 48}.mlp.experts.{n // 48}.up_proj" for n in range(48 * 128 * 3)]
+    assert {found.scheme(module).bits for module in modules} == {4}
 
 
 def test_all_expressions_share_their_time(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
