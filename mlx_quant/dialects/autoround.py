@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
+from ..errors import MalformedCheckpoint, UnsupportedFormat
 from . import fields
 from .patterns import Pattern, Patterns
+from .rules import Ruled
 from .schemes import Scheme, Schemes
 
 ID = "auto-round"
@@ -58,14 +59,14 @@ def schemes(config: Mapping[str, Any]) -> Schemes:
     return _Extra(config)
 
 
-class _Extra:
+class _Extra(Ruled):
     """The rules of one checkpoint: a full name wins, then the first regular expression found in a name.
 
     A module whose rule says 16 bits is expected dense; one that is packed all the same keeps the settings of the rest.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._config, self.default = config, _scheme(config)
+        super().__init__(config, _scheme)
         self._exact: dict[str, _Rule] = {}
         self._patterns: list[_Rule] = []
         patterns = Patterns()
@@ -76,30 +77,11 @@ class _Extra:
                     self._exact[str(name)] = rule
                 if rule.pattern is not None:
                     self._patterns.append(rule)
-        self._found: dict[str, _Rule | None] = {}
-        self._read: dict[str, Scheme] = {}
 
-    def scheme(self, module: str) -> Scheme:
-        rule = self._rule(module)
-        if rule is None:
-            return self.default
-        if rule.place not in self._read:
-            try:
-                self._read[rule.place] = _scheme(fields.overridden(self._config, rule.values))
-            except QuantError as error:
-                raise type(error)(error.code, error.message, where=rule.place) from None
-        return self._read[rule.place]
-
-    def place(self, module: str) -> str | None:
-        rule = self._rule(module)
-        return rule.place if rule else None
-
-    def _rule(self, module: str) -> _Rule | None:
-        if module not in self._found:
-            found = self._exact.get(module)
-            found = found or next((rule for rule in self._patterns if rule.matches(module)), None)
-            self._found[module] = None if found is None or found.dense else found
-        return self._found[module]
+    def _find(self, module: str) -> _Rule | None:
+        found = self._exact.get(module)
+        found = found or next((rule for rule in self._patterns if rule.matches(module)), None)
+        return None if found is None or found.dense else found
 
 
 class _Rule:
@@ -109,7 +91,7 @@ class _Rule:
         self.place = f"{key}: {name}"
         if not isinstance(values, Mapping):
             raise MalformedCheckpoint("bad-config-value", f"is {values!r}, expected an object", where=self.place)
-        self.values = {field: value for field, value in values.items() if value is not None}
+        self.values: Mapping[str, Any] | None = {key: value for key, value in values.items() if value is not None}
         bits = fields.one(self.values, "bits")
         self.dense = name.startswith("-:") or (isinstance(bits, int) and bits >= _DENSE)
         self.pattern = self._compiled(name, patterns) if values or self.dense else None

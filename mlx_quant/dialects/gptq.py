@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
+from ..errors import MalformedCheckpoint, UnsupportedFormat
 from . import fields
 from .patterns import Patterns
+from .rules import Ruled
 from .schemes import Scheme, Schemes
 
 ID = "gptq"
@@ -37,41 +38,22 @@ def schemes(config: Mapping[str, Any]) -> Schemes:
     return _Dynamic(config)
 
 
-class _Dynamic:
+class _Dynamic(Ruled):
     """GPTQModel's ``dynamic``: ordered regular expressions over module names; the first that matches decides.
 
-    Patterns match from the start of a name. A rule's values are read when it first matches a module.
+    Patterns match from the start of a name.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._config, self.default = config, _scheme(config)
+        super().__init__(config, _scheme)
         dynamic = config.get("dynamic") or {}
         if not isinstance(dynamic, Mapping):
             raise MalformedCheckpoint("bad-config-value", f"is {dynamic!r}, expected an object", where="dynamic")
         patterns = Patterns()
         self._rules = [_Rule(str(pattern), values, patterns) for pattern, values in dynamic.items()]
-        self._found: dict[str, _Rule | None] = {}
-        self._read: dict[str, Scheme] = {}
 
-    def scheme(self, module: str) -> Scheme:
-        rule = self._rule(module)
-        if rule is None or rule.excludes:
-            return self.default
-        if rule.place not in self._read:
-            try:
-                self._read[rule.place] = _scheme(fields.overridden(self._config, rule.values))
-            except QuantError as error:
-                raise type(error)(error.code, error.message, where=rule.place) from None
-        return self._read[rule.place]
-
-    def place(self, module: str) -> str | None:
-        rule = self._rule(module)
-        return rule.place if rule else None
-
-    def _rule(self, module: str) -> _Rule | None:
-        if module not in self._found:
-            self._found[module] = next((rule for rule in self._rules if rule.pattern.match(module)), None)
-        return self._found[module]
+    def _find(self, module: str) -> _Rule | None:
+        return next((rule for rule in self._rules if rule.pattern.match(module)), None)
 
 
 class _Rule:
@@ -80,10 +62,12 @@ class _Rule:
     def __init__(self, pattern: str, values: object, patterns: Patterns) -> None:
         self.place = f"dynamic: {pattern}"
         self.pattern = patterns.compiled(pattern.removeprefix("-:").removeprefix("+:"), self.place)
-        self.excludes = pattern.startswith("-:") or not values
-        if not self.excludes and not isinstance(values, Mapping):
+        self.values: Mapping[str, Any] | None = None
+        if pattern.startswith("-:") or not values:
+            return
+        if not isinstance(values, Mapping):
             raise MalformedCheckpoint("bad-config-value", f"is {values!r}, expected an object", where=self.place)
-        self.values: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
+        self.values = values
 
 
 def _scheme(config: Mapping[str, Any]) -> Scheme:
