@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution
 from types import FrameType
@@ -25,6 +25,13 @@ _ENDED_BY = (signal.SIGTERM, signal.SIGHUP)
 
 class Failed(Exception):
     """A command of mlx-lm ended with an error of its own, which has been shown."""
+
+
+def on_ending(handler: Callable[[int, FrameType | None], NoReturn]) -> None:
+    """Have SIGTERM and SIGHUP handled, but for one that is ignored, as under nohup."""
+    for number in _ENDED_BY:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def commands() -> dict[str, EntryPoint]:
@@ -91,9 +98,7 @@ class _Ending:
     @contextmanager
     def on_signals(self) -> Iterator[None]:
         before = {number: signal.getsignal(number) for number in _ENDED_BY}
-        for number in _ENDED_BY:
-            if before[number] is not signal.SIG_IGN:  # nohup
-                signal.signal(number, self._interrupted)
+        on_ending(self._interrupted)
         try:
             yield
         finally:

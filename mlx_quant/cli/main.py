@@ -64,6 +64,8 @@ Candidates = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output; refusals too.")]
 Dtype = Annotated[DtypeName | None, typer.Option(help="Of decoded weights and other float tensors.")]
 ParamsDtype = Annotated[DtypeName | None, typer.Option(help="Of the scales and biases of affine modules.")]
+RunTarget = Annotated[Target, typer.Option(help="As for convert; auto is affine if that holds every module.")]
+Requantize = Annotated[bool, typer.Option("--requantize", help="Decode, then quantise to MLX's 4 bits: rounds twice.")]
 Progress = Annotated[bool | None, typer.Option(help="Show a bar on stderr; by default where that is a terminal.")]
 
 
@@ -167,10 +169,8 @@ def generate_command(
     temp: Annotated[float, typer.Option(min=0.0, help="Sampling temperature; 0 takes the likeliest token.")] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Of the sampling.")] = None,
     chat: Annotated[bool, typer.Option("--chat", help="Wrap the prompt in the model's chat template.")] = False,
-    target: Annotated[Target, typer.Option(help="As for convert; auto is affine if that holds every module.")] = "auto",
-    requantize: Annotated[
-        bool, typer.Option("--requantize", help="Decode, then quantise to MLX's 4 bits: rounds twice.")
-    ] = False,
+    target: RunTarget = "auto",
+    requantize: Requantize = False,
     dtype: Dtype = None,
     params_dtype: ParamsDtype = None,
     adapter_path: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="LoRA adapters.")] = None,
@@ -216,10 +216,8 @@ def run_command(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[ARGS]...", help="Of the command; --help shows its own.")
     ] = None,
-    target: Annotated[Target, typer.Option(help="As for convert; auto is affine if that holds every module.")] = "auto",
-    requantize: Annotated[
-        bool, typer.Option("--requantize", help="Decode, then quantise to MLX's 4 bits: rounds twice.")
-    ] = False,
+    target: RunTarget = "auto",
+    requantize: Requantize = False,
     dtype: Dtype = None,
     params_dtype: ParamsDtype = None,
     candidates: Candidates = False,
@@ -348,9 +346,7 @@ def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
 
 def main() -> None:
     """Entry point of ``mlx-quant``."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            signal.signal(number, _terminated)
+    commands.on_ending(_terminated)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files need not be text in the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
