@@ -51,6 +51,8 @@ def load(checkpoint_dir: str | Path, decode: Decode) -> Tensors:
         if name in biases and not expects_bias(config, biases[name]):
             if bool(tensor.any()):
                 raise Refused(f"{name} is not zero, and the architecture has no such parameter")
+        elif name.endswith(".act.scales"):
+            raise Refused(f"{name} divides an activation, which the architecture does not")
         elif name not in inside | leftovers:
             if tensor.dtype in (torch.float8_e4m3fn, torch.float8_e8m0fnu):
                 raise Refused(f"{name} is {tensor.dtype}, without a scale")

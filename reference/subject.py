@@ -12,13 +12,13 @@ from .checkpoint import Given
 from .config import SPELLINGS, Config, setting
 from .dialects import METHOD
 from .formats import FORMATS, named, slugs
-from .unpacked import Refused, Unpacked
+from .unpacked import Added, Refused, Unpacked
 
 __all__ = ["FORMATS", "SUBJECT", "dequantize", "load", "opened", "pack", "unpack"]
 
 
-def unpack(quantization_config: Config, tensors: Given) -> Unpacked:
-    """Codes, zero points, scales and groups of one module. Refused where two spellings of a setting disagree."""
+def unpack(quantization_config: Config, tensors: Given) -> Unpacked | Added:
+    """Codes, zero points or offsets, scales and groups of one module. Refused where two spellings disagree."""
     for names in SPELLINGS:
         setting(quantization_config, names[0])
     return named(quantization_config).unpack(quantization_config, tensors)

@@ -32,6 +32,33 @@ class Unpacked:
         return _round(scales * difference, dtype or self.s.dtype)
 
 
+@dataclass
+class Added:
+    """Codes ``q`` int32 [out, in], scales ``s`` and offsets ``b`` [groups, out] in the dtype of the file, and the group
+    ``g`` int64 [in] of every input channel."""
+
+    q: torch.Tensor
+    s: torch.Tensor
+    b: torch.Tensor
+    g: torch.Tensor
+
+    def dense(self, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """``W[o, i] = RN(q[o, i] * s[g[i], o] + b[g[i], o])`` [out, in], one rounding, in ``dtype`` or that of s.
+
+        The product is exact in float64. Where the sum is not, its last bit is made odd, which stands for what was lost
+        in the one rounding that follows.
+        """
+        products = self.s.T[:, self.g].to(torch.float64) * self.q
+        offsets = self.b.T[:, self.g].to(torch.float64)
+        sums = products + offsets
+        part = sums - products
+        lost = (products - (sums - part)) + (offsets - part)
+        bits = sums.view(torch.int64)
+        odd = torch.where((lost > 0) == (sums > 0), bits + 1, bits - 1)
+        sums = torch.where((lost != 0) & (bits % 2 == 0), odd, bits).view(torch.float64)
+        return _round(sums, dtype or self.s.dtype)
+
+
 def _round(exact: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     if dtype in (torch.float64, torch.float32):
         return exact.to(dtype)

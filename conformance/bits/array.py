@@ -16,6 +16,7 @@ _BITS_OF = {
     "bfloat16": np.uint16,
     "float32": np.uint32,
     "int8": np.int8,
+    "int16": np.int16,
     "int32": np.int32,
     "int64": np.int64,
     "uint8": np.uint8,

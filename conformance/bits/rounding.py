@@ -24,3 +24,12 @@ def nearest(exact: np.ndarray, dtype: str) -> Array:
     if dtype == "bfloat16":
         return Array("bfloat16", (rounded.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16))
     return Array.of(rounded.astype(dtype))
+
+
+def odd_sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """float64 ``a + b`` to be given to :func:`nearest`: what the sum loses is kept as an odd last bit."""
+    sums = a + b
+    larger, smaller = np.where(np.abs(a) >= np.abs(b), a, b), np.where(np.abs(a) >= np.abs(b), b, a)
+    lost = smaller - (sums - larger)
+    even = np.ascontiguousarray(sums).view(np.int64) % 2 == 0
+    return np.where((lost != 0) & even, np.nextafter(sums, np.copysign(np.inf, lost)), sums)

@@ -15,6 +15,7 @@ _SAFETENSORS = {
     "BF16": "bfloat16",
     "F32": "float32",
     "I8": "int8",
+    "I16": "int16",
     "I32": "int32",
     "I64": "int64",
     "U8": "uint8",

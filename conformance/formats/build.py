@@ -31,7 +31,7 @@ MODULES = {
     "mlp.down_proj": (64, 96),
 }
 VOCABULARY = 40
-# Random tensors [out, in] as a config describes them.
+# Random tensors [out, in] as a config describes them; none where the format cannot pack such a module.
 Drawn = Callable[[np.random.Generator, Config, int, int], dict[str, Array]]
 
 
@@ -86,13 +86,17 @@ class Build:
         return Array.of(values.astype(dtype))
 
     def pack(self, name: str, out: int, in_features: int, **own: Any) -> None:
-        """A packed module; ``own`` overrides the folder's settings for it."""
+        """A packed module, or a plain one where the format has no words for its shape; ``own`` overrides the folder's
+        settings for it."""
         settings = self.settings | own
-        self.packed[name] = Packed(settings, self._drawn(self.rng, settings, out, in_features))
+        if tensors := self._drawn(self.rng, settings, out, in_features):
+            self.packed[name] = Packed(settings, tensors)
+        else:
+            self.plain[name + ".weight"] = self.floats(out, in_features)
 
     def unpack(self, name: str) -> None:
-        """Make a packed module a plain one."""
-        del self.packed[name]
+        """Make a module a plain one."""
+        self.packed.pop(name, None)
         self.plain[name + ".weight"] = self.floats(*MODULES[name.removeprefix(LAYER)])
 
     def stored(self) -> Shard:

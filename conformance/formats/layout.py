@@ -36,6 +36,10 @@ def ones_and_twos(bits: np.ndarray, like: Array) -> Array:
     return Array.of(values.float64().astype(like.dtype))
 
 
+def all_groups(shape: Shape) -> int:
+    return shape.groups
+
+
 def middle(bits: int) -> tuple[int, int]:
     """A code and a zero point, about whose storage nobody disagrees, that make 1."""
     return (1 << (bits - 1)) + 1, 1 << (bits - 1)
@@ -56,6 +60,9 @@ class Layout:
         read_codes: from weights of scale 1, a zero point and a width, the codes; -1 for none.
         one: from a width, a code and a zero point that make 1.
         scales_of: scales of 1 and 2 for bits of 0 and 1, stored as the given ones.
+        room: groups that a row of scales has room for; those beyond the last one are padding, and nobody's.
+        offsets: names of the tensor of floats that are added to each product, of which a module has one; it is
+            addressed as the scales are.
     """
 
     codes: str
@@ -70,6 +77,8 @@ class Layout:
     read_codes: Callable[[np.ndarray, int, int], np.ndarray] = offset_codes
     one: Callable[[int], tuple[int, int]] = middle
     scales_of: Callable[[np.ndarray, Array], Array] = ones_and_twos
+    room: Callable[[Shape], int] = all_groups
+    offsets: tuple[str, ...] = ()
 
     def scale_places(self, shape: Shape) -> np.ndarray:
         """Address [out, in] of each weight's scale."""

@@ -40,12 +40,35 @@ class Parts(Protocol):
         """What one code is worth, float64 [out, in] or broadcast to it: half of it tells rounding from a fault."""
         ...
 
-    def triple(self) -> Integer | None:
-        """The codes, zero points and scales that an affine form must keep; None where the weight has none."""
+    def triple(self) -> Affine | None:
+        """The codes, scales and offsets that an affine form must keep; None where the weight has none."""
         ...
 
     def formula(self, output: int, channel: int) -> str:
         """The formula of one weight with its numbers."""
+        ...
+
+
+class Affine(Protocol):
+    """``s * q + b`` by codes ``q`` [out, in], scales [groups, out] and the group ``g`` of each channel."""
+
+    @property
+    def q(self) -> np.ndarray: ...
+
+    @property
+    def s(self) -> np.ndarray: ...
+
+    @property
+    def g(self) -> np.ndarray: ...
+
+    @property
+    def bits(self) -> int: ...
+
+    @property
+    def dtype(self) -> str: ...
+
+    def offsets(self) -> np.ndarray:
+        """float64 [groups, out]: what an affine form's biases must be as near to as their dtype allows."""
         ...
 
 
@@ -77,6 +100,9 @@ class Integer:
 
     def step(self) -> np.ndarray:
         return np.abs(self.s)[self.g].T
+
+    def offsets(self) -> np.ndarray:
+        return -self.z * self.s
 
     def triple(self) -> Integer:
         return self

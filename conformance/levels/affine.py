@@ -22,7 +22,7 @@ from ..bits.rounding import nearest
 from ..cases.case import Case
 from ..cases.question import Question
 from ..cases.verdict import Verdict, declined
-from ..formats.parts import Integer, steps
+from ..formats.parts import Affine, steps
 from ..formats.registry import BY_SLUG, parts
 from ..subjects.subject import Crashed, Refused
 from .grid import grid
@@ -150,7 +150,8 @@ def judge(question: Question, subject: Any, oracle: Any) -> Verdict:
     first = tuple(int(i) for i in np.argwhere(bad)[0])
     text = f"{int(bad.sum())} of {bad.size} differ ({kinds}); first at {first}; {RULE}"
     with np.errstate(all="ignore"):
-        error = np.abs(found.values - true.s[true.g].T * (true.q - true.z[true.g].T)) / np.abs(true.s[true.g].T)
+        exact = true.s[true.g].T * true.q + true.offsets()[true.g].T
+        error = np.abs(found.values - exact) / np.abs(true.s[true.g].T)
     worst = float(error[bad].max())
     worst = worst if np.isfinite(worst) else float("inf")
     return Verdict(text, "bits", 1, bad.size, int(bad.sum()), note=note, steps=worst, first=first, unequal=unequal)
@@ -167,12 +168,12 @@ def _declined(question: Question, found: Triple | Refused | Crashed) -> Verdict:
     return Verdict("repacked", "accepted")
 
 
-def _wrong(found: Triple, true: Integer) -> dict[str, np.ndarray]:
-    s, z = true.s[true.g].T, true.z[true.g].T
+def _wrong(found: Triple, true: Affine) -> dict[str, np.ndarray]:
+    s, b = true.s[true.g].T, true.offsets()[true.g].T
     return {
         "codes": found.codes != true.q,
         "scales": (found.spread(found.scales) != s) | (np.signbit(found.spread(found.scales)) != np.signbit(s)),
-        "biases": ~as_near_as_can_be(found.spread(found.biases), -z * s, found.biases.dtype),
+        "biases": ~as_near_as_can_be(found.spread(found.biases), b, found.biases.dtype),
     }
 
 

@@ -152,6 +152,18 @@ def _scales(probe: _Probe) -> tuple[np.ndarray, np.ndarray]:
     return _addresses(stored.bits.size, read), layout.scale_places(probe.shape)
 
 
+def _offsets(probe: _Probe) -> tuple[np.ndarray, np.ndarray]:
+    """Of codes that are 0, so that a weight is its offset."""
+    layout, given = probe.layout, probe.format.constant(probe.shape, *probe.one)[1]
+    name = next(name for name in layout.offsets if name in given)
+    stored = given[name]
+
+    def read(bits: np.ndarray) -> np.ndarray:
+        return probe.values(0, probe.one[1], {name: layout.scales_of(bits, stored)}) - 1
+
+    return _addresses(stored.bits.size, read), layout.scale_places(probe.shape)
+
+
 def _of_groups(probe: _Probe, chosen: Callable[[np.ndarray], np.ndarray]) -> Array:
     """Scales of 2 in the groups that are chosen, and of 1 in the others."""
     layout, shape = probe.layout, probe.shape
@@ -233,6 +245,8 @@ def proofs(chosen: Iterable[tuple[Format, Shape]] | None = None) -> Iterator[Cas
                 f"zeros-at-code-{top}": partial(_zeros, code=top),
             }
         kinds["scales"] = _scales
+        if layout.offsets:
+            kinds["offsets"] = _offsets
         if not shape.ordered:
             kinds["g_idx-rows"] = _rows
             if shape.groups > 1:

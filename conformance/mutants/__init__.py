@@ -2,6 +2,7 @@
 
 from ..subjects.resolve import ORACLE, SCHEMES, resolve
 from ..subjects.subject import SubjectError
+from .awq import AWQ
 from .compressed import COMPRESSED
 from .floats import FLOATS
 from .folders import FOLDERS
@@ -32,6 +33,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *REPACKING,
     *FLOATS,
     *COMPRESSED,
+    *AWQ,
     *LOADING,
     *FOLDERS,
 )

@@ -9,8 +9,8 @@ import numpy as np
 from ..bits.array import Array
 from ..bits.fields import words
 from ..bits.rounding import nearest
-from ..formats.parts import Integer
-from ..formats.registry import integers
+from ..formats.parts import Affine
+from ..formats.registry import integers, parts
 from .model import Ask, Bug, Config, Mutant, Tensors, github
 
 _EVERY_WIDTH = (2, 3, 4, 8)
@@ -23,7 +23,9 @@ _OTHER = {"float16": "bfloat16", "bfloat16": "float16", "float32": "bfloat16"}
 def sound(ask: Ask, config: Config, tensors: Tensors) -> dict[str, Any]:
     """Codes and scales as they are, biases rounded once; refused where groups are unequal or a word is not full."""
     ask(config, tensors, None)
-    found = integers(config, tensors)
+    found = parts(config, tensors).triple()
+    if found is None:
+        raise TypeError(f"no affine form of {dict(config)}")
     order = np.argsort(found.g, kind="stable")
     sizes = np.bincount(found.g, minlength=len(found.s))
     # MLX has no codes of 1 or 7 bits.
@@ -41,8 +43,8 @@ def sound(ask: Ask, config: Config, tensors: Tensors) -> dict[str, Any]:
     }
 
 
-def _biases(found: Integer, dtype: str) -> Array:
-    return nearest((-found.z * found.s).T, dtype)
+def _biases(found: Affine, dtype: str) -> Array:
+    return nearest(np.ascontiguousarray(found.offsets().T), dtype)
 
 
 def _other_float_type(ask: Ask, config: Config, tensors: Tensors) -> dict[str, Any]:

@@ -242,7 +242,7 @@ VALUES = (
         "version is not read, and gemv, marlin and the rest are decoded as gemm",
         github("unslothai/unsloth-zoo#848", "casper-hansen/AutoAWQ#217"),
         ("refusals",),
-        AWQ,
+        ("awq", "awq_gemv", "awq_gemv_fast"),
         decode=tolerant(_any_version),
     ),
     Mutant(

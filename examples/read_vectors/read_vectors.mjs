@@ -20,7 +20,8 @@ const readJson = (file) => JSON.parse(readFileSync(file, "utf8"));
 const ELEMENTS = {
   F16: ["float16", Uint16Array], BF16: ["bfloat16", Uint16Array], F32: ["float32", Uint32Array],
   I8: ["int8", Int8Array], F8_E4M3: ["float8_e4m3fn", Uint8Array], F8_E8M0: ["float8_e8m0fnu", Uint8Array],
-  I32: ["int32", Int32Array], I64: ["int64", BigInt64Array], U8: ["uint8", Uint8Array], U32: ["uint32", Uint32Array],
+  I16: ["int16", Int16Array], I32: ["int32", Int32Array], I64: ["int64", BigInt64Array],
+  U8: ["uint8", Uint8Array], U32: ["uint32", Uint32Array],
 };
 
 function readSafetensors(file) {

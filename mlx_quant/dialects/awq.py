@@ -14,13 +14,12 @@ from .schemes import Scheme, Schemes, Uniform
 ID = "awq"
 
 # By the label of version.
-_PACKINGS = {"gemm": "awq_gemm"}
+_PACKINGS = {"gemm": "awq_gemm", "gemv": "awq_gemv", "gemv_fast": "awq_gemv_fast", "llm-awq": "awq_gemv_fast"}
+# AutoAWQ's class is called GEMVFast.
+_SPELT = {"gemvfast": "gemv_fast", "gemv-fast": "gemv_fast"}
 _ADVICE = {
     "marlin": "use the plain AWQ (gemm) repo that these kernel tiles were made from",
-    "gemv": "use a gemm export of the same model, or quantise it again with version gemm",
-    "gemv-fast": "use a gemm export of the same model, or quantise it again with version gemm",
     "exllama": "use a gemm export of the same model",
-    "llm-awq": "use an AutoAWQ gemm export of the same model",
 }
 
 
@@ -49,7 +48,7 @@ def schemes(config: Mapping[str, Any]) -> Schemes:
             bits=bits,
             group_size=fields.group_size(config, default=128),
             # AutoAWQ has 4 bits only; the others are GPTQModel's, which does not interleave them.
-            layout=layout if bits == 4 else f"{layout}_natural",
+            layout="gemm_natural" if layout == "gemm" and bits != 4 else layout,
             sym=_symmetric(config),
             producer=fields.producer(config),
         )
@@ -65,4 +64,5 @@ def _layout(config: Mapping[str, Any]) -> str:
     if fields.folded(config.get("backend")) == "llm-awq":
         return "llm-awq"
     labels = (config[key] for key in ("version", "format", "checkpoint_format") if config.get(key) is not None)
-    return str(next(labels, "gemm")).lower()
+    label = str(next(labels, "gemm")).lower()
+    return _SPELT.get(label, label)

@@ -14,6 +14,8 @@ from .protocol import Infos, Tensors
 WORDS = ("I32", "U32")
 SCALES = ("F16", "BF16", "F32")
 BIAS = "bias"
+# Words of eight zero points that a kernel reads at once, by group size.
+_AT_ONCE = {32: 4, 64: 2}
 
 _SPELLED = {dtype: name for name, dtype in DTYPES.items() if name not in BYTES_OF_FLOATS}
 
@@ -105,6 +107,30 @@ def groups(infos: Infos, group_size: int, in_features: int, name: str = "scales"
             f"{rows} would be groups of {in_features / rows:g}",
         )
     return size, count
+
+
+def whole_groups(infos: Infos, name: str, group_size: int, in_features: int) -> int:
+    """The number of groups, all of them whole; ``bad-shape`` of the tensor that says how many inputs there are."""
+    size = in_features if group_size == -1 else group_size
+    if in_features % size:
+        raise bad_shape(infos, name, f"{in_features} input channels do not divide into groups of {size}")
+    return in_features // size
+
+
+def padded(groups: int, size: int) -> int:
+    """Groups that AutoAWQ's kernels find room for; ``unsupported-layout`` where it has no rule.
+
+    Source: autoawq 0.2.9, ``calculate_zeros_width``.
+    """
+    if size < 128 and size not in _AT_ONCE:
+        raise UnsupportedFormat(
+            "unsupported-layout",
+            f"groups of {size} input channels have no padding in AutoAWQ, which knows 32, 64, and 128 or more; "
+            "use a gemm export",
+            where="group_size",
+        )
+    unit = 8 * _AT_ONCE.get(size, 1)
+    return -(-groups // unit) * unit
 
 
 def spread(infos: Infos, name: str, strategy: str, out_features: int) -> int:

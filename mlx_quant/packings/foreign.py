@@ -24,7 +24,6 @@ SUFFIXES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((".theta", ".pairs"), "ParoQuant, whose inputs are rotated"),
     ((".forward_hadamard_matrix",), "FP-Quant"),
     ((".weight._data",), "quanto"),
-    ((".scaled_zeros",), "llm-awq"),
     ((".act.scales",), "AWQ with a scaled activation, which has no place in MLX's model"),
 )
 
@@ -67,4 +66,4 @@ def refuse_shapes(infos: Infos) -> None:
 def _by_dtype(dtype: str) -> str | None:
     if dtype in ("I8", "U8"):
         return "BitBLAS or 8-bit words"
-    return "AWQ gemv_fast, llm-awq or 16- or 64-bit words" if dtype in ("I16", "U16", "I64") else None
+    return "16- or 64-bit words" if dtype in ("I16", "U16", "I64") else None

@@ -8,11 +8,13 @@ from ..dialects.registry import REFUSED
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint
 from ..weights.decoded import Weight
-from . import awq_gemm, ct_int, ct_packed, foreign, fp8, gptq
+from . import awq_gemm, awq_gemv, awq_gemv_fast, ct_int, ct_packed, foreign, fp8, gptq
 from .protocol import Infos, Packing, Tensors
 from .status import FormatStatus, allow, status_of
 
-PACKINGS: dict[str, Packing] = {packing.ID: packing for packing in (awq_gemm, fp8, gptq, ct_packed, ct_int)}
+PACKINGS: dict[str, Packing] = {
+    packing.ID: packing for packing in (awq_gemm, fp8, gptq, ct_packed, ct_int, awq_gemv, awq_gemv_fast)
+}
 
 
 def formats() -> dict[str, FormatStatus]:
@@ -36,7 +38,8 @@ def packing_for(scheme: Scheme, infos: Infos, *, candidates: bool = False) -> Pa
         shapes = ", ".join(f"{name} {list(info.shape)}" for name, info in infos.items())
         raise MalformedCheckpoint(
             "config-contradiction",
-            f"packed as {other.TITLE} ({shapes}), but the configuration says {packing.TITLE}; correct quant_method",
+            f"packed as {other.TITLE} ({shapes}), but the configuration says {packing.TITLE}; correct quant_method, or "
+            "the label of the layout",
             where=next(iter(infos)),
         )
     foreign.refuse_shapes(infos)

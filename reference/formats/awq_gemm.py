@@ -13,8 +13,9 @@ from collections.abc import Mapping
 import torch
 
 from .. import autoround
-from ..config import Config, group_size, setting, written
+from ..config import Config, group_size, setting
 from ..unpacked import Refused, Unpacked, check_scales, check_shape, check_words, straddled, straddling
+from .awq_gemv import awq_label
 
 SLUG = "awq"
 # The first one marks a packed module.
@@ -28,8 +29,7 @@ def names(config: Config) -> bool:
     """Whether the config is of this format; ``quant_config.json`` of early AutoAWQ names no method."""
     if autoround.wrote(config):
         return "awq" in autoround.label(config)
-    method = setting(config, "quant_method")
-    return method == SLUG if method else not {"zero_point", "w_bit"}.isdisjoint(written(config))
+    return awq_label(config) not in ("", "gemv", "gemv_fast", "llm-awq")
 
 
 def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
@@ -39,9 +39,7 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
         autoround.check(config)
         if (said := autoround.label(config)) not in ("auto_round:auto_awq", "auto_round:awq"):
             raise Refused(f"packing_format {said}, expected auto_round:auto_awq")
-    layout = setting(config, "version", setting(config, "format", "gemm"))
-    layout = "llm-awq" if written(config).get("backend") == "llm-awq" else layout
-    if layout != "gemm":
+    if (layout := awq_label(config) or "gemm") != "gemm":
         raise Refused(f"layout {layout}, expected gemm")
     for name in ("qweight", "qzeros", "scales"):
         if name not in tensors:

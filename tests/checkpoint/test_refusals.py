@@ -114,9 +114,8 @@ def test_one_format_under_the_name_of_the_other(copy: Copy, name: str, other: st
 @pytest.mark.parametrize(
     ("name", "edit", "code", "said"),
     [
-        (AWQ, change("qweight", lambda t: t.to(torch.int16)), "unsupported-layout", "gemv_fast"),
+        (AWQ, change("qweight", lambda t: t.to(torch.int64)), "unsupported-layout", "64-bit words"),
         (GPTQ, change("qweight", lambda t: t.to(torch.int8)), "unsupported-layout", "BitBLAS"),
-        (AWQ, lambda t: t.update({f"{MODULE}.scales": torch.ones(512, 8).half()}), "unsupported-layout", "gemv"),
         (GPTQ, lambda t: t.update({"a.B": torch.ones(2), "a.s": torch.ones(2)}), "unsupported-layout", "Marlin"),
         (
             AWQ,
@@ -139,8 +138,6 @@ def test_one_format_under_the_name_of_the_other(copy: Copy, name: str, other: st
 )
 def test_packings_that_are_not_decoded(copy: Copy, name: str, edit: Any, code: str, said: str) -> None:
     source = copy(name)
-    if "gemv" in said and "fast" not in said:
-        source.rewrite(change("qweight", lambda t: torch.zeros(512, 32, dtype=torch.int32)))
     source.rewrite(edit)
     refused(source.path, UnsupportedFormat, code, said)
 

@@ -150,13 +150,10 @@ def test_other_methods_are_refused_by_name_without_needing_their_keys(found: Any
 @pytest.mark.parametrize(
     ("quantization", "layout"),
     [
-        (AWQ | {"version": "gemv"}, "gemv"),
-        (AWQ | {"version": "GEMV_fast"}, "gemv_fast"),
         (AWQ | {"version": "marlin"}, "marlin"),
         (AWQ | {"version": "exllama"}, "exllama"),
         (AWQ | {"version": "ipex"}, "ipex"),
         (AWQ | {"version": "gemm_v3"}, "gemm_v3"),
-        (AWQ | {"backend": "llm-awq"}, "llm-awq"),
         (GPTQ | {"checkpoint_format": "marlin"}, "marlin"),
         (GPTQ | {"is_marlin_format": True}, "marlin"),
         (GPTQ | {"format": "bitblas"}, "bitblas"),
@@ -169,6 +166,25 @@ def test_other_layouts_are_refused(found: Any, quantization: Any, layout: str) -
     error = refusal(found, UnsupportedFormat, "unsupported-layout", config=config)
     assert repr(layout) in str(error)
     assert "What to do" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("quantization", "packing", "layout"),
+    [
+        (AWQ | {"version": "GEMV"}, "awq_gemv", "gemv"),
+        (AWQ | {"version": "gemv_fast"}, "awq_gemv_fast", "gemv_fast"),
+        (AWQ | {"version": "GEMVFast"}, "awq_gemv_fast", "gemv_fast"),
+        (AWQ | {"version": "gemv-fast"}, "awq_gemv_fast", "gemv_fast"),
+        (AWQ | {"version": None, "format": "gemv_fast"}, "awq_gemv_fast", "gemv_fast"),
+        # The backend says who packed it; transformers names a version beside it.
+        (AWQ | {"version": "gemv", "backend": "llm-awq"}, "awq_gemv_fast", "llm-awq"),
+        (AWQ | {"bits": 8}, "awq_gemm", "gemm_natural"),
+        (AWQ | {"bits": 8, "version": "gemv"}, "awq_gemv", "gemv"),
+    ],
+)
+def test_awqs_label_chooses_the_packing(found: Any, quantization: Any, packing: str, layout: str) -> None:
+    scheme = found(config=MODEL | {"quantization_config": quantization}).scheme
+    assert (scheme.packing, scheme.layout) == (packing, layout)
 
 
 def overrides(dynamic: Any) -> Schemes:
@@ -236,6 +252,8 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
     listed = formats()
     assert {name for name, status in listed.items() if status.status == "enabled"} == {
         "awq_gemm",
+        "awq_gemv",
+        "awq_gemv_fast",
         "ct_int",
         "ct_packed",
         "fp8",

@@ -37,6 +37,8 @@ GENERATED = {"sizes"}
 IDS = {
     "2026.3": {
         "awq": "d4a0327120eac672a7513895fef0e4f8650b0914b13e80ba96d978b8f1d3ac56",
+        "awq_gemv": "2e8b6617b42150eef9f177b1ca75b399d9f4c19abe23dd9f1f9faa7ed7ea3975",
+        "awq_gemv_fast": "84200363e99dcff012293fcd6771f71bb438fe707edf47f07b3bb73a49aa125a",
         "ct_int": "79888988eade71abd24c1aa6ba4b3ed3fce70e92f99f7cecaef9c7e3f2181c3e",
         "ct_packed": "3c2f32571701ce5caedca30f999a49d11052d5baaecad623135f137298981c93",
         "fp8": "5ab456b2b1f115f86bfb14aa1431675b6b10795ace998d8524e508b6c41c3c2a",

@@ -73,8 +73,21 @@ def _stored(pack: Pack) -> Any:
     return known(pack.config).LAYOUT.stored_zero(_zeros(pack), integers(pack.config, pack.tensors).bits)
 
 
+def _groups(pack: Pack) -> int:
+    found = parts(pack.config, pack.tensors).triple()
+    assert found is not None
+    return len(found.s)
+
+
 def _ones(pack: Pack) -> int:
     return (1 << integers(pack.config, pack.tensors).bits) - 1
+
+
+def _offsets(pack: Pack) -> float:
+    """The first of them."""
+    found = parts(pack.config, pack.tensors).triple()
+    assert found is not None
+    return float(found.offsets().flat[0])
 
 
 def _scales(pack: Pack) -> Any:
@@ -98,8 +111,8 @@ EDGES: dict[str, Callable[[Pack], bool]] = {
     "negative scales": lambda pack: bool((_scales(pack) < 0).any()),
     "scales of zero": lambda pack: bool((_scales(pack) == 0).any()),
     "a negative zero": lambda pack: bool(((_scales(pack) == 0) & (_scale_bits(pack) != 0)).any()),
-    "one group": lambda pack: len(_zeros(pack)) == 1,
-    "several groups": lambda pack: len(_zeros(pack)) > 1,
+    "one group": lambda pack: _groups(pack) == 1,
+    "several groups": lambda pack: _groups(pack) > 1,
     "qzeros square": lambda pack: pack.tensors["qzeros"].shape[0] == pack.tensors["qzeros"].shape[1] > 1,
 }
 ONLY_AWQ: dict[str, Callable[[Pack], bool]] = {
@@ -137,6 +150,11 @@ def test_the_strategies_of_floats_reach_the_edges(label: str, edge: str, packs: 
 def test_the_strategies_reach_the_edges(label: str, edge: str, packs: dict[str, tuple[Pack, ...]]) -> None:
     # At other widths than 4 bits a square would take other shapes than those that are drawn.
     if (edge in ONLY_AWQ and label != "awq") or (edge == "qzeros square" and label not in ("awq", "gptq")):
+        return
+    # Floats in place of zero points have the edges of scales.
+    if "zero point" in edge and known(packs[label][0].config).LAYOUT.zeros is None:
+        assert any(_offsets(pack) > 0 for pack in packs[label])
+        assert any(_offsets(pack) < 0 for pack in packs[label])
         return
     reached = EDGES.get(edge) or ONLY_AWQ[edge]
     assert any(reached(pack) for pack in packs[label])

@@ -33,4 +33,4 @@ def leaving_out(left_out: list[str], packed: list[str]) -> dict[str, Any]:
 def folders() -> Iterator[Folder]:
     build = Build("awq", "gemv", config(4, GROUP_SIZE), drawn)
     build.settings["version"] = "gemv"
-    yield build.folder(code="unsupported-layout")
+    yield build.folder(code="config-contradiction")

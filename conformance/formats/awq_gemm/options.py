@@ -7,16 +7,18 @@ from typing import Any
 
 from .. import flags as shared
 from ..dialects import autoround
+from ..dialects import awq as dialect
 from ..domain import Domain, IntegerDomain, label
 from ..module import Files
 from ..parts import Config, Tensors
-from ..spelt import written
 from .addresses import LAYOUT
 from .packing import WIDTHS, config, group_size, pack, width
 
 ID, SLUG, TITLE = "awq_gemm", "awq", "AWQ"
 LEAVES = ("qweight", "qzeros", "scales")
 NOT_APPLICABLE: dict[str, str] = {}
+# AWQ's labels that have rooms of their own.
+OTHERS = (dialect.GEMV, dialect.GEMV_FAST, dialect.LLM_AWQ)
 FILES = Files(
     vectors=("autoawq-0.2.9", "auto-round-0.16.1", "gptqmodel-7.7.0"),
     checkpoints=("llama-awq-g128", "llama-awq-g32", "qwen2-awq-g128", "qwen2-awq-g32"),
@@ -38,10 +40,7 @@ BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def names(config: Config) -> bool:
     if autoround.reads(config):
         return autoround.awq(config)
-    found = written(config)
-    method = found.get("quant_method") or found.get("method")
-    # quant_config.json of early AutoAWQ and llm-awq carries no method.
-    return str(method).lower() == "awq" or (method is None and "w_bit" in found)
+    return dialect.reads(config) and dialect.label(config) not in OTHERS
 
 
 def said_width(config: Config) -> Any:

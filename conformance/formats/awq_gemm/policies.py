@@ -5,23 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ...bits.array import Array
+from ..dialects.awq import OPTIONAL
 from ..draw import Draw
 from ..module import Spelling
 from ..parts import Config, Tensors
 from ..spelt import nulls, upper_case
 from .packing import config, pack
-
-_OPTIONAL: tuple[str, ...] = (
-    "backend",
-    "bits",
-    "checkpoint_format",
-    "format",
-    "group_size",
-    "meta",
-    "method",
-    "modules_to_not_convert",
-)
-_OPTIONAL += ("q_group_size", "quantizer", "sym", "version", "w_bit", "wbits", "zero_point")
 
 
 def spellings() -> Iterator[Spelling]:
@@ -29,7 +18,7 @@ def spellings() -> Iterator[Spelling]:
     draw, settings = Draw("awq-spellings"), config(4, 128)
     scales = draw.scales("float16", "ordinary", 2, 64)
     tensors = pack(draw.below(16, 64, 256), draw.below(16, 2, 64), scales)
-    yield from nulls("awq", settings, tensors, _OPTIONAL)
+    yield from nulls("awq", settings, tensors, OPTIONAL)
     old = {"w_bit": 4, "q_group_size": 128, "version": "GEMM", "zero_point": True}
     yield from nulls("awq", old, tensors, ("quant_method",))
     # Without a version, a label under another key would be looked at.

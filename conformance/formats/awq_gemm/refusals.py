@@ -23,9 +23,11 @@ def refusals() -> Iterator[Refusal]:
     for version in ("gemv", "gemv_fast", "marlin", "exllama", "ipex", "never-heard-of"):
         # On disk these are gemm to transformers and to GPTQModel: the name chooses a kernel.
         readings = (weight,) if version in ("exllama", "ipex", "marlin") else ()
-        yield Refusal(f"awq-{version}", PLAIN | {"version": version}, tensors, "unsupported-layout", readings)
-    yield Refusal("awq-backend-llm-awq", PLAIN | {"backend": "llm-awq"}, tensors, "unsupported-layout")
-    yield Refusal("awq-backend-upper-case", PLAIN | {"backend": "LLM-AWQ"}, tensors, "unsupported-layout")
+        # Where the name is of a packing that is decoded, these are no tensors of it.
+        code = {"gemv": "bad-shape", "gemv_fast": "bad-dtype"}.get(version, "unsupported-layout")
+        yield Refusal(f"awq-{version}", PLAIN | {"version": version}, tensors, code, readings)
+    yield Refusal("awq-backend-llm-awq", PLAIN | {"backend": "llm-awq"}, tensors, "missing-tensor")
+    yield Refusal("awq-backend-upper-case", PLAIN | {"backend": "LLM-AWQ"}, tensors, "missing-tensor")
     for refusal in common.common("awq", PLAIN, tensors, weight, WIDTHS):
         width = refusal.config["bits"]
         yield replace(refusal, flags=frozenset({"awq-else"})) if width in WIDTHS and width != 4 else refusal

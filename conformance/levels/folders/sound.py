@@ -126,6 +126,6 @@ def _biases(format: Format) -> Iterator[Folder]:
     yield build.folder()
     for model in ("llama", "qwen2"):
         build = build_of(format, f"packer-s-zero-biases-{model}", model)
-        for name in (OUT, GATE, UP, DOWN):
+        for name in {OUT, GATE, UP, DOWN} & build.packed.keys():
             build.stored_besides[name + ".bias"] = Array.of(np.zeros(MODULES[name.removeprefix(LAYER)][0], np.float16))
         yield build.folder()
