@@ -13,8 +13,20 @@ _PRECISION = {"float16": (11, -14), "bfloat16": (8, -126), "float32": (24, -126)
 _LARGEST_EXPONENT = {"float16": 15, "bfloat16": 127, "float32": 127}
 
 
+# Values rounded at once: what is computed on the way then stays in a cache.
+_BLOCK = 1 << 15
+
+
 def nearest(exact: np.ndarray, dtype: str) -> Array:
     """float64 values rounded once to ``dtype``: to nearest, ties to even, beyond the range to infinity."""
+    if exact.size <= _BLOCK:
+        return _nearest(exact, dtype)
+    flat = exact.reshape(-1)
+    found = [_nearest(flat[start : start + _BLOCK], dtype).bits for start in range(0, flat.size, _BLOCK)]
+    return Array(dtype, np.concatenate(found).reshape(exact.shape))
+
+
+def _nearest(exact: np.ndarray, dtype: str) -> Array:
     precision, smallest = _PRECISION[dtype]
     exponent = np.maximum(np.frexp(exact)[1] - 1, smallest)
     # Scaling by a power of two is exact, and rint rounds ties to even: what is left is a whole number of quanta.

@@ -5,6 +5,7 @@ The order of everything is that of the options as declared, so that the rows are
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 from typing import Any
@@ -50,10 +51,22 @@ def _row(row: Row, options: Options, left: list[Tuple], apart: Apart) -> Row:
             if not possible:
                 raise ValueError(f"no {name} goes with {row}")
             # The first of those that bring most of what is left closer: as far as it is in the row, it fits.
-            row[name] = max(possible, key=lambda value: _gain(row | {name: value}, name, left))
+            gains = _gains(row, name, left)
+            row[name] = max(possible, key=lambda value: gains[value])
     return row
 
 
-def _gain(row: Row, name: str, left: list[Tuple]) -> int:
-    """How much of what is left a row holds completely, and with this option."""
-    return sum(1 for item in left if any(key == name for key, _ in item) and dict(item).items() <= row.items())
+def _gains(row: Row, name: str, left: list[Tuple]) -> Counter[Any]:
+    """How much of what is left a row would hold completely, and with this option: by the value of the option."""
+    missing = object()
+    found: Counter[Any] = Counter()
+    for item in left:
+        own = None
+        for key, value in item:
+            if key == name:
+                own = (value,)
+            elif row.get(key, missing) != value:
+                break
+        else:
+            found.update(own or ())
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +17,7 @@ GROUP_SIZE = 32
 _EXPONENT = {"float16": 0x7C00, "bfloat16": 0x7F80}
 
 
+@runtime_checkable
 class Domain(Protocol):
     """Modules in which each of some scales meets every difference of a code and a zero point, or every code."""
 
@@ -127,11 +128,20 @@ class IntegerDomain:
         return dict(self._config(self.bits, self.group_size))
 
     def pack(self, dtype: str, scales: np.ndarray) -> dict[str, Array]:
-        out = len(scales)
+        packed, places = self._packed(len(scales))
+        stored = np.where(places < 0, 0, scales[places]).astype(scales.dtype)
+        own = {name: Array(array.dtype, array.bits.copy()) for name, array in packed.items()}
+        return own | {self._layout.scales: Array(dtype, stored)}
+
+    @cache  # noqa: B019 - a domain lives as long as its format
+    def _packed(self, out: int) -> tuple[dict[str, Array], np.ndarray]:
+        """The module without its scales, and which of ``out`` scales stands where; -1 where a format stores 0."""
         codes = np.broadcast_to(self.codes, (out, self.codes.size))
         zeros = np.broadcast_to(self.zeros[:, None], (len(self.zeros), out))
-        rows = np.broadcast_to(scales, (len(self.zeros), out))
-        return dict(self._pack(codes, zeros, Array(dtype, np.ascontiguousarray(rows)), bits=self.bits))
+        # Packing moves the bits of scales and leaves them as they are, so numbers in their place say where each goes.
+        numbered = np.broadcast_to(np.arange(1, out + 1, dtype=np.uint32), (len(self.zeros), out))
+        packed = dict(self._pack(codes, zeros, Array("float32", np.ascontiguousarray(numbered)), bits=self.bits))
+        return packed, packed.pop(self._layout.scales).bits.astype(np.int64) - 1
 
     def expected(self, dtype: str, scales: np.ndarray, output: str | None) -> Array:
         """The contract's weights for :meth:`pack`: a product a scale and difference, rounded once, then laid out."""

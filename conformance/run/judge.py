@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import SUITE_VERSION
 from ..cases.case import Case
+from ..cases.digest import digest
 from ..cases.tiers import TIERS
 from ..cases.verdict import Verdict
 from ..levels.catalogue import FLOORS
@@ -91,6 +92,7 @@ def _record(case: Case, claims: Claims, subject: Any, oracle: Any) -> Record:
         got=verdict.got,
         tier=case.tier,
         unequal=verdict.unequal,
+        asked=digest(case),
         seconds=round(time.perf_counter() - started, 4),
     )
 

@@ -28,6 +28,7 @@ class Record:
     ``manner`` says how it failed (see :class:`Verdict`; ``unread`` is a refusal of what is claimed), ``first`` where
     the first wrong weight of a module is, and ``got`` what its bits are. ``tier`` is the kind of demand. ``unequal``
     counts the weights of a packed affine form that are not the exact ones once computed; None where nothing is packed.
+    ``asked`` is the digest of the question.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Record:
     seconds: float = 0.0
     tier: str = SOUND
     unequal: int | None = None
+    asked: str = ""
 
     @property
     def format(self) -> str:

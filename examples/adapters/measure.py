@@ -1,6 +1,10 @@
 """Puts one loader to the suite and writes its report: what ``tox -e adapter-NAME`` runs.
 
-    python examples/adapters/measure.py [adapter-]NAME WORK_DIR OUTPUT
+    python examples/adapters/measure.py [adapter-]NAME WORK_DIR OUTPUT [KNOWN]
+
+With KNOWN, a folder of reports, a loader of another project is asked only what its report in there does not answer:
+cases that are new, and those whose question has changed since. Its answers to the others stand, because its environment
+is pinned; it must say the same of itself as it did then.
 
 Loaders whose requirements the suite does not share answer from an environment of their own, which tox makes as
 ``loader-NAME`` under WORK_DIR, by way of ``python -m conformance.serve``. The exit status is 0 if a verdict was
@@ -9,15 +13,25 @@ reached, whatever it is: what a loader gets wrong is the result, and no failure 
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from conformance.cases.digest import digest  # noqa: E402
+from conformance.run import record as records  # noqa: E402
+from conformance.run.record import Report  # noqa: E402
+from conformance.suite import cases  # noqa: E402
+
 ADAPTERS = ROOT / "examples/adapters"
 HERE = {
     "mlx-quant": "py:mlx_quant.subject:SUBJECT",
@@ -27,6 +41,8 @@ HERE = {
 ELSEWHERE = ("unsloth-zoo", "gptqmodel", "auto-gptq", "autoawq", "onnxruntime-genai", "llama-cpp", "auto-round")
 # The C program of examples/command, which is compiled here.
 COMPILED = "c-decoder"
+# Their code changes with this repository.
+OURS = ("mlx-quant", "reference", COMPILED)
 
 
 def subject(name: str, work: Path) -> str:
@@ -45,8 +61,52 @@ def subject(name: str, work: Path) -> str:
     return f"cmd:{shlex.quote(str(environment / 'bin/python'))} -m conformance.serve py:{module}:SUBJECT"
 
 
+def run(called: str, report: Path, only: Iterable[str] = ()) -> int:
+    """The suite, or some cases of it by id; the status is the suite's."""
+    command = [sys.executable, "-m", "conformance.cli", "run", f"--subject={called}", f"--report={report}"]
+    return subprocess.run([*command, *(f"--only={glob.escape(id)}" for id in only)], cwd=ROOT).returncode
+
+
+def anew(known: Report) -> list[str]:
+    """Ids of the cases that a report has no answer to, because they are new or no longer ask the same."""
+    answered = {record.id: record.asked for record in known.records}
+    claims = known.header["claims"]
+    return [case.id for case in cases() if case.claim in claims and answered.get(case.id) != digest(case)]
+
+
+def merged(known: Report, new: Report) -> Report | None:
+    """Both as one report, in the suite's order; None if they are not of the same loader in the same surroundings."""
+    same = ("suite", "subject", "called", "info", "claims", "platform", "require")
+    if any(known.header.get(key) != new.header.get(key) for key in same):
+        return None
+    records = {record.id: record for record in (*known.records, *new.records)}
+    kept = {"kept": len(records) - len(new.records), "kept_of": known.header["started"]}
+    ordered = [records[case.id] for case in cases() if case.id in records]
+    return Report(new.header | {"partial": False} | kept, ordered)
+
+
+def measure(name: str, called: str, report: Path, known: Path | None) -> int:
+    """Write the report; of a loader that is pinned, only what the ``known`` one does not answer is asked again."""
+    if known is None or name in OURS or not known.exists():
+        return run(called, report)
+    before = records.read(known)
+    ids = anew(before)
+    if not ids:
+        shutil.copy(known, report)
+        return 0
+    status = run(called, report, ids)
+    if status not in (0, 1):
+        return status
+    whole = merged(before, records.read(report))
+    if whole is None:
+        return run(called, report)
+    whole.write(report)
+    return 0
+
+
 def main() -> int:
-    name, work, output = sys.argv[1].removeprefix("adapter-"), Path(sys.argv[2]), Path(sys.argv[3])
+    name, *folders = sys.argv[1].removeprefix("adapter-"), *map(Path, sys.argv[2:])
+    work, output, *more = folders
     if name not in (*HERE, *ELSEWHERE, COMPILED):
         print(f"no adapter {name!r}; there are {', '.join((*HERE, *ELSEWHERE, COMPILED))}", file=sys.stderr)
         return 2
@@ -54,8 +114,7 @@ def main() -> int:
     os.environ["HF_HUB_OFFLINE"] = "1"
     output.mkdir(parents=True, exist_ok=True)
     called, report = subject(name, work), output / f"{name}.jsonl"
-    command = [sys.executable, "-m", "conformance.cli", "run", f"--subject={called}", f"--report={report}"]
-    status = subprocess.run(command, cwd=ROOT).returncode
+    status = measure(name, called, report, more[0] / report.name if more else None)
     if status not in (0, 1):
         return status
     # Where the environment lies on this machine, and how long a case took there, is of no concern to readers.
