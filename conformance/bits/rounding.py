@@ -8,11 +8,9 @@ from .array import Array
 
 # dtype: significant bits, exponent of the smallest normal number.
 _PRECISION = {"float16": (11, -14), "bfloat16": (8, -126), "float32": (24, -126)}
-
-
 _LARGEST_EXPONENT = {"float16": 15, "bfloat16": 127, "float32": 127}
-
-
+# Of float64: the exponent field of 1, and one at which every dtype has gone to infinity.
+_BIAS, _ENOUGH = 1023, 2000
 # Values rounded at once: what is computed on the way then stays in a cache.
 _BLOCK = 1 << 15
 
@@ -28,11 +26,15 @@ def nearest(exact: np.ndarray, dtype: str) -> Array:
 
 def _nearest(exact: np.ndarray, dtype: str) -> Array:
     precision, smallest = _PRECISION[dtype]
-    exponent = np.maximum(np.frexp(exact)[1] - 1, smallest)
-    # Scaling by a power of two is exact, and rint rounds ties to even: what is left is a whole number of quanta.
-    with np.errstate(over="ignore"):
-        rounded = np.ldexp(np.rint(np.ldexp(exact, precision - 1 - exponent)), exponent - precision + 1)
-    rounded = np.where(np.abs(rounded) >= 2.0 ** (_LARGEST_EXPONENT[dtype] + 1), np.copysign(np.inf, exact), rounded)
+    exact = np.asarray(exact, np.float64)
+    exponent = np.clip((exact.view(np.int64) >> 52) & 0x7FF, smallest + _BIAS, _ENOUGH)
+    # A number whose last bit is worth one quantum of the result: float64 rounds the sum to it, ties to even, and the
+    # difference is exact. The half keeps the sum of a negative value in the same binade.
+    anchor = (((exponent + 53 - precision) << 52) | (1 << 51)).view(np.float64)
+    rounded = np.copysign((exact + anchor) - anchor, exact)
+    largest = 2.0 ** (_LARGEST_EXPONENT[dtype] + 1)
+    if (beyond := np.abs(rounded) >= largest).any():
+        rounded = np.where(beyond, np.copysign(np.inf, exact), rounded)
     if dtype == "bfloat16":
         return Array("bfloat16", (rounded.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16))
     return Array.of(rounded.astype(dtype))
