@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from .digest import digest
 from .question import Question
 from .verdict import Verdict
 
@@ -28,6 +30,11 @@ class Case:
     declined: bool = False
     question: Question | None = None
     tier: str = ""
+
+    @cached_property
+    def asked(self) -> str:
+        """A digest of the question."""
+        return digest(self.judge)
 
     def __repr__(self) -> str:
         return f"Case({self.id})"

@@ -17,16 +17,15 @@ from typing import Any
 import numpy as np
 
 from ..formats.domain import Domain
-from .case import Case
 
 # Hexadecimal digits: 48 bits among some thousands of cases.
 LENGTH = 12
 
 
-def digest(case: Case) -> str:
-    """``LENGTH`` hexadecimal digits. TypeError for a case that holds something whose contents cannot be told."""
+def digest(judge: Any) -> str:
+    """``LENGTH`` hexadecimal digits of a case's ``judge``; TypeError where the contents of something cannot be told."""
     hashed = sha256()
-    for part in _parts(case.judge):
+    for part in _parts(judge):
         # The length before each part keeps two neighbours from being taken for one.
         hashed.update(len(part).to_bytes(8, "little") + part)
     return hashed.hexdigest()[:LENGTH]

@@ -12,7 +12,6 @@ from typing import Any
 
 from .. import SUITE_VERSION
 from ..cases.case import Case
-from ..cases.digest import digest
 from ..cases.tiers import TIERS
 from ..cases.verdict import Verdict
 from ..levels.catalogue import FLOORS
@@ -92,7 +91,7 @@ def _record(case: Case, claims: Claims, subject: Any, oracle: Any) -> Record:
         got=verdict.got,
         tier=case.tier,
         unequal=verdict.unequal,
-        asked=digest(case),
+        asked=case.asked,
         seconds=round(time.perf_counter() - started, 4),
     )
 

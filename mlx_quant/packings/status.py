@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ..errors import UnsupportedFormat
@@ -70,7 +71,9 @@ def read_evidence(format: str, folder: Path | None = None) -> Evidence | None:
 
     ``folder`` None is where the package keeps it.
     """
-    return _read((folder or FOLDER) / f"{format}.json")
+    file = (folder or FOLDER) / f"{format}.json"
+    # Every module that is decoded asks, so a file is read again only when it is another one.
+    return _read(file, file.stat().st_mtime_ns) if file.exists() else None
 
 
 def status_of(packing: Packing, folder: Path | None = None, required: bool | None = None) -> FormatStatus:
@@ -108,11 +111,9 @@ def allow(packing: Packing, candidates: bool) -> None:
         )
 
 
-def _read(file: Path) -> Evidence | None:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
+@lru_cache(maxsize=64)
+def _read(file: Path, changed: int) -> Evidence:
+    found = json.loads(file.read_text(encoding="utf-8"))
     try:
         evidence = Evidence(
             format=str(found["format"]),

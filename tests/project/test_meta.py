@@ -241,7 +241,7 @@ SUBJECT = _Subject()
         ("KeyError", "KeyError('everything')", "test_vectors", 1),
         ("KeyError", "KeyError('everything')", "test_refusals", 0),
         ("KeyError", "IndexError('a crash')", "test_refusals", 1),
-        ("KeyError", "IndexError('a crash')", "test_synthetic", 1),
+        ("KeyError", "IndexError('a crash')", "test_synthetic and ct_int", 1),
     ],
 )
 def test_what_a_subject_that_decodes_nothing_gets(

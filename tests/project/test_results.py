@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conformance import SUITE_VERSION, suite
-from conformance.cases.case import Case
-from conformance.cases.digest import digest
 from conformance.run import judge as judging
 from conformance.run import record as records
-from conformance.run.record import Report
 from conformance.subjects.ask import single_threaded
 from conformance.subjects.resolve import CORE, ORACLE, resolve
 
@@ -31,11 +27,6 @@ def script(name: str) -> Any:
     return module
 
 
-@cache
-def asked(case: Case) -> str:
-    return digest(case)
-
-
 @pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
 def test_a_report_is_whole_and_of_this_suite(file: Path) -> None:
     report = records.read(file)
@@ -43,7 +34,7 @@ def test_a_report_is_whole_and_of_this_suite(file: Path) -> None:
     assert not report.header["partial"]
     assert not report.below_floor
     claims = report.header["claims"]
-    due = {case.id: (case.claim, sorted(case.flags), asked(case)) for case in suite.cases() if case.claim in claims}
+    due = {case.id: (case.claim, sorted(case.flags), case.asked) for case in suite.cases() if case.claim in claims}
     assert {record.id: (record.claim, record.flags, record.asked) for record in report.records} == due
 
 
@@ -62,14 +53,16 @@ def test_the_tables_say_what_the_reports_say() -> None:
 
 
 @pytest.mark.parametrize(("stem", "called"), [("mlx-quant", CORE), ("reference", ORACLE)])
-def test_our_own_reports_can_be_repeated(stem: str, called: str) -> None:
+def test_our_own_reports_can_be_repeated(stem: str, called: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every fourth case, from every level; that all of them pass is what the gate of the wheel asks."""
     single_threaded()
+    few = suite.cases()[::4]
+    monkeypatch.setattr(judging, "cases", lambda exhaustive: few)
     now = judging.judge(resolve(called), resolve(ORACLE), name=called)
-
-    def told(report: Report) -> dict[str, tuple[str, int]]:
-        return {record.id: (record.verdict, record.wrong) for record in report.records}
-
-    assert told(now) == told(records.read(ROOT / f"docs/results/{stem}.jsonl"))
+    told = {record.id: (record.verdict, record.wrong) for record in now.records}
+    written = records.read(ROOT / f"docs/results/{stem}.jsonl").records
+    assert told == {record.id: (record.verdict, record.wrong) for record in written if record.id in told}
+    assert len(told) > len(written) // 5
 
 
 def test_what_is_published_of_us_is_that_we_conform() -> None:
