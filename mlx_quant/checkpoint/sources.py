@@ -17,6 +17,8 @@ from ..files.folder import Files, read_json
 
 _LAYER_KEYS = ("num_hidden_layers", "num_layers", "num_transformer_layers", "n_layer", "n_layers")
 _CLAIMS = ("quantization_config", "compression_config")
+# Said beside the quantisation and not in it.
+_ROTATIONS = ("online-rotate", "online_rotate")
 _PARTS = ("vision_config", "visual", "vision_tower", "mm_vision_tower", "audio_config")
 
 
@@ -58,6 +60,7 @@ def detect(files: Files) -> Detected:
         raise MalformedCheckpoint("missing-file", f"not found in {files.label} ({hint})", where="config.json")
     refuse_code(config)
     refuse_native(config)
+    refuse_rotation(config)
     read_json(files, "generation_config.json")
     sources = _sources(files, config)
     if not sources:
@@ -134,6 +137,18 @@ def refuse_native(config: Mapping[str, Any]) -> None:
             "these weights are in MLX's own quantised form; mlx_lm.load reads them directly",
             where="config.json: quantization",
         )
+
+
+def refuse_rotation(config: Mapping[str, Any]) -> None:
+    """UnsupportedFormat ``unsupported-layout`` for weights in a basis that only the model's own program undoes."""
+    for key in _ROTATIONS:
+        if config.get(key):
+            raise UnsupportedFormat(
+                "unsupported-layout",
+                "activations are rotated while the model runs, which mlx-lm's model does not; "
+                "use an export without rotations",
+                where=f"config.json: {key}",
+            )
 
 
 def wrapper_of(config: Mapping[str, Any]) -> str | None:

@@ -142,6 +142,13 @@ def test_packings_that_are_not_decoded(copy: Copy, name: str, edit: Any, code: s
     refused(source.path, UnsupportedFormat, code, said)
 
 
+@pytest.mark.parametrize("key", ["online-rotate", "online_rotate"])
+def test_rotations_that_a_configuration_keeps_apart(copy: Copy, key: str) -> None:
+    source = copy(GPTQ)
+    source.configure(**{key: {"type": "hadamard"}})
+    refused(source.path, UnsupportedFormat, "unsupported-layout", "rotated while the model runs", key)
+
+
 @pytest.mark.parametrize("name", ["x.B", "x.experts.gate_blocks", "x.theta", "x.indices"])
 def test_half_of_a_telltale_pair_is_a_plain_tensor(copy: Copy, name: str) -> None:
     source = copy(GPTQ)
