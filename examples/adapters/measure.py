@@ -75,7 +75,7 @@ def anew(known: Report) -> list[str]:
 
 def merged(known: Report, new: Report) -> Report | None:
     """Both as one report, in the suite's order; None if they are not of the same loader in the same surroundings."""
-    same = ("suite", "subject", "called", "info", "claims", "platform", "require")
+    same = ("subject", "called", "info", "claims", "platform", "require")
     if any(known.header.get(key) != new.header.get(key) for key in same):
         return None
     records = {record.id: record for record in (*known.records, *new.records)}

@@ -35,7 +35,7 @@ GENERATED = {"sizes"}
 # SHA-256 of the sorted ids of a format, a line each, by suite: new ids come with a new version. That those of older
 # suites are still there, test_gate.py holds.
 IDS = {
-    "2026.3": {
+    "2026.4": {
         "awq": "d4a0327120eac672a7513895fef0e4f8650b0914b13e80ba96d978b8f1d3ac56",
         "awq_gemv": "2e8b6617b42150eef9f177b1ca75b399d9f4c19abe23dd9f1f9faa7ed7ea3975",
         "awq_gemv_fast": "84200363e99dcff012293fcd6771f71bb438fe707edf47f07b3bb73a49aa125a",
