@@ -31,7 +31,8 @@ def _nearest(exact: np.ndarray, dtype: str) -> Array:
     # A number whose last bit is worth one quantum of the result: float64 rounds the sum to it, ties to even, and the
     # difference is exact. The half keeps the sum of a negative value in the same binade.
     anchor = (((exponent + 53 - precision) << 52) | (1 << 51)).view(np.float64)
-    rounded = np.copysign((exact + anchor) - anchor, exact)
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = np.copysign((exact + anchor) - anchor, exact)
     largest = 2.0 ** (_LARGEST_EXPONENT[dtype] + 1)
     if (beyond := np.abs(rounded) >= largest).any():
         rounded = np.where(beyond, np.copysign(np.inf, exact), rounded)
