@@ -5,10 +5,10 @@ from __future__ import annotations
 FLAG_NOTES: dict[str, tuple[str, str]] = {
     "mxfp4": (
         "MXFP4: two E2M1 codes a byte, the low nibble first, times a power of two for 32 inputs.",
-        "FP-11 FP-11b FP-12 FP-12b FP-13 FP-14 FP-14b FP-15",
+        "FP-11 FP-12 FP-12b FP-13 FP-14 FP-14b FP-14c FP-14d FP-15 FP-15b FP-16 FP-16b",
     ),
     "gpt-oss": ("Tensors have the names and axes of gpt-oss: blocks of 16 bytes.", "FP-11b"),
-    "experts": ("A stack of experts, whose axis comes first.", "FP-16 FP-16b"),
+    "experts": ("A stack of experts, whose axis comes first.", "FP-17 FP-17b FP-17c"),
     **{
         f"policy-mxfp4-{policy}": (text, words)
         for policy, (text, words) in {
