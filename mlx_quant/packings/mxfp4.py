@@ -27,7 +27,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "mxfp4"
 TITLE = "MXFP4"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (4,)
 LAYOUTS = ("blocks", "mxfp4-pack-quantized", "modelopt")
 # Codes and the scales beside them.
