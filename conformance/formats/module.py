@@ -78,7 +78,8 @@ class Refusal:
 class Shape:
     """One matrix [out, in] in groups, with the way its groups are assigned; what layouts are proven on.
 
-    ``kind`` is whatever else a format needs to know to make one, and is said in the label.
+    ``kind`` is whatever else a format needs to know to make one, and is said in the label. ``experts`` is the number of
+    matrices of a stack, which have the outputs one after the other; 0 for one matrix.
     """
 
     label: str
@@ -88,6 +89,14 @@ class Shape:
     map: str = "absent"
     bits: int = 4
     kind: str = ""
+    experts: int = 0
+
+    @property
+    def dense(self) -> tuple[int, ...]:
+        """The shape of the weight."""
+        if self.experts:
+            return self.experts, self.out // self.experts, self.in_features
+        return self.out, self.in_features
 
     @property
     def id(self) -> str:

@@ -19,7 +19,8 @@ SMALL = "float8_e8m0fnu"
 
 @dataclass(frozen=True)
 class Scaled:
-    """``W = RN(RN32(values[q] * s))``: codes ``q`` [out, in], ``s`` [rows, columns] of blocks.
+    """``W = RN(RN32(values[q] * s))``: codes ``q`` [out, in], ``s`` [rows, columns] of blocks; or both of a stack, the
+    axis of experts first.
 
     ``rounds_scales`` says that a scale is rounded to the dtype of the result before the product.
     """
@@ -40,8 +41,9 @@ class Scaled:
 
     def spread(self, scales: np.ndarray) -> np.ndarray:
         """A number a block as one a weight."""
-        out, inputs = self.q.shape
-        return np.repeat(np.repeat(scales, self.block[0], axis=0)[:out], self.block[1], axis=1)[:, :inputs]
+        *_, out, inputs = self.q.shape
+        rows = np.repeat(scales, self.block[0], axis=-2)[..., :out, :]
+        return np.repeat(rows, self.block[1], axis=-1)[..., :inputs]
 
     def dense(self, dtype: str | None) -> Array:
         due = dtype or self.dtype

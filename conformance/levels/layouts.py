@@ -70,9 +70,9 @@ class _Probe:
         if not isinstance(outcome, Array):
             manner: Manner = "refused" if isinstance(outcome, Refused) else "crashed"
             raise _Declined(Verdict(f"{manner}: {outcome.error!r}", manner))
-        if outcome.shape != (shape.out, shape.in_features):
-            raise _Declined(Verdict(f"shape {outcome.shape}, expected {(shape.out, shape.in_features)}", "bits"))
-        return outcome.float64()
+        if outcome.shape != shape.dense:
+            raise _Declined(Verdict(f"shape {outcome.shape}, expected {shape.dense}", "bits"))
+        return outcome.float64().reshape(shape.out, shape.in_features)
 
     def values(self, code: int, zero: int, replaced: dict[str, Array]) -> np.ndarray:
         """The dense weight as whole numbers."""

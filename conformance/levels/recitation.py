@@ -132,13 +132,25 @@ def oracle_model(oracle: Any, name: str) -> Any:
     config = AutoConfig.from_pretrained(found.folder)
     del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-    state = {key: to_framework(array.widened(), "torch") for key, array in load_weights(oracle, found.folder).items()}
+    loaded = {key: to_framework(array.widened(), "torch") for key, array in load_weights(oracle, found.folder).items()}
+    state = dict(_named_as(model.state_dict(), *pair) for pair in loaded.items())
     missing, unexpected = model.load_state_dict(state, strict=False)
     allowed = {"lm_head.weight"} if found.config["tie_word_embeddings"] else set()
     if set(missing) - allowed or unexpected:
         raise RuntimeError(f"{name}: missing {missing}, unexpected {unexpected}")
     model.tie_weights()
     return model
+
+
+def _named_as(expected: Any, name: str, weight: Any) -> tuple[str, Any]:
+    """A tensor as transformers has it: a stack of experts is a parameter without ``weight``, some of them [.., in, out].
+
+    No stack of the fixtures is square.
+    """
+    stack = name.removesuffix(".weight")
+    if name in expected or stack not in expected:
+        return name, weight
+    return stack, weight if weight.shape == expected[stack].shape else weight.transpose(-1, -2)
 
 
 @cache

@@ -6,6 +6,7 @@ from .awq import AWQ
 from .compressed import COMPRESSED
 from .floats import FLOATS
 from .folders import FOLDERS
+from .fours import FOURS
 from .loading import LOADING
 from .model import Bug, Mutant, Subject
 from .packing import GROUPS, PACKING
@@ -32,6 +33,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *SPELLING,
     *REPACKING,
     *FLOATS,
+    *FOURS,
     *COMPRESSED,
     *AWQ,
     *LOADING,

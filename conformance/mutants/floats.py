@@ -17,7 +17,7 @@ from .wrap import Decode
 FP8 = ("fp8",)
 
 
-def _spoilt(change: Callable[[Scaled, Config, Tensors], Scaled]) -> Decode:
+def changed_parts(change: Callable[[Scaled, Config, Tensors], Scaled]) -> Decode:
     """A decode with one of its parts changed."""
 
     def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
@@ -30,7 +30,7 @@ def _spoilt(change: Callable[[Scaled, Config, Tensors], Scaled]) -> Decode:
     return decode
 
 
-def _valued(value: Callable[[Scaled, str], Array]) -> Decode:
+def computed(value: Callable[[Scaled, str], Array]) -> Decode:
     """A decode with sound parts and an arithmetic of its own."""
 
     def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
@@ -158,39 +158,39 @@ def _mutant(
 
 FLOATS: tuple[Mutant, ...] = (
     _mutant("FP-01", Bug.SCALE_ENCODING, "weight_scale_inv divides, as its name says", _TRANSFORMERS,
-            (VECTORS, ARITHMETIC, SYNTHETIC), _spoilt(_divided)),
+            (VECTORS, ARITHMETIC, SYNTHETIC), changed_parts(_divided)),
     _mutant("FP-01b", Bug.SCALE_ENCODING, "scales divide if one of them is larger than 1", _GPTQMODEL,
-            (VECTORS, ARITHMETIC), _spoilt(_divided_above_one)),
+            (VECTORS, ARITHMETIC), changed_parts(_divided_above_one)),
     _mutant("FP-02", Bug.LAYOUT_VERSION, "bytes of FP8 are read as whole numbers", _MLX_LM,
-            (VECTORS, ARITHMETIC, LAYOUTS), _spoilt(_integers)),
-    _mutant("FP-02b", Bug.SCALE_ENCODING, "E4M3 is read as E5M2", _E4M3, (VECTORS, ARITHMETIC), _spoilt(_e5m2)),
+            (VECTORS, ARITHMETIC, LAYOUTS), changed_parts(_integers)),
+    _mutant("FP-02b", Bug.SCALE_ENCODING, "E4M3 is read as E5M2", _E4M3, (VECTORS, ARITHMETIC), changed_parts(_e5m2)),
     _mutant("FP-02c", Bug.SCALE_ENCODING, "E4M3 is read with the bias of E4M3FNUZ", _E4M3,
-            (VECTORS, ARITHMETIC), _spoilt(_fnuz)),
+            (VECTORS, ARITHMETIC), changed_parts(_fnuz)),
     _mutant("FP-03", Bug.SHAPE_PADDING, "the block is derived from the grid, wrong where edges are cut short",
-            _EDGES, (VECTORS, LAYOUTS), _spoilt(_stretched)),
+            _EDGES, (VECTORS, LAYOUTS), changed_parts(_stretched)),
     _mutant("FP-04", Bug.PACK_AXIS, "the grid of scales is read transposed", _TRANSFORMERS,
-            (VECTORS, LAYOUTS), _spoilt(_turned)),
+            (VECTORS, LAYOUTS), changed_parts(_turned)),
     _mutant("FP-04b", Bug.GROUP_INDEX, "the first scale stands for all blocks", _TRANSFORMERS,
-            (VECTORS, LAYOUTS), _spoilt(_first_block)),
+            (VECTORS, LAYOUTS), changed_parts(_first_block)),
     _mutant("FP-04c", Bug.GROUP_INDEX, "the first scale of a row of blocks stands for the row", _TRANSFORMERS,
-            (VECTORS, LAYOUTS), _spoilt(_per_output)),
+            (VECTORS, LAYOUTS), changed_parts(_per_output)),
     _mutant("FP-04d", Bug.SCALE_ENCODING, "scales are left out: FP8 is cast", _TRANSFORMERS, (VECTORS, ARITHMETIC),
-            _spoilt(_ignored)),
+            changed_parts(_ignored)),
     _mutant("FP-05", Bug.OP_ORDER_DTYPE, "float32 scales are cast to bfloat16 before the product", _TRANSFORMERS,
-            (VECTORS, ARITHMETIC), _valued(_in_bfloat16)),
+            (VECTORS, ARITHMETIC), computed(_in_bfloat16)),
     _mutant("FP-05b", Bug.OP_ORDER_DTYPE, "scales are cast to float16 before the product", _TRANSFORMERS,
-            (VECTORS, ARITHMETIC), _valued(_in_float16)),
+            (VECTORS, ARITHMETIC), computed(_in_float16)),
     _mutant("FP-05c", Bug.OP_ORDER_DTYPE, "ModelOpt's scales are not rounded to bfloat16 first", _MODELOPT,
-            (VECTORS, ARITHMETIC), _valued(_never_rounded)),
+            (VECTORS, ARITHMETIC), computed(_never_rounded)),
     _mutant("FP-06", Bug.ROUNDING, "float32 is cut off to bfloat16 rather than rounded", _TRANSFORMERS,
-            (VECTORS, ARITHMETIC), _valued(_truncated)),
+            (VECTORS, ARITHMETIC), computed(_truncated)),
     _mutant("FP-06b", Bug.SUBNORMAL, "subnormal codes are flushed to zero", _E4M3, (VECTORS, ARITHMETIC),
-            _spoilt(_flushed)),
-    _mutant("FP-06c", Bug.SIGNEDNESS, "a zero loses its sign", _E4M3, (VECTORS, ARITHMETIC), _valued(_unsigned_zero)),
+            changed_parts(_flushed)),
+    _mutant("FP-06c", Bug.SIGNEDNESS, "a zero loses its sign", _E4M3, (VECTORS, ARITHMETIC), computed(_unsigned_zero)),
     _mutant("FP-07", Bug.SCALE_ENCODING, "bytes of E8M0 multiply as they are", _E8M0,
-            (VECTORS, ARITHMETIC), _spoilt(_bytes_as_numbers)),
+            (VECTORS, ARITHMETIC), changed_parts(_bytes_as_numbers)),
     _mutant("FP-07b", Bug.SCALE_ENCODING, "the bias of E8M0 is taken for 128", _E8M0, (VECTORS, ARITHMETIC),
-            _spoilt(_biased_by_128)),
+            changed_parts(_biased_by_128)),
     _mutant("FP-07c", Bug.SUBNORMAL, "byte 0 of E8M0 is taken for zero", _E8M0, (VECTORS, ARITHMETIC),
-            _spoilt(_zero_byte)),
+            changed_parts(_zero_byte)),
 )  # fmt: skip

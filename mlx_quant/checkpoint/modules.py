@@ -14,6 +14,8 @@ from ..packings import foreign
 from ..packings.checks import BIAS, SCALES, leaf
 from ..packings.registry import PACKINGS, marks, packing_for
 
+_WEIGHT = ".weight"
+
 
 @dataclass(frozen=True)
 class PackedModule:
@@ -22,10 +24,11 @@ class PackedModule:
     Attributes:
         name: full name, without the suffixes of its tensors.
         scheme: the checkpoint's, with what the configuration says of this module.
-        out_features, in_features: shape of the dense weight.
+        out_features, in_features: shape of the dense weight, or of each matrix of a stack of experts.
         dtype: of the dense weight, unless another is asked for.
         tensors: local name (``qweight``, ``scales``, ..., ``bias``) to header entry, that of the codes first; they may
             lie in several shards.
+        experts: of a stack, whose axis comes first; None for one matrix.
     """
 
     name: str
@@ -34,6 +37,13 @@ class PackedModule:
     in_features: int
     dtype: mx.Dtype
     tensors: Mapping[str, TensorInfo]
+    experts: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the dense weight."""
+        matrix = (self.out_features, self.in_features)
+        return matrix if self.experts is None else (self.experts, *matrix)
 
     @property
     def file(self) -> str:
@@ -67,7 +77,7 @@ def leftovers(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> set[str]:
     """Tensors of a packing beside a weight that was left dense: a producer made room for them, and never wrote them."""
     names = [name for name in dict.fromkeys(_packed(tensors)) if _dense(name, tensors, schemes)]
     packings = {name: PACKINGS[schemes.scheme(name).packing] for name in names}
-    found = {_named(name, suffix) for name, packing in packings.items() for suffix in packing.TENSORS[1:]}
+    found = {_named(name, end) for name, packing in packings.items() for end in packing.TENSORS if end != _WEIGHT}
     return found & tensors.keys()
 
 
@@ -85,7 +95,7 @@ def _dense(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes) -> bo
     weight = tensors.get(f"{name}.weight")
     if weight is None or weight.dtype not in SCALES:
         return False
-    return PACKINGS[schemes.scheme(name).packing].TENSORS[0] == ".weight"
+    return _WEIGHT in PACKINGS[schemes.scheme(name).packing].TENSORS
 
 
 def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes, candidates: bool) -> PackedModule:
@@ -107,7 +117,8 @@ def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes, cand
         raise error.at(f"{place}{rule}") from None
     if bias := tensors.get(_named(name, f".{BIAS}")):
         leaves[BIAS] = bias
-    return PackedModule(name, scheme, measured.out_features, measured.in_features, measured.dtype, leaves)
+    shape = (measured.out_features, measured.in_features)
+    return PackedModule(name, scheme, *shape, measured.dtype, leaves, measured.experts)
 
 
 def _named(module: str, suffix: str) -> str:

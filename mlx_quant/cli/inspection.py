@@ -36,7 +36,7 @@ class ModuleGroup:
     Attributes:
         pattern: name, with ``*`` for each number.
         count: how many.
-        shape: of the dense weight, [out, in].
+        shape: of the dense weight, [out, in], or [experts, out, in].
         bits, group_size: of these modules; ``dynamic`` may give them others than the rest.
         act_order: whether the inputs of a group lie apart, going by the tensors, or by the configuration if those
             were not read.
@@ -47,7 +47,7 @@ class ModuleGroup:
 
     pattern: str
     count: int
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     bits: int
     group_size: int
     act_order: bool
@@ -283,7 +283,7 @@ def _module_groups(checkpoint: Checkpoint) -> Iterator[ModuleGroup]:
     spelled = {dtype: name for name, dtype in DTYPES.items()}
     found: Counter[tuple[Any, ...]] = Counter()
     for name, module in checkpoint.modules.items():
-        shape, scheme = (module.out_features, module.in_features), module.scheme
+        shape, scheme = module.shape, module.scheme
         ordered, scales = checkpoint.examine(name).act_order, spelled[module.dtype]
         bias = BIAS in module.tensors
         found[_pattern(name), shape, scheme.bits, scheme.group_size, ordered, scales, bias, scheme.packing] += 1

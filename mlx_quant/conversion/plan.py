@@ -119,8 +119,8 @@ def make_plan(
 
 
 def _dense(module: PackedModule, dtype: mx.Dtype | None) -> Step:
-    shape = (module.out_features, module.in_features)
-    return Step(module.name, "dense", {f"{module.name}.weight": (shape, dtype or module.dtype)}, math.prod(shape))
+    weight = (module.shape, dtype or module.dtype)
+    return Step(module.name, "dense", {f"{module.name}.weight": weight}, math.prod(module.shape))
 
 
 def _native(module: PackedModule, examined: Examined, params_dtype: mx.Dtype | None) -> Step:
@@ -129,7 +129,7 @@ def _native(module: PackedModule, examined: Examined, params_dtype: mx.Dtype | N
         f"{module.name}.{leaf}": (shape, params_dtype if params_dtype and dtype in FLOATS.values() else dtype)
         for leaf, (shape, dtype) in examined.parts.items()
     }
-    return Step(module.name, "affine", outputs, module.out_features * module.in_features)
+    return Step(module.name, "affine", outputs, math.prod(module.shape))
 
 
 def _widened(step: Step, module: PackedModule) -> bool:

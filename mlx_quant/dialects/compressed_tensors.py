@@ -26,8 +26,10 @@ _PACKINGS = {
     ("float-quantized", "float"): "fp8",
     ("naive-quantized", "float"): "fp8",
     ("mxfp8-quantized", "float"): "fp8",
+    ("mxfp4-pack-quantized", "float"): "mxfp4",
 }
 _ADVICE = {
+    "mxfp6-pack-quantized": "use an MXFP4 or MXFP8 export of the same model: MLX has no floats of six bits",
     "marlin-24": "use the plain export of the same model: these are 2:4 sparse kernel tiles",
     "sparse-24-bitmask": "use the dense or the packed export of the same model",
     "sparse-bitmask": "use the dense or the packed export of the same model",

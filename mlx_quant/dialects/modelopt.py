@@ -32,6 +32,9 @@ _KINDS = {
     "fp8_per_channel_per_token": _Kind("fp8", 8),
     "fp8_pb_wo": _Kind("fp8", 8, block=(128, 128)),
     "mxfp8": _Kind("fp8", 8, 32, (1, 32)),
+    # Those named W4A8 quantise activations to FP8 as the model runs; their weights are the same.
+    "mxfp4": _Kind("mxfp4", 4, 32, (1, 32)),
+    "w4a8_mxfp4_fp8": _Kind("mxfp4", 4, 32, (1, 32)),
 }
 _MIXED = "mixed_precision"
 

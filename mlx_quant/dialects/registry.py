@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, compressed_tensors, fields, fp8, gptq, modelopt
+from . import autoround, awq, compressed_tensors, fields, fp8, gptq, modelopt, mxfp4
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
 DIALECTS: dict[str, Dialect] = {
-    dialect.ID: dialect for dialect in (autoround, awq, gptq, compressed_tensors, fp8, modelopt)
+    dialect.ID: dialect for dialect in (autoround, awq, gptq, compressed_tensors, fp8, modelopt, mxfp4)
 }
 
 # Files beside config.json that hold a configuration, in the order in which they win where only one says something,
@@ -35,7 +35,6 @@ REFUSED: dict[str, str] = {
     "higgs": "lattice codebooks with a Hadamard rotation",
     "hqq": "float zero points with two roundings; not decoded yet",
     "marlin": "Marlin tile layout; re-export the checkpoint as plain GPTQ",
-    "mxfp4": "4-bit floats; mlx-lm reads these itself",
     "qqq": "8-bit activations with a two-level scale",
     "quanto": "not decoded yet",
     "quark": "not decoded yet",

@@ -79,6 +79,14 @@ def matrix(infos: Infos, name: str) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
+def stack(infos: Infos, name: str) -> tuple[int | None, int, int]:
+    """Experts, None where there is no such axis, and the two axes of their matrices; ``bad-shape`` for others."""
+    shape = infos[name].shape
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise bad_shape(infos, name, "expected two axes, or three with experts first, none empty")
+    return (shape[0] if len(shape) == 3 else None), shape[-2], shape[-1]
+
+
 def words(infos: Infos, name: str) -> tuple[int, int]:
     """The shape of a packed matrix of 32-bit words."""
     dtype(infos, name, WORDS)

@@ -12,7 +12,6 @@ from .protocol import Infos
 SUFFIXES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((".B", ".s"), "AutoGPTQ's Marlin"),
     ((".B", ".s_channel"), "QQQ"),
-    (("_blocks", "_scales"), "MXFP4"),
     ((".absmax",), "bitsandbytes"),
     ((".weight_absmax",), "bitsandbytes"),
     ((".SCB",), "bitsandbytes"),

@@ -20,11 +20,15 @@ Tensors = Mapping[str, mx.array]
 
 @dataclass(frozen=True)
 class Measured:
-    """What headers say of a module: the shape of its dense weight, and the dtype that the format gives it."""
+    """What headers say of a module: the shape of its dense weight, and the dtype that the format gives it.
+
+    ``experts`` is the number of matrices of a stack, whose axis comes first; None for one matrix.
+    """
 
     out_features: int
     in_features: int
     dtype: mx.Dtype
+    experts: int | None = None
 
 
 class Packing(Protocol):

@@ -123,12 +123,6 @@ def test_one_format_under_the_name_of_the_other(copy: Copy, name: str, other: st
             "unsupported-layout",
             "activation",
         ),
-        (
-            GPTQ,
-            lambda t: t.update({"x.experts.gate_blocks": torch.ones(2), "x.experts.gate_scales": torch.ones(2)}),
-            "unsupported-layout",
-            "MXFP4",
-        ),
         (GPTQ, lambda t: t.update({f"{MODULE}.weight.absmax": torch.ones(2)}), "unsupported-layout", "bitsandbytes"),
         (GPTQ, lambda t: t.update({"x.SCB": torch.ones(2)}), "unsupported-layout", "bitsandbytes"),
         (AWQ, lambda t: t.update({"x.theta": torch.ones(2), "x.pairs": torch.ones(2)}), "unsupported-layout", "Paro"),
@@ -149,7 +143,14 @@ def test_rotations_that_a_configuration_keeps_apart(copy: Copy, key: str) -> Non
     refused(source.path, UnsupportedFormat, "unsupported-layout", "rotated while the model runs", key)
 
 
-@pytest.mark.parametrize("name", ["x.B", "x.experts.gate_blocks", "x.theta", "x.indices"])
+def test_experts_in_mxfp4_in_a_checkpoint_of_gptq(copy: Copy) -> None:
+    source = copy(GPTQ)
+    experts = {"blocks": torch.ones(2, 1, 16, dtype=torch.uint8), "scales": torch.ones(2, 1, dtype=torch.uint8)}
+    source.rewrite(lambda tensors: tensors.update({f"x.experts.gate_{leaf}": each for leaf, each in experts.items()}))
+    refused(source.path, MalformedCheckpoint, "config-contradiction", "packed as MXFP4", "x.experts.gate")
+
+
+@pytest.mark.parametrize("name", ["x.B", "x.theta", "x.indices"])
 def test_half_of_a_telltale_pair_is_a_plain_tensor(copy: Copy, name: str) -> None:
     source = copy(GPTQ)
     source.rewrite(lambda tensors: tensors.update({name: torch.ones(2)}))
