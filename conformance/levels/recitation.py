@@ -36,6 +36,10 @@ LONG, ALONE = 600, 8
 # Of logits, against the run on the exact decode: what computing in bfloat16 costs is 0.08 at most, silent
 # requantisation to 4 bits 0.5 at least (docs/levels.md, where the measurement is).
 LOGITS_BOUND = 0.2
+# Half precision sends a token now and then to another expert, and its logits are then another model's: in bfloat16 2 of
+# 600, requantised to 4 bits more than half of them (docs/levels.md).
+STRAYS = 0.02
+_ROUTED = {"num_local_experts", "num_experts", "n_routed_experts"}
 
 
 @dataclass(frozen=True)
@@ -188,12 +192,14 @@ def run_model(model: Model) -> Run:
 def logits_complaint(oracle: Any, name: str, model: Model) -> str:
     """Where the logits of a model are not those of the exact decode: over a long text, and of tokens asked alone."""
     text = recital()[1][:LONG]
-    for tokens in (text, *([token] for token in dict.fromkeys(text[:ALONE]))):
-        apart = _apart(model(tokens), _exact_logits(oracle, name, tuple(tokens)))
-        if not (apart <= LOGITS_BOUND).all():
-            worst = int(np.argmax(~(apart <= LOGITS_BOUND)))
-            return f"logits of token {worst} of {len(tokens)} are {apart[worst]:.2g} off, above {LOGITS_BOUND}"
-    return ""
+    asked = [text, *([token] for token in dict.fromkeys(text[:ALONE]))]
+    apart = [_apart(model(tokens), _exact_logits(oracle, name, tuple(tokens))) for tokens in asked]
+    places = [f"token {place} of {len(tokens)}" for tokens in asked for place in range(len(tokens))]
+    far = {where: off for where, off in zip(places, np.concatenate(apart), strict=True) if not off <= LOGITS_BOUND}
+    if len(far) <= STRAYS * len(places) * bool(_ROUTED & checkpoint(name).config.keys()):
+        return ""
+    where, off = next(iter(far.items()))
+    return f"logits of {where} are {off:.2g} off, above {LOGITS_BOUND}; of {len(far)} of {len(places)} in all"
 
 
 @cache
