@@ -9,10 +9,14 @@ import mlx.core as mx
 
 from ..dialects.schemes import Scheme, Schemes
 from ..errors import MalformedCheckpoint, QuantError
-from ..files.folder import TensorInfo
+from ..files.folder import Files, TensorInfo, read_data
 from ..packings import foreign
 from ..packings.checks import BIAS, SCALES, leaf
-from ..packings.registry import PACKINGS, marks, packing_for
+from ..packings.registry import PACKINGS, descriptions, marks, packing_for
+
+
+# Bytes of a tensor that describes a module; real ones have a few hundred.
+_MOST_DESCRIBED = 4096
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,18 @@ class PackedModule:
     def weight_tensors(self) -> dict[str, TensorInfo]:
         """The tensors that make the weight: all but the bias."""
         return {name: info for name, info in self.tensors.items() if name != BIAS}
+
+
+def described(files: Files, tensors: Mapping[str, TensorInfo]) -> dict[str, TensorInfo]:
+    """``tensors`` with the bytes of those that describe others, which no header tells: a shard of the Hub that has some
+    is downloaded. Only what is small enough for a description is read.
+    """
+    found: dict[str, list[TensorInfo]] = {}
+    for name, info in tensors.items():
+        if f".{name}".endswith(descriptions()) and info.dtype == "U8" and info.nbytes <= _MOST_DESCRIBED:
+            found.setdefault(info.file, []).append(info)
+    read = {name: info for file, infos in found.items() for name, info in read_data(files.path(file), infos).items()}
+    return {name: read.get(name, info) for name, info in tensors.items()}
 
 
 def packed_modules(
@@ -85,7 +101,9 @@ def _dense(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes) -> bo
     weight = tensors.get(f"{name}.weight")
     if weight is None or weight.dtype not in SCALES:
         return False
-    return PACKINGS[schemes.scheme(name).packing].TENSORS[0] == ".weight"
+    packing = PACKINGS[schemes.scheme(name).packing]
+    # Codes may lie under the dtype of a float.
+    return packing.TENSORS[0] == ".weight" and weight.dtype not in getattr(packing, "STORAGE", ())
 
 
 def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes, candidates: bool) -> PackedModule:
