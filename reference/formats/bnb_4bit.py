@@ -39,8 +39,8 @@ def bits_of(config: Config) -> int | None:
     }
     if method != "bitsandbytes" and (method is not None or not (said[4] | said[8])):
         return None
-    if any(len(values) > 1 or not values <= {True, False} for values in said.values()):
-        raise Refused(f"load_in_4bit and load_in_8bit are spelt in two ways that disagree, or are not true or false: {said}")
+    if any(len(values) > 1 or any(type(value) is not bool for value in values) for values in said.values()):
+        raise Refused(f"load_in_4bit and load_in_8bit are not true or false, or spelt in two ways: {said}")
     if (True in said[4]) == (True in said[8]):
         raise Refused(f"neither, or both, of 4 and 8 bits: {said}")
     return 4 if True in said[4] else 8
