@@ -55,7 +55,7 @@ VALUES = {"nf4": _NF4, "fp4": (*_FP4, *(-value for value in _FP4))}
 _BLOCKS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 _DTYPES = {"float16": mx.float16, "bfloat16": mx.bfloat16, "float32": mx.float32}
 _KEYS = ("quant_type", "blocksize", "dtype", "shape", "nested_blocksize", "nested_dtype", "nested_offset")
-_LONGEST = 4096
+_LARGEST, _LONGEST = float(np.finfo(np.float32).max), 4096
 # How far upstream lets two maps be apart that it calls the same.
 _APART = 1e-6
 _MAP, _SCALES, _OWN, _OWN_MAP = (f"weight.{name}" for name in ("quant_map", "absmax", "nested_absmax", "nested_quant_map"))
@@ -204,7 +204,7 @@ def _nested(found: dict[str, Any], one: Any, where: str) -> tuple[int, float] | 
         return None
     one("nested_dtype", ("float32",))
     offset = found.get("nested_offset")
-    if isinstance(offset, bool) or not isinstance(offset, (int, float)) or not abs(offset) <= np.finfo(np.float32).max:
+    if isinstance(offset, bool) or not isinstance(offset, (int, float)) or not abs(offset) <= _LARGEST:
         raise MalformedCheckpoint(
             "bad-config-value", f"nested_offset is {shown(offset)}, expected a number of float32", where=where
         )

@@ -149,7 +149,7 @@ def _state(packed: torch.Tensor, kind: str) -> dict[str, Any]:
     if state.keys() != {"quant_type", "blocksize", "dtype", "shape"} | nested:
         raise Refused(f"quant_state has {sorted(state)}")
     shape, offset = state["shape"], state.get("nested_offset", 0.0)
-    if state["quant_type"] != kind or state["dtype"] not in DTYPES or type(offset) not in (int, float):
+    if state["quant_type"] != kind or state["dtype"] not in tuple(DTYPES) or type(offset) not in (int, float):
         raise Refused(f"quant_state says {state}")
     for key in ("blocksize", "nested_blocksize"):
         if key in state and (type(state[key]) is not int or state[key] not in BLOCKS):
