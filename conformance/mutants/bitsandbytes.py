@@ -160,7 +160,9 @@ def _unsigned(found: Rows, dtype: str) -> Array:
 
 ARITHMETIC, LAYOUTS, VECTORS = "arithmetic", "layouts", "vectors"
 _SOURCE = "https://github.com/bitsandbytes-foundation/bitsandbytes/blob/0.50.2/bitsandbytes/"
-_FUNCTIONAL, _UTILS, _CPU = ((_SOURCE + file,) for file in ("functional.py", "backends/utils.py", "backends/cpu/ops.py"))
+_FUNCTIONAL, _UTILS, _CPU = (
+    (_SOURCE + file,) for file in ("functional.py", "backends/utils.py", "backends/cpu/ops.py")
+)
 _DEFAULT = (_SOURCE + "backends/default/ops.py",)
 _QLORA = ("https://arxiv.org/abs/2305.14314",)
 _OFFSET = github("bitsandbytes-foundation/bitsandbytes#1971")

@@ -44,7 +44,8 @@ class Examined:
 
 
 class Checkpoint:
-    """A packed checkpoint. :meth:`open` reads JSON and headers only; tensors are read when they are asked for.
+    """A packed checkpoint. :meth:`open` reads JSON and headers only, and what describes a module where headers do not;
+    tensors are read when they are asked for.
 
     Attributes:
         label: the path or repo id it was opened by.

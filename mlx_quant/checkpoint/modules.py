@@ -14,7 +14,6 @@ from ..packings import foreign
 from ..packings.checks import BIAS, SCALES, leaf
 from ..packings.registry import PACKINGS, descriptions, marks, packing_for
 
-
 # Bytes of a tensor that describes a module; real ones have a few hundred.
 _MOST_DESCRIBED = 4096
 

@@ -1,8 +1,8 @@
 """bitsandbytes' configurations, as transformers writes them: 4 bits, or LLM.int8.
 
-What describes a module lies in its tensors. Of the configuration only the width counts, under the names that it has had;
-``llm_int8_skip_modules`` is not followed, because which modules are packed is seen from their tensors. Files of 2023
-name no method. Source: transformers 5.23.0, ``utils/quantization_config.py``, ``BitsAndBytesConfig``.
+What describes a module lies in its tensors. Of the configuration only the width counts, under the names that it has
+had; ``llm_int8_skip_modules`` is not followed, because which modules are packed is seen from their tensors. Files of
+2023 name no method. Source: transformers 5.23.0, ``utils/quantization_config.py``, ``BitsAndBytesConfig``.
 """
 
 from __future__ import annotations

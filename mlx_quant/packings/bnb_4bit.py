@@ -1,8 +1,8 @@
 """bitsandbytes' 4 bits, NF4 and FP4: codes that stand for listed numbers, scales of blocks of the flattened matrix.
 
 On disk: ``weight`` [n, 1], bytes under any dtype of ``quant_storage``, two codes each, the first one in the high half;
-``weight.quant_state.bitsandbytes__nf4`` (or ``fp4``), bytes of JSON that hold the shape, the dtype, and how many weights
-share a scale; ``weight.absmax`` [blocks], floats, or where they are packed themselves bytes, beside
+``weight.quant_state.bitsandbytes__nf4`` (or ``fp4``), bytes of JSON that hold the shape, the dtype, and how many
+weights share a scale; ``weight.absmax`` [blocks], floats, or where they are packed themselves bytes, beside
 ``weight.nested_absmax``, ``weight.nested_quant_map`` [256] and an offset in the JSON; ``weight.quant_map`` [16].
 
     absmax    as it is, in float32, or RN32(RN32(nested_quant_map[byte] * nested_absmax) + nested_offset)
@@ -31,7 +31,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "bnb_4bit"
 TITLE = "bitsandbytes 4-bit"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (4,)
 LAYOUTS = ("nf4", "fp4")
 # Bytes whose content says what shape a module has: they are read with the headers.
@@ -58,7 +58,9 @@ _KEYS = ("quant_type", "blocksize", "dtype", "shape", "nested_blocksize", "neste
 _LARGEST, _LONGEST = float(np.finfo(np.float32).max), 4096
 # How far upstream lets two maps be apart that it calls the same.
 _APART = 1e-6
-_MAP, _SCALES, _OWN, _OWN_MAP = (f"weight.{name}" for name in ("quant_map", "absmax", "nested_absmax", "nested_quant_map"))
+_MAP, _SCALES, _OWN, _OWN_MAP = (
+    f"weight.{name}" for name in ("quant_map", "absmax", "nested_absmax", "nested_quant_map")
+)
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def _measured(scheme: Scheme, infos: Infos) -> _State:
             f"needs one quant_state; found {' and '.join(described) or 'none'}",
             where=described[-1] if described else checks.leaf(DESCRIPTIONS[0]),
         )
+    checks.dtype(infos, described[0], ("U8",))
     state = _read(infos[described[0]].data, described[0])
     checks.dtype(infos, "weight", STORAGE)
     rows, columns = checks.matrix(infos, "weight")
@@ -184,7 +187,8 @@ def _read(data: bytes | None, where: str) -> _State:
         return value
 
     kind = one("quant_type", (where.rpartition("__")[2],))
-    return _State(kind, one("blocksize", _BLOCKS), one("dtype", tuple(_DTYPES)), _shape(found, where), _nested(found, one, where))
+    block, dtype = one("blocksize", _BLOCKS), one("dtype", tuple(_DTYPES))
+    return _State(kind, block, dtype, _shape(found, where), _nested(found, one, where))
 
 
 def _shape(found: dict[str, Any], where: str) -> tuple[int, int]:
@@ -195,7 +199,9 @@ def _shape(found: dict[str, Any], where: str) -> tuple[int, int]:
             "bad-config-value", f"shape is {shown(shape)}, expected numbers of outputs and inputs", where=where
         )
     if len(axes) != 2:
-        raise UnsupportedFormat("unsupported-layout", f"shape is {shown(shape)}; only two axes are decoded", where=where)
+        raise UnsupportedFormat(
+            "unsupported-layout", f"shape is {shown(shape)}; only two axes are decoded", where=where
+        )
     return axes[0], axes[1]
 
 

@@ -18,7 +18,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "bnb_int8"
 TITLE = "bitsandbytes int8"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (8,)
 LAYOUTS = ("int8",)
 MARKS = (".SCB",)
@@ -53,7 +53,7 @@ def decode(scheme: Scheme, tensors: Tensors) -> Twice:
     if "weight_format" in tensors and (order := tensors["weight_format"].item()) != _ROW:
         raise UnsupportedFormat(
             "unsupported-layout",
-            f"is {order}, and only {_ROW}, rows in order, is decoded; pack the model again with a bitsandbytes of today",
+            f"is {order}, and only {_ROW}, rows in order, is decoded; pack the model again with bitsandbytes of today",
             where="weight_format",
         )
     checks.finite(tensors, "SCB")

@@ -15,7 +15,11 @@ COLUMNS, BYTES, SIZE = 32, 256, 256
 OFFSETS = {"mean": float(np.float32(0.0371234)), "negative": -1.5}
 # Scales of scales: ordinary ones of every kind of mantissa, and both ends of what stays finite.
 OWN = np.concatenate(
-    [np.ldexp(1 + np.arange(56) / 57, np.arange(56) % 12 - 8), np.ldexp(1.0, [-149, -126, -100, 60, 100, 120, 126]), [0]]
+    [
+        np.ldexp(1 + np.arange(56) / 57, np.arange(56) % 12 - 8),
+        np.ldexp(1.0, [-149, -126, -100, 60, 100, 120, 126]),
+        [0],
+    ]
 ).astype(np.float32)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..explain import hexadecimal
 from ..parts import Config, Tensors
-from .packing import OWN, said, parts
+from .packing import OWN, parts, said
 
 
 def explain(config: Config, tensors: Tensors, output: int, channel: int) -> list[str]:

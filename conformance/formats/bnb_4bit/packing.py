@@ -7,6 +7,7 @@ Sources: bitsandbytes 0.50.2, ``functional.py`` (``quantize_4bit``, ``QuantState
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,9 @@ Nested = tuple[np.ndarray, np.ndarray, float]
 
 class Flat(Scaled):
     """``W = RN(RN32(values[q] * s))``: a scale for each ``block[1]`` weights of the flattened matrix."""
+
+    def with_(self, **changes: Any) -> Flat:
+        return replace(self, **changes)
 
     def spread(self, scales: np.ndarray) -> np.ndarray:
         return np.repeat(scales.ravel(), self.block[1])[: self.q.size].reshape(self.q.shape)
