@@ -21,6 +21,8 @@ Tensors = dict[str, torch.Tensor]
 
 LEAVES = tuple(sorted({leaf for format in FORMATS.values() for leaf in format.LEAVES}))
 MARKS = {mark for format in FORMATS.values() for mark in getattr(format, "MARKS", format.LEAVES[:1])}
+# Of modules that are packed whatever dtype their weight has.
+PACKED = tuple(leaf for format in FORMATS.values() for leaf in getattr(format, "PACKED", ()))
 SIDECARS = ("quantize_config.json", "quant_config.json")
 # A sidecar that keeps its settings one level down, and the method that it stands for.
 NESTED = {"hf_quant_config.json": "modelopt"}
@@ -39,7 +41,7 @@ def load(checkpoint_dir: str | Path, decode: Decode) -> Tensors:
     quantization = settings(folder, config)
     stored = tensors(folder)
     marked = packed(stored)
-    modules = [module for module in marked if not left_dense(stored.get(f"{module}.weight"))]
+    modules = [module for module in marked if not left_dense(module, stored.get(f"{module}.weight"), stored)]
     if not modules:
         raise Refused("the configuration names a packing, but no tensor is packed")
     inside = {full for module in modules for full in local_names(module, stored).values()}
@@ -72,7 +74,7 @@ class Opened(Mapping[str, torch.Tensor]):
         folder = Path(checkpoint_dir)
         self._decode, self._folder, self._placed = decode, folder, places(folder)
         self._quantization = settings(folder, read(folder / "config.json"))
-        self._modules = [module for module in packed(self._placed) if not self._left_dense(f"{module}.weight")]
+        self._modules = [module for module in packed(self._placed) if not self._left_dense(module)]
 
     def __getitem__(self, name: str) -> torch.Tensor:
         module = name.removesuffix(".weight")
@@ -84,11 +86,11 @@ class Opened(Mapping[str, torch.Tensor]):
                 local[leaf] = opened.get_tensor(full)
         return self._decode(settings_of(module, self._quantization), local)
 
-    def _left_dense(self, name: str) -> bool:
-        if name not in self._placed:
+    def _left_dense(self, module: str) -> bool:
+        if (name := f"{module}.weight") not in self._placed:
             return False
         with safe_open(self._folder / self._placed[name], framework="pt") as opened:
-            return left_dense(opened.get_tensor(name))
+            return left_dense(module, opened.get_tensor(name), self._placed)
 
     def __iter__(self) -> Iterator[str]:
         return (f"{module}.weight" for module in self._modules)
@@ -97,9 +99,10 @@ class Opened(Mapping[str, torch.Tensor]):
         return len(self._modules)
 
 
-def left_dense(weight: torch.Tensor | None) -> bool:
+def left_dense(module: str, weight: torch.Tensor | None, names: Container[str]) -> bool:
     """Whether a producer left a weight as it was, and only made room for scales beside it."""
-    return weight is not None and weight.dtype in (torch.float16, torch.bfloat16, torch.float32)
+    floats = weight is not None and weight.dtype in (torch.float16, torch.bfloat16, torch.float32)
+    return floats and not any(joined(module, leaf) in names for leaf in PACKED)
 
 
 def packed(names: Iterable[str]) -> list[str]:

@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from . import awq_gemm, awq_gemv, awq_gemv_fast, ct_int, ct_packed, fp8, gptq, mxfp4
+from . import awq_gemm, awq_gemv, awq_gemv_fast, bnb_4bit, bnb_int8, ct_int, ct_packed, fp8, gptq, mxfp4
 from .dialects import DIALECTS
 from .parts import Config, Integer, Parts, Tensors
 from .protocol import Format
 
 FORMATS: dict[str, Format] = {
-    format.ID: format for format in (awq_gemm, gptq, fp8, ct_packed, ct_int, awq_gemv, awq_gemv_fast, mxfp4)
+    format.ID: format
+    for format in (
+        awq_gemm,
+        gptq,
+        fp8,
+        ct_packed,
+        ct_int,
+        awq_gemv,
+        awq_gemv_fast,
+        mxfp4,
+        bnb_4bit,
+        bnb_int8,
+    )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from ..cases.case import Case
 from ..cases.verdict import Verdict, declined
-from ..formats import ct_packed, fp8, gptq
+from ..formats import bnb_4bit, ct_packed, fp8, gptq
 from ..formats.module import Refusal
 from ..formats.registry import FORMATS
 from ..subjects.ask import decode
@@ -27,7 +27,11 @@ FOREIGN_METHODS = (
     "a-method-never-heard-of",
 )
 # Those of them that are decoded by now: by which format, and what it says of tensors that are not its own.
-DECODED = {"fp8": (fp8.SLUG, "missing-tensor"), "compressed-tensors": (ct_packed.SLUG, "bad-config-value")}
+DECODED = {
+    "fp8": (fp8.SLUG, "missing-tensor"),
+    "compressed-tensors": (ct_packed.SLUG, "bad-config-value"),
+    "bitsandbytes": (bnb_4bit.SLUG, "bad-config-value"),
+}
 
 
 def refusals() -> Iterator[tuple[str, Refusal]]:

@@ -3,6 +3,7 @@
 from ..subjects.resolve import ORACLE, SCHEMES, resolve
 from ..subjects.subject import SubjectError
 from .awq import AWQ
+from .bitsandbytes import BITSANDBYTES
 from .compressed import COMPRESSED
 from .floats import FLOATS
 from .folders import FOLDERS
@@ -36,6 +37,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *FOURS,
     *COMPRESSED,
     *AWQ,
+    *BITSANDBYTES,
     *LOADING,
     *FOLDERS,
 )

@@ -18,7 +18,7 @@ from ..files.shards import locate
 from ..packings.registry import decode, remarks
 from ..weights.decoded import Weight, planned
 from ..weights.native import AffineWeights, NativeWeights
-from .modules import leftovers, packed_modules
+from .modules import described, leftovers, packed_modules
 from .sources import detect, refuse_layers
 
 # Each open shard holds a file descriptor, and some systems allow 256.
@@ -44,7 +44,8 @@ class Examined:
 
 
 class Checkpoint:
-    """A packed checkpoint. :meth:`open` reads JSON and headers only; tensors are read when they are asked for.
+    """A packed checkpoint. :meth:`open` reads JSON and headers only, and what describes a module where headers do not;
+    tensors are read when they are asked for.
 
     Attributes:
         label: the path or repo id it was opened by.
@@ -69,18 +70,18 @@ class Checkpoint:
         self.config, self.quantization_config = found.config, found.quantization
         self.sources, self.scheme = found.sources, found.scheme
         self.shards, self.ignored_files = weights.shards, weights.ignored
-        self._tensors = weights.tensors
-        for info in weights.tensors.values():
+        self._tensors = described(files, weights.tensors)
+        for info in self._tensors.values():
             if info.dtype not in DTYPES:
                 raise UnsupportedFormat(
                     "unsupported-dtype",
                     f"dtype {info.dtype} is not decoded; supported: {', '.join(DTYPES)}",
                     where=f"{info.file}: {info.name}",
                 )
-        self.modules = packed_modules(weights.tensors, found.schemes, candidates=candidates)
+        self.modules = packed_modules(self._tensors, found.schemes, candidates=candidates)
         inside = {info.name for module in self.modules.values() for info in module.tensors.values()}
-        self.leftovers = leftovers(weights.tensors, found.schemes)
-        outside = {name: info for name, info in weights.tensors.items() if name not in inside}
+        self.leftovers = leftovers(self._tensors, found.schemes)
+        outside = {name: info for name, info in self._tensors.items() if name not in inside}
         self.plain = {name: info for name, info in outside.items() if name not in self.leftovers}
         _refuse_bare_bytes(self.plain)
         self._open: OrderedDict[str, dict[str, mx.array]] = OrderedDict()

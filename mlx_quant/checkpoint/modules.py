@@ -9,10 +9,13 @@ import mlx.core as mx
 
 from ..dialects.schemes import Scheme, Schemes
 from ..errors import MalformedCheckpoint, QuantError
-from ..files.folder import TensorInfo
+from ..files.folder import Files, TensorInfo, read_data
 from ..packings import foreign
 from ..packings.checks import BIAS, SCALES, leaf
-from ..packings.registry import PACKINGS, marks, packing_for
+from ..packings.registry import PACKINGS, descriptions, marks, packing_for
+
+# Bytes of a tensor that describes a module; real ones have a few hundred.
+_MOST_DESCRIBED = 4096
 
 _WEIGHT = ".weight"
 
@@ -56,6 +59,18 @@ class PackedModule:
         return {name: info for name, info in self.tensors.items() if name != BIAS}
 
 
+def described(files: Files, tensors: Mapping[str, TensorInfo]) -> dict[str, TensorInfo]:
+    """``tensors`` with the bytes of those that describe others, which no header tells: a shard of the Hub that has some
+    is downloaded. Only what is small enough for a description is read.
+    """
+    found: dict[str, list[TensorInfo]] = {}
+    for name, info in tensors.items():
+        if f".{name}".endswith(descriptions()) and info.dtype == "U8" and info.nbytes <= _MOST_DESCRIBED:
+            found.setdefault(info.file, []).append(info)
+    read = {name: info for file, infos in found.items() for name, info in read_data(files.path(file), infos).items()}
+    return {name: read.get(name, info) for name, info in tensors.items()}
+
+
 def packed_modules(
     tensors: Mapping[str, TensorInfo], schemes: Schemes, *, candidates: bool = False
 ) -> dict[str, PackedModule]:
@@ -95,7 +110,9 @@ def _dense(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes) -> bo
     weight = tensors.get(f"{name}.weight")
     if weight is None or weight.dtype not in SCALES:
         return False
-    return _WEIGHT in PACKINGS[schemes.scheme(name).packing].TENSORS
+    packing = PACKINGS[schemes.scheme(name).packing]
+    # Codes may lie under the dtype of a float.
+    return _WEIGHT in packing.TENSORS and weight.dtype not in getattr(packing, "STORAGE", ())
 
 
 def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes, candidates: bool) -> PackedModule:

@@ -6,12 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, compressed_tensors, fields, fp8, gptq, modelopt, mxfp4
+from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, modelopt, mxfp4
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
 DIALECTS: dict[str, Dialect] = {
-    dialect.ID: dialect for dialect in (autoround, awq, gptq, compressed_tensors, fp8, modelopt, mxfp4)
+    dialect.ID: dialect
+    for dialect in (
+        autoround,
+        awq,
+        gptq,
+        compressed_tensors,
+        fp8,
+        modelopt,
+        mxfp4,
+        bitsandbytes,
+    )
 }
 
 # Files beside config.json that hold a configuration, in the order in which they win where only one says something,
@@ -27,7 +37,6 @@ REFUSED: dict[str, str] = {
     "aqlm": "additive codebooks; no integer-affine form",
     "bitblas": "BitBLAS tile layout; re-export the checkpoint as plain GPTQ",
     "bitnet": "ternary weights with a divided scale",
-    "bitsandbytes": "NF4 and LLM.int8 codebooks; dequantise with bitsandbytes first",
     "eetq": "weights are pre-arranged for one CUDA kernel",
     "exl3": "trellis codes; no integer-affine form",
     "fbgemm-fp8": "8-bit floats, not integers",

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -55,12 +55,14 @@ class TensorInfo:
         dtype: as safetensors spells it: ``"F16"``, ``"BF16"``, ``"I32"``, ...
         shape: as stored.
         file: name of the shard, relative to the checkpoint's folder.
+        data: the bytes of a tensor that describes others, where they were read with the headers.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     file: str
+    data: bytes | None = None
 
     @property
     def mlx_dtype(self) -> mx.Dtype:
@@ -228,6 +230,12 @@ def read_header(path: Path, name: str) -> dict[str, TensorInfo]:
         ) from error
     refuse_sizes(found, name)
     return found
+
+
+def read_data(path: Path, infos: Iterable[TensorInfo]) -> dict[str, TensorInfo]:
+    """Tensors of the safetensors file at ``path``, with their bytes; by name."""
+    with readable(path.name), safe_open(path, framework="numpy") as shard:
+        return {info.name: replace(info, data=shard.get_tensor(info.name).tobytes()) for info in infos}
 
 
 def refuse_sizes(tensors: Mapping[str, TensorInfo], name: str) -> None:

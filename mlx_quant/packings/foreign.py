@@ -12,9 +12,9 @@ from .protocol import Infos
 SUFFIXES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((".B", ".s"), "AutoGPTQ's Marlin"),
     ((".B", ".s_channel"), "QQQ"),
-    ((".absmax",), "bitsandbytes"),
-    ((".weight_absmax",), "bitsandbytes"),
-    ((".SCB",), "bitsandbytes"),
+    ((".absmax",), "bitsandbytes, of a parameter that is no layer's weight"),
+    ((".weight_absmax",), "bitsandbytes under GPTQModel's names"),
+    ((".weight_scb",), "bitsandbytes under GPTQModel's names"),
     ((".codebooks",), "AQLM"),
     ((".indices", ".centroids"), "VPTQ"),
     ((".W_q",), "HQQ"),
@@ -26,6 +26,8 @@ SUFFIXES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((".act.scales",), "AWQ with a scaled activation, which has no place in MLX's model"),
 )
 
+# Packings that are decoded have suffixes that begin alike.
+_DECODED = (".weight.absmax",)
 _EXPORT = "which is not decoded; use a plain GPTQ or AWQ (gemm) export"
 
 
@@ -35,7 +37,7 @@ def refuse(tensors: Mapping[str, TensorInfo]) -> None:
         first, *others = suffixes
         for name, info in tensors.items():
             module = name.removesuffix(first)
-            if module != name and all(module + other in tensors for other in others):
+            if module != name and not name.endswith(_DECODED) and all(module + other in tensors for other in others):
                 raise UnsupportedFormat(
                     "unsupported-layout", f"a tensor of {packing}, {_EXPORT}", where=f"{info.file}: {name}"
                 )

@@ -8,12 +8,24 @@ from ..dialects.registry import REFUSED
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint
 from ..weights.decoded import Weight
-from . import awq_gemm, awq_gemv, awq_gemv_fast, ct_int, ct_packed, foreign, fp8, gptq, mxfp4
+from . import awq_gemm, awq_gemv, awq_gemv_fast, bnb_4bit, bnb_int8, ct_int, ct_packed, foreign, fp8, gptq, mxfp4
 from .protocol import Infos, Packing, Tensors
 from .status import FormatStatus, allow, status_of
 
 PACKINGS: dict[str, Packing] = {
-    packing.ID: packing for packing in (awq_gemm, fp8, gptq, ct_packed, ct_int, awq_gemv, awq_gemv_fast, mxfp4)
+    packing.ID: packing
+    for packing in (
+        awq_gemm,
+        fp8,
+        gptq,
+        ct_packed,
+        ct_int,
+        awq_gemv,
+        awq_gemv_fast,
+        mxfp4,
+        bnb_4bit,
+        bnb_int8,
+    )
 }
 
 
@@ -64,6 +76,11 @@ def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
 def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
     """A tensor in place of one that was not read, as the headers and the configuration promise it."""
     return PACKINGS[scheme.packing].stand_in(scheme, leaf, infos)
+
+
+def descriptions() -> tuple[str, ...]:
+    """Suffixes of tensors whose bytes a packing must see before it can say what shape a module has."""
+    return tuple(suffix for packing in PACKINGS.values() for suffix in getattr(packing, "DESCRIPTIONS", ()))
 
 
 def marks() -> tuple[str, ...]:

@@ -6,12 +6,14 @@ from types import ModuleType
 
 from ..config import Config, setting
 from ..unpacked import Refused
-from . import awq_gemm, awq_gemv, awq_gemv_fast, ct_int, ct_packed, fp8, gptq, mxfp4
+from . import awq_gemm, awq_gemv, awq_gemv_fast, bnb_4bit, bnb_int8, ct_int, ct_packed, fp8, gptq, mxfp4
 
 FORMATS: dict[str, ModuleType] = {
     "awq_gemm": awq_gemm,
     "awq_gemv": awq_gemv,
     "awq_gemv_fast": awq_gemv_fast,
+    "bnb_4bit": bnb_4bit,
+    "bnb_int8": bnb_int8,
     "ct_int": ct_int,
     "ct_packed": ct_packed,
     "fp8": fp8,

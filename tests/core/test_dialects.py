@@ -254,6 +254,8 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "awq_gemm",
         "awq_gemv",
         "awq_gemv_fast",
+        "bnb_4bit",
+        "bnb_int8",
         "ct_int",
         "ct_packed",
         "fp8",
