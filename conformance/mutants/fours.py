@@ -1,4 +1,4 @@
-"""Faults of readers of floats of four bits: nibbles, tables and exponents that are taken for others, stacks of experts."""
+"""Faults of readers of floats of four bits: nibbles, tables, scales and stacks of experts taken for others."""
 
 from __future__ import annotations
 
