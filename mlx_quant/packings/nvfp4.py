@@ -30,7 +30,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "nvfp4"
 TITLE = "NVFP4"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (4,)
 LAYOUTS = ("modelopt", "nvfp4-pack-quantized")
 MARKS = (".weight_packed", ".weight_scale", ".weight_scale_2", ".weight_global_scale")

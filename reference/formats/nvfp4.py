@@ -47,7 +47,7 @@ class Groups:
 
     def dense(self, dtype: torch.dtype | None = None) -> torch.Tensor:
         """The float32 product of a value and its scale, rounded to ``dtype`` or bfloat16."""
-        products = self.values.unflatten(-1, (-1, GROUP)) * self.scales[..., None]
+        products = self.values.reshape(*self.scales.shape, GROUP) * self.scales[..., None]
         return products.flatten(-2).to(dtype or torch.bfloat16)
 
 

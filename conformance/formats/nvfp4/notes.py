@@ -5,7 +5,7 @@ from __future__ import annotations
 FLAG_NOTES: dict[str, tuple[str, str]] = {
     "nvfp4": (
         "NVFP4: two E2M1 codes a byte, the low one first, times a byte of E4M3 for 16 inputs, and a float32 for all.",
-        "FP-21 FP-21b FP-22 FP-22b FP-23 FP-24 FP-24b FP-26 FP-26b",
+        "FP-21 FP-21b FP-22b FP-23 FP-23b FP-24 FP-24b FP-26 FP-26b",
     ),
     "modelopt": ("ModelOpt's scale of the matrix multiplies, and code 8 is +0.", "FP-22 FP-25"),
     "experts": ("A stack of experts, whose axis comes first.", "FP-27"),

@@ -70,12 +70,11 @@ def _modules(label: str, config: dict[str, Any], tensors: dict[str, Array]) -> I
     ):
         changed = Array("uint8", np.resize(tensors[codes].bits, shape))
         yield refusal(f"codes-{kind}", "bad-shape", **{codes: changed})
-    for kind, shape in (("one-axis", (96,)), ("four-axes", (24, 4, 1, 1)), ("empty", (0, 4))):
-        changed = Array(SMALL, np.resize(tensors[scales].bits, shape))
+    for kind, axes in (("one-axis", (96,)), ("four-axes", (24, 4, 1, 1)), ("empty", (0, 4))):
+        changed = Array(SMALL, np.resize(tensors[scales].bits, axes))
         yield refusal(f"scales-{kind}", "bad-shape", weight_scale=changed)
-    for dtype, bits in (("float32", np.uint32), ("bfloat16", np.uint16)):
-        ones = np.full((24, 4), 0x3F800000 if dtype == "float32" else 0x3F80, bits)
-        yield refusal(f"scales-{dtype}", "bad-dtype", weight_scale=Array(dtype, ones))
+    for ones in (Array.of(np.ones((24, 4), np.float32)), Array("bfloat16", np.full((24, 4), 0x3F80, np.uint16))):
+        yield refusal(f"scales-{ones.dtype}", "bad-dtype", weight_scale=ones)
     yield refusal("codes-int32", "bad-dtype", **{codes: Array.of(np.ones((24, 32), np.int32))})
     yield refusal("whole-float16", "bad-dtype", **{whole: Array("float16", np.full((1,), 0x3C00, np.uint16))})
     yield refusal("whole-of-outputs", "bad-shape", **{whole: Array.of(np.ones(24, np.float32))})

@@ -19,14 +19,15 @@ KINDS = ("ct", "ct", "modelopt", "modelopt", "modelopt-w4a16", "modelopt-w4a8", 
 @st.composite
 def modules(draw: st.DrawFn) -> Pack:
     kind = draw(st.sampled_from(KINDS))
-    stack = (draw(st.integers(1, 5)),) if kind.startswith("experts") else ()
+    experts = draw(st.integers(1, 5))
+    stack = (experts,) if kind.startswith("experts") else ()
     rows, groups = (*stack, draw(st.integers(1, 40))), draw(st.integers(1, 8))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     legal = draw(st.sampled_from((USUAL, LEGAL)))
     bytes_ = legal[rng.integers(0, len(legal), (*rows, groups))]
     packed = rng.integers(0, 256, (*rows, groups * WIDTH)).astype(np.uint8)
     range_ = draw(st.sampled_from((*RANGES, "one")))
-    count = stack[0] if kind == "experts-of-their-own" else 1
+    count = experts if kind == "experts-of-their-own" else 1
     low, high = RANGES.get(range_, (0, 1))
     bits = rng.integers(low + 127, high + 127, count) << 23 | rng.integers(0, 1 << 23, count)
     number = np.ones(count, np.float32) if range_ == "one" else bits.astype(np.uint32).view(np.float32)
