@@ -133,7 +133,7 @@ def settings(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     found += [read(folder / name) for name in SIDECARS if (folder / name).is_file()]
     for name, method in NESTED.items():
         if (folder / name).is_file():
-            found.append({"quant_method": method} | read(folder / name)["quantization"])
+            found.append(_added({"quant_method": method} | read(folder / name)["quantization"], found))
     older = config.get("compression_config") or {}
     found.insert(0, older.get("quantization_config", older))
     sources = [written(source) for source in found if source]
@@ -143,6 +143,14 @@ def settings(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         if len(different := values(sources, name)) > 1:
             raise Refused(f"the files disagree about {name}: {different}")
     return {key: value for source in reversed(sources) for key, value in source.items()}
+
+
+def _added(sidecar: dict[str, Any], others: list[Any]) -> dict[str, Any]:
+    """A sidecar that names the layers which its program changed in a model of another method: those alone."""
+    another = any(other and other.get("quant_method") not in (None, sidecar["quant_method"]) for other in others)
+    if another and sidecar.get("quant_algo") == "MIXED_PRECISION" and sidecar.get("quantized_layers"):
+        return {key: value for key, value in sidecar.items() if key not in ("quant_method", "quant_algo")}
+    return sidecar
 
 
 def tensors(folder: Path) -> Tensors:

@@ -21,7 +21,7 @@ def settings_of(module: str, quantization: Config) -> dict[str, Any]:
     """The settings of one module, in the dialect of the checkpoint; uniform ones are everybody's."""
     if layer := (quantization.get("quantized_layers") or {}).get(module):
         # ModelOpt's mixed precision has an algorithm for each layer by its name.
-        return {"quant_method": quantization["quant_method"]} | layer
+        return {"quant_method": "modelopt"} | layer
     if autoround.wrote(quantization):
         return autoround.settings_of(module, quantization)
     if "config_groups" in quantization:

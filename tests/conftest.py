@@ -20,7 +20,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 # Where checkpoints and the text that their models recite lie, below fixtures/.
-PLACES = ("base", "gptq/models", "awq_gemm/models")
+PLACES = ("base", "gptq/models", "awq_gemm/models", "mxfp4/models", "nvfp4/models")
 
 Tensors = dict[str, torch.Tensor]
 

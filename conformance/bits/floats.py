@@ -24,6 +24,8 @@ def _e4m3() -> np.ndarray:
 
 
 E2M1 = table(2, 1, 1)
+# ModelOpt reads code 8 as 0, without the sign.
+E2M1_UNSIGNED_ZERO = np.where(E2M1 == 0, 0.0, E2M1)
 E4M3 = _e4m3()
 # Byte 255 is NaN; the others are powers of two.
 E8M0 = np.append(np.ldexp(1.0, np.arange(255) - 127), np.nan)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from . import awq_gemm, awq_gemv, awq_gemv_fast, bnb_4bit, bnb_int8, ct_int, ct_packed, fp8, gptq, mxfp4
-from .dialects import DIALECTS
+from . import awq_gemm, awq_gemv, awq_gemv_fast, bnb_4bit, bnb_int8, ct_int, ct_packed, fp8, gptq, mxfp4, nvfp4
+from .dialects import DIALECTS, modelopt
 from .parts import Config, Integer, Parts, Tensors
 from .protocol import Format
 
@@ -23,6 +23,7 @@ FORMATS: dict[str, Format] = {
         mxfp4,
         bnb_4bit,
         bnb_int8,
+        nvfp4,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}
@@ -55,6 +56,8 @@ def integers(config: Config, tensors: Tensors) -> Integer:
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
     """What the config of a checkpoint says of one of its modules, by its name."""
+    if (own := modelopt.layer_of(config, module)) is not None:
+        return own
     dialect = next((dialect for dialect in DIALECTS if dialect.reads(config)), None)
     return (dialect or known(config)).config_of(config, module)
 

@@ -147,7 +147,7 @@ def oracle_model(oracle: Any, name: str) -> Any:
 
 
 def _named_as(expected: Any, name: str, weight: Any) -> tuple[str, Any]:
-    """A tensor as transformers has it: a stack of experts is a parameter without ``weight``, some [.., in, out].
+    """A tensor as transformers has it: a stack of experts is a parameter without ``weight``, some of them turned.
 
     No stack of the fixtures is square.
     """

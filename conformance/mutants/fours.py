@@ -1,16 +1,18 @@
-"""Faults of readers of floats of four bits: nibbles, tables and exponents taken for others, stacks of experts."""
+"""Faults of readers of floats of four bits: nibbles, tables, scales and stacks of experts taken for others."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..bits.array import Array
+from ..bits.floats import E8M0
+from ..bits.rounding import nearest
 from ..formats.scaled import Scaled
 from .floats import changed_parts, computed
 from .model import Bug, Config, Mutant, Tensors, github
 from .wrap import Decode
 
-MXFP4 = ("mxfp4",)
+MXFP4, NVFP4 = ("mxfp4",), ("nvfp4",)
 
 
 def _swapped(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
@@ -101,12 +103,70 @@ def _halves_of_rows(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
     return found.with_(q=found.q[:, order], s=found.s[:, order])
 
 
+def _both(tensors: Tensors) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Scales of groups and of the matrix, float64, and whether the latter divides."""
+    divides = "weight_global_scale" in tensors
+    whole = tensors["weight_global_scale" if divides else "weight_scale_2"].float64()
+    return tensors["weight_scale"].float64(), whole.reshape(-1, 1, 1) if whole.size > 1 else whole.reshape(()), divides
+
+
+def _inverted(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
+    """The scale of the matrix divides where it multiplies, and the other way round."""
+    groups, whole, divides = _both(tensors)
+    return found.with_(s=nearest(groups * whole if divides else groups / whole, "float32").float64())
+
+
+def _left_out(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
+    return found.with_(s=_both(tensors)[0])
+
+
+def _as_exponents(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
+    """Bytes of E4M3 taken for those of E8M0."""
+    _, whole, divides = _both(tensors)
+    powers = np.nan_to_num(E8M0[tensors["weight_scale"].bits])
+    return found.with_(s=nearest(powers / whole if divides else powers * whole, "float32").float64())
+
+
+def _widened(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
+    """Groups of 32, as MXFP4 has them: each second scale is not read."""
+    return found.with_(s=np.repeat(found.s[..., ::2], 2, axis=-1)[..., : found.s.shape[-1]])
+
+
+def _in_bfloat16(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
+    return found.with_(s=nearest(found.s, "bfloat16").float64())
+
+
+def _one_by_one(found: Scaled, dtype: str) -> Array:
+    """Rounded to the dtype of the result before the scale of the matrix is taken in; powers of two are left out."""
+    parts = np.frexp(found.s)
+    return nearest(np.ldexp(found.with_(s=parts[0]).dense(dtype).float64(), found.spread(parts[1])), dtype)
+
+
+def _first_whole(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
+    """The scale of the first expert's matrix for all of them."""
+    groups, whole, divides = _both(tensors)
+    if whole.size == 1:
+        return found
+    return found.with_(s=nearest(groups / whole[:1] if divides else groups * whole[:1], "float32").float64())
+
+
+def _other_zero(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
+    """ModelOpt's code 8 with a sign, and that of the others without."""
+    values = found.values.copy()
+    values[8] = -values[8]
+    return found.with_(values=values)
+
+
 ARITHMETIC, LAYOUTS, VECTORS = "arithmetic", "layouts", "vectors"
 _OCP = ("https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf",)
 _SOURCE = "https://github.com/huggingface/transformers/blob/v5.23.0/src/transformers/integrations/mxfp4.py"
 _TRANSFORMERS = (_SOURCE,)
 _TWICE = github("vllm-project/vllm#35979", "vllm-project/compressed-tensors#538")
 _MLX_LM = github("ml-explore/mlx-lm#1865")
+_TENSORS = "https://github.com/NVIDIA/TensorRT-Model-Optimizer/blob/0.47.0/modelopt/torch/quantization/qtensor"
+_MODELOPT = (f"{_TENSORS}/nvfp4_tensor.py",)
+_PACKED = "https://github.com/vllm-project/compressed-tensors/blob/0.19.0/src/compressed_tensors/compressors"
+_COMPRESSED = (f"{_PACKED}/nvfp4/base.py",)
 _GGUF = ("https://github.com/ggml-org/llama.cpp/blob/master/ggml/src/ggml-quants.c",)
 
 
@@ -114,6 +174,12 @@ def _mutant(
     id: str, bug: Bug, mechanism: str, links: tuple[str, ...], killed_by: tuple[str, ...], decode: Decode
 ) -> Mutant:
     return Mutant(id, bug, mechanism, links, killed_by, MXFP4, (4,), decode)
+
+
+def _nvfp4(
+    id: str, bug: Bug, mechanism: str, links: tuple[str, ...], killed_by: tuple[str, ...], decode: Decode
+) -> Mutant:
+    return Mutant(id, bug, mechanism, links, killed_by, NVFP4, (4,), decode)
 
 
 FOURS: tuple[Mutant, ...] = (
@@ -149,4 +215,28 @@ FOURS: tuple[Mutant, ...] = (
             (VECTORS, LAYOUTS), changed_parts(_experts_mixed)),
     _mutant("FP-17c", Bug.INTERLEAVE, "rows of gate and up, stored in turn, are put one after the other",
             _TRANSFORMERS, (VECTORS, LAYOUTS), changed_parts(_halves_of_rows)),
+    _nvfp4("FP-21", Bug.NIBBLE_ORDER, "the high nibble of a byte of NVFP4 comes first", _MODELOPT,
+           (VECTORS, ARITHMETIC, LAYOUTS), changed_parts(_swapped)),
+    _nvfp4("FP-21b", Bug.LAYOUT_VERSION, "codes of NVFP4 are read as whole numbers", _MLX_LM,
+           (VECTORS, ARITHMETIC, LAYOUTS), changed_parts(_integers)),
+    _nvfp4("FP-22", Bug.SCALE_ENCODING, "the scale of the matrix divides in place of multiplying, or the other way",
+           _COMPRESSED, (VECTORS, ARITHMETIC), changed_parts(_inverted)),
+    _nvfp4("FP-22b", Bug.SCALE_ENCODING, "the scale of the matrix is left out", _MLX_LM, (VECTORS, ARITHMETIC),
+           changed_parts(_left_out)),
+    _nvfp4("FP-23", Bug.SCALE_ENCODING, "scales of NVFP4 are read as exponents", _MODELOPT, (VECTORS, ARITHMETIC),
+           changed_parts(_as_exponents)),
+    _nvfp4("FP-23b", Bug.GROUP_INDEX, "groups of NVFP4 are taken for those of MXFP4, twice as wide", _MODELOPT,
+           (VECTORS, LAYOUTS), changed_parts(_widened)),
+    _nvfp4("FP-24", Bug.OP_ORDER_DTYPE, "the product of both scales is rounded to bfloat16", _MODELOPT,
+           (VECTORS, ARITHMETIC), changed_parts(_in_bfloat16)),
+    _nvfp4("FP-24b", Bug.SUBNORMAL, "products of NVFP4 are rounded before their exponent is applied", _MODELOPT,
+           (VECTORS, ARITHMETIC), computed(_one_by_one)),
+    _nvfp4("FP-25", Bug.SIGNEDNESS, "code 8 has a sign where ModelOpt has none, or none elsewhere", _MODELOPT,
+           (VECTORS, ARITHMETIC), changed_parts(_other_zero)),
+    _nvfp4("FP-26", Bug.PACK_AXIS, "scales of NVFP4 are read transposed", _MODELOPT, (VECTORS, LAYOUTS),
+           changed_parts(_turned)),
+    _nvfp4("FP-26b", Bug.GROUP_INDEX, "the first scale of an output of NVFP4 stands for all", _MODELOPT,
+           (VECTORS, LAYOUTS), changed_parts(_per_output)),
+    _nvfp4("FP-27", Bug.GROUP_INDEX, "the first expert's scale of the matrix stands for all", _MODELOPT, (VECTORS,),
+           changed_parts(_first_whole)),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dialects.fields import overridden
-from ..dialects.registry import SIDECARS, method_of, schemes_of, stated
+from ..dialects.registry import SIDECARS, beside, method_of, schemes_of, stated
 from ..dialects.schemes import Scheme, Schemes
 from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
 from ..files.documents import MAX_CONFIG_BYTES, check
@@ -200,6 +200,7 @@ def _compression(found: Any) -> Any:
 def _merged(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """One mapping of all sources, which must agree wherever two of them say something."""
     method = next((method for method in map(_implied, sources.values()) if method), "")
+    sources = {source: beside(config, method) for source, config in sources.items()}
     merged: dict[str, Any] = {}
     said: dict[str, tuple[Any, str]] = {}
     for source, config in sources.items():

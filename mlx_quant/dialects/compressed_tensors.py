@@ -27,6 +27,7 @@ _PACKINGS = {
     ("naive-quantized", "float"): "fp8",
     ("mxfp8-quantized", "float"): "fp8",
     ("mxfp4-pack-quantized", "float"): "mxfp4",
+    ("nvfp4-pack-quantized", "float"): "nvfp4",
 }
 _ADVICE = {
     "mxfp6-pack-quantized": "use an MXFP4 or MXFP8 export of the same model: MLX has no floats of six bits",
@@ -36,6 +37,7 @@ _ADVICE = {
 }
 # What shares a scale: integers of blocks and groups of unequal size are not decoded.
 _STRATEGIES = {"int": ("tensor", "channel", "group"), "float": ("tensor", "channel", "group", "block")}
+_OF_LAYOUTS = {"nvfp4-pack-quantized": ("tensor_group", "group")}
 # "dynamic" is the old name of "group", and True meant it too.
 _BY_MAP = ("group", "dynamic", "True")
 
@@ -170,17 +172,20 @@ def _scheme(config: Mapping[str, Any], group: _Group) -> Scheme:
     form = group.format or fields.one(config, "format")
     layout, kind = str(form).lower(), str(weights.get("type") or "int").lower()
     if (layout, kind) not in _PACKINGS:
-        known = [name for name, of in _PACKINGS if of == kind]
-        raise fields.undecoded_layout(f"{ID} of type {kind}", group.place, layout, known, _ADVICE)
+        decoded = [name for name, of in _PACKINGS if of == kind]
+        raise fields.undecoded_layout(f"{ID} of type {kind}", group.place, layout, decoded, _ADVICE)
     size, strategy = weights.get("group_size"), weights.get("strategy")
     if strategy is None:
         strategy = "group" if size not in (None, -1) else "channel" if size == -1 else "tensor"
-    if strategy not in _STRATEGIES[kind]:
+    known = _OF_LAYOUTS.get(layout, _STRATEGIES[kind])
+    if strategy not in known:
         raise UnsupportedFormat(
             "unsupported-layout",
-            f"strategy {strategy!r} is not decoded for type {kind}; supported: {', '.join(_STRATEGIES[kind])}",
+            f"strategy {strategy!r} is not decoded for type {kind}; supported: {', '.join(known)}",
             where=place,
         )
+    # Groups, and a scale of the whole matrix, which has a tensor of its own.
+    strategy = "group" if strategy == "tensor_group" else strategy
     if strategy != "group":
         size = -1
     elif size is None:

@@ -35,6 +35,9 @@ _KINDS = {
     # Those named W4A8 quantise activations to FP8 as the model runs; their weights are the same.
     "mxfp4": _Kind("mxfp4", 4, 32, (1, 32)),
     "w4a8_mxfp4_fp8": _Kind("mxfp4", 4, 32, (1, 32)),
+    "nvfp4": _Kind("nvfp4", 4, 16, (1, 16)),
+    "w4a16_nvfp4": _Kind("nvfp4", 4, 16, (1, 16)),
+    "w4a8_nvfp4_fp8": _Kind("nvfp4", 4, 16, (1, 16)),
 }
 _MIXED = "mixed_precision"
 
@@ -50,6 +53,33 @@ def stated(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def schemes(config: Mapping[str, Any]) -> Schemes:
     return _Layers(config)
+
+
+def changed(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of a mixture, what it names: it may lie beside the configuration of the model that ModelOpt was given.
+
+    NVIDIA's DeepSeek models have DeepSeek's ``config.json``, and name the layers that became NVFP4 in their own file.
+    """
+    if _folded(config.get("quant_algo")) != _MIXED or not config.get("quantized_layers"):
+        return config
+    return {key: value for key, value in config.items() if key not in ("quant_method", "quant_algo")}
+
+
+class Changed:
+    """Schemes of another dialect, but for the layers that ModelOpt names. Raises as :func:`schemes`."""
+
+    def __init__(self, config: Mapping[str, Any], others: Schemes) -> None:
+        self._layers, self._others = _Layers(config), others
+
+    @property
+    def default(self) -> Scheme:
+        return self._others.default
+
+    def scheme(self, module: str) -> Scheme:
+        return (self._layers if self._layers.place(module) else self._others).scheme(module)
+
+    def place(self, module: str) -> str | None:
+        return self._layers.place(module) or self._others.place(module)
 
 
 class _Layers:

@@ -83,7 +83,14 @@ def schemes_of(config: Mapping[str, Any]) -> Schemes:
             "Use a GPTQ or AWQ (gemm) export of the model, or the original weights",
             where="quant_method",
         )
-    return DIALECTS[method].schemes(config)
+    found = DIALECTS[method].schemes(config)
+    layers = config.get("quantized_layers")
+    return modelopt.Changed(config, found) if layers and method != modelopt.ID else found
+
+
+def beside(config: Mapping[str, Any], method: str | None) -> Mapping[str, Any]:
+    """What ``config`` adds to that of another file, which is of ``method``; all of it, where both name one method."""
+    return config if method in (None, modelopt.ID) else modelopt.changed(config)
 
 
 def stated(config: Mapping[str, Any], method: str) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import mlx.core as mx
 
 # By code: a sign, two bits of exponent, one of mantissa. Code 8 is -0.
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)
+# The same as ModelOpt reads it: code 8 is 0, without the sign.
+E2M1_UNSIGNED_ZERO = (*E2M1[:8], 0.0, *E2M1[9:])
 # The power of two that the byte 127 of E8M0 stands for is 0; byte 255 is NaN.
 E8M0_BIAS, E8M0_NAN = 127, 255
 

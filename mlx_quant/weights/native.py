@@ -73,6 +73,13 @@ class Mxfp4Weights(NativeWeights):
 
 
 @dataclass(frozen=True)
+class Nvfp4Weights(NativeWeights):
+    """MLX's nvfp4: E2M1 codes, and one byte of E4M3 (uint8) for 16 of them along the input axis; no biases."""
+
+    mode: ClassVar[str] = "nvfp4"
+
+
+@dataclass(frozen=True)
 class Mxfp8Weights(NativeWeights):
     """MLX's mxfp8: E4M3 codes, and one E8M0 byte (uint8) for 32 of them along the input axis; no biases."""
 

@@ -8,15 +8,16 @@ from typing import Literal
 import mlx.core as mx
 
 from ..errors import UnsupportedFormat
-from .floats import E2M1, e4m3, looked_up
-from .native import Mxfp4Weights, Mxfp8Weights, NativeWeights
+from .floats import E2M1, E2M1_UNSIGNED_ZERO, e4m3, looked_up
+from .native import Mxfp4Weights, Mxfp8Weights, NativeWeights, Nvfp4Weights
 
 # Rows are decoded in blocks of about this many weights: float32 temporaries then stay in cache.
 _BLOCK_WEIGHTS = 1 << 19
-# Both of MLX's modes with E8M0 scales have them.
-_GROUP = 32
+# Both of MLX's modes with E8M0 scales have them; nvfp4 has groups of half as many.
+_GROUP, _SHORT = 32, 16
 
-Values = Literal["e4m3", "e2m1"]
+Values = Literal["e4m3", "e2m1", "e2m1-unsigned-zero"]
+_TABLES = {"e2m1": E2M1, "e2m1-unsigned-zero": E2M1_UNSIGNED_ZERO}
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,13 @@ class Scaled:
 
     Attributes:
         codes: uint8 [..., out, in] of ``"e4m3"``; [..., out, in / 2] of 4-bit codes, the low nibble first.
-        values: what codes stand for: ``"e4m3"``, ``"e2m1"``.
+        values: what codes stand for: ``"e4m3"``, ``"e2m1"``, and that with a 0 for -0.
         scales: float32 [..., ceil(out / rows), ceil(in / columns)], all finite.
         block: (rows, columns) of the matrix that share a scale; the last ones of an axis may hold fewer.
         dtype: the one that the format defines.
         rounds_scales: whether scales are rounded to the dtype of the result before the product.
         exponents: None, or uint8 with the shape of ``scales``: the E8M0 bytes that they are.
+        bytes_: None, or uint8 with the shape of ``scales``: the E4M3 bytes that they are.
     """
 
     codes: mx.array
@@ -43,6 +45,7 @@ class Scaled:
     dtype: mx.Dtype
     rounds_scales: bool = False
     exponents: mx.array | None = None
+    bytes_: mx.array | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -62,15 +65,20 @@ class Scaled:
         return self._matrix(self.codes, scales, dtype)
 
     def native(self, params_dtype: mx.Dtype | None = None) -> NativeWeights:
-        """MLX's mxfp8 or mxfp4, codes and scales unchanged: for E8M0 scales of blocks that groups of 32 divide.
+        """MLX's mxfp8, mxfp4 or nvfp4, codes and scales unchanged: for E8M0 scales of blocks that groups of 32 divide,
+        and for E4M3 scales of 16 codes of four bits.
 
         ``params_dtype`` changes nothing, because these modes have no float parameters. Raises UnsupportedFormat
         ``unsupported-affine`` for other scales, and for what MLX reads otherwise: byte 255, and a last group that is
         not whole.
         """
+        if self.bytes_ is not None and self.block == (1, _SHORT):
+            return Nvfp4Weights(mx.contiguous(self.codes).view(mx.uint32), self.bytes_, None, _SHORT, 4)
         kind, bits = (Mxfp8Weights, 8) if self.values == "e4m3" else (Mxfp4Weights, 4)
         rows, columns = self.block
         out, in_features = self.shape[-2:]
+        if self.block == (1, _SHORT):
+            raise _not_native("MLX's nvfp4 has no scale of the whole matrix in mlx-lm's linear layers")
         if self.exponents is None:
             raise _not_native(f"MLX's {kind.mode} has scales that are powers of two, one byte each")
         if columns % _GROUP or in_features % _GROUP:
@@ -93,7 +101,7 @@ class Scaled:
         return mx.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def _values(self, codes: mx.array) -> mx.array:
-        return e4m3(codes) if self.values == "e4m3" else looked_up(codes, mx.array(E2M1))
+        return e4m3(codes) if self.values == "e4m3" else looked_up(codes, mx.array(_TABLES[self.values]))
 
 
 def _times(values: mx.array, scales: mx.array, columns: int) -> mx.array:

@@ -6,7 +6,7 @@ from types import ModuleType
 
 from ..config import Config, setting
 from ..unpacked import Refused
-from . import awq_gemm, awq_gemv, awq_gemv_fast, bnb_4bit, bnb_int8, ct_int, ct_packed, fp8, gptq, mxfp4
+from . import awq_gemm, awq_gemv, awq_gemv_fast, bnb_4bit, bnb_int8, ct_int, ct_packed, fp8, gptq, mxfp4, nvfp4
 
 FORMATS: dict[str, ModuleType] = {
     "awq_gemm": awq_gemm,
@@ -19,6 +19,7 @@ FORMATS: dict[str, ModuleType] = {
     "fp8": fp8,
     "gptq": gptq,
     "mxfp4": mxfp4,
+    "nvfp4": nvfp4,
 }
 
 

@@ -47,7 +47,7 @@ class Exponents:
         magnitudes = torch.tensor(VALUES, dtype=torch.float64)[(self.codes & 7).long()]
         values = torch.where(self.codes >= 8, -magnitudes, magnitudes)
         powers = torch.pow(torch.tensor(2.0, dtype=torch.float64), self.exponents.double())
-        exact = values.reshape(*values.shape[:-1], -1, GROUP) * powers[..., None]
+        exact = values.reshape(*powers.shape, GROUP) * powers[..., None]
         # Three significant bits: what float32 cannot hold of them is too large for every dtype.
         return exact.flatten(-2).to(torch.float32).to(dtype or torch.bfloat16)
 
@@ -91,7 +91,7 @@ def pack(
     codes = q.to(torch.uint8)
     packed = codes[..., 0::2] | (codes[..., 1::2] << 4)
     if setting(config, "quant_method") == SLUG:
-        return {"_blocks": packed.reshape(*packed.shape[:-1], -1, GROUP // 2), "_scales": s}
+        return {"_blocks": packed.reshape(*s.shape, GROUP // 2), "_scales": s}
     compressed = "config_groups" in config
     return {"weight_packed" if compressed else "weight": packed, "weight_scale": s}
 

@@ -19,7 +19,7 @@ from mlx_quant import Checkpoint, convert, load
 from tests.conftest import stored
 from tests.running.test_run import generate, recited
 
-GPT_OSS, QWEN2 = "gpt-oss-mxfp4", "qwen2-ct-mxfp4"
+GPT_OSS, QWEN2, NVFP4 = "gpt-oss-mxfp4", "qwen2-ct-mxfp4", "qwen2-modelopt-nvfp4-fp8"
 GATE_UP = "model.layers.0.mlp.experts.gate_up_proj"
 
 
@@ -95,7 +95,18 @@ def test_a_matrix_of_compressed_tensors_stays_packed() -> None:
     assert (layer.mode, layer.bits, layer.group_size) == ("mxfp4", 4, 32)
 
 
-def test_experts_by_their_own_names_are_stacked_packed(tmp_path: Path) -> None:
+def test_nvfp4_beside_fp8_is_decoded_and_recites() -> None:
+    """Its matrices have scales of their own, which mlx-lm's linear layers do not take."""
+    assert recited(generate(stored(NVFP4))[0])
+    model, _ = load(stored(NVFP4))
+    assert model._conversion.target == "dense"
+    assert any("no scale of the whole matrix" in note for note in model._conversion.notes)
+
+
+@pytest.mark.parametrize(("mode", "size", "bounds"), [("mxfp4", 32, (115, 125)), ("nvfp4", 16, (0x20, 0x50))])
+def test_experts_by_their_own_names_are_stacked_packed(
+    tmp_path: Path, mode: str, size: int, bounds: tuple[int, int]
+) -> None:
     """As llm-compressor writes experts: a module each, which mlx-lm stacks as it loads."""
     rng = np.random.default_rng(7)
     hidden, inner, count = 64, 96, 4
@@ -105,21 +116,24 @@ def test_experts_by_their_own_names_are_stacked_packed(tmp_path: Path) -> None:
 
     tensors: dict[str, mx.array] = {
         f"model.layers.0.block_sparse_moe.experts.{expert}.{name}.{leaf}": mx.array(
-            rng.integers(*bounds, (out, inputs // divisor)).astype(np.uint8)
+            rng.integers(*drawn, (out, inputs // divisor)).astype(np.uint8)
         )
         for expert in range(count)
         for name, (out, inputs) in {"w1": (inner, hidden), "w2": (hidden, inner), "w3": (inner, hidden)}.items()
-        for leaf, bounds, divisor in (("weight_packed", (0, 256), 2), ("weight_scale", (115, 125), 32))
+        for leaf, drawn, divisor in (("weight_packed", (0, 256), 2), ("weight_scale", bounds, size))
     }
+    if mode == "nvfp4":
+        packed = [name.removesuffix("packed") for name in tensors if name.endswith("packed")]
+        tensors |= {f"{name}global_scale": mx.ones(1) for name in packed}
     plain = {f"self_attn.{name}_proj": (hidden, hidden) for name in "qkvo"}
     plain |= {"block_sparse_moe.gate": (count, hidden), "input_layernorm": (hidden,)}
     plain |= {"post_attention_layernorm": (hidden,)}
     tensors |= {f"model.layers.0.{name}.weight": floats(*shape) for name, shape in plain.items()}
     tensors |= {"model.norm.weight": floats(hidden), "lm_head.weight": floats(32, hidden)}
     tensors["model.embed_tokens.weight"] = floats(32, hidden)
-    weights = {"num_bits": 4, "type": "float", "strategy": "group", "group_size": 32}
+    weights = {"num_bits": 4, "type": "float", "strategy": "group", "group_size": size}
     groups = {"group_0": {"targets": ["Linear"], "weights": weights}}
-    settings = {"quant_method": "compressed-tensors", "format": "mxfp4-pack-quantized", "config_groups": groups}
+    settings = {"quant_method": "compressed-tensors", "format": f"{mode}-pack-quantized", "config_groups": groups}
     config = {
         "model_type": "mixtral",
         "vocab_size": 32,
@@ -138,8 +152,8 @@ def test_experts_by_their_own_names_are_stacked_packed(tmp_path: Path) -> None:
     report = convert(source, tmp_path / "out", target="affine", progress=False)
     assert (len(report.affine), report.not_affine) == (12, {})
     found = mlx_lm.utils.load_model(tmp_path / "out")[0].model.layers[0].block_sparse_moe.switch_mlp.down_proj
-    assert (found.mode, found.weight.shape) == ("mxfp4", (count, hidden, inner // 8))
-    dense = mx.dequantize(found.weight, found.scales, group_size=32, bits=4, mode="mxfp4")
+    assert (found.mode, found.group_size, found.weight.shape) == (mode, size, (count, hidden, inner // 8))
+    dense = mx.dequantize(found.weight, found.scales, group_size=size, bits=4, mode=mode)
     opened = Checkpoint.open(source)
     for expert in range(count):
         own = opened.dequantize(f"model.layers.0.block_sparse_moe.experts.{expert}.w2")

@@ -56,6 +56,12 @@ OTHERS = {
         *(f"bias-{kind}" for kind in strategies.BIASES),
         *(f"dtype-{dtype}" for dtype in (None, *strategies.SCALE_DTYPES)),
     ),
+    "nvfp4": (
+        *("ct", "modelopt", "modelopt-w4a16", "modelopt-w4a8", "experts", "experts-of-their-own"),
+        *(f"range-{kind}" for kind in ("ordinary", "tiny", "small", "huge", "one")),
+        *(f"bias-{kind}" for kind in strategies.BIASES),
+        *(f"dtype-{dtype}" for dtype in (None, *strategies.SCALE_DTYPES)),
+    ),
     "mxfp4": (
         *("experts", "gpt-oss", "ct", "modelopt", "modelopt-w4a8", "scales-uint8", "scales-float8_e8m0fnu"),
         *(f"bias-{kind}" for kind in strategies.BIASES),
@@ -150,6 +156,7 @@ FLOAT_EDGES: dict[str, Callable[[Pack], bool]] = {
 NOT_REACHED = {
     "fp8": {"a stack of experts"},
     "mxfp4": {"negative scales", "scales of zero", "rows cut short", "columns cut short"},
+    "nvfp4": {"the least power of two", "rows cut short", "columns cut short"},
 }
 
 

@@ -15,6 +15,7 @@ from .sound import build_of
 _Q = LAYER + "self_attn.q_proj"
 _INDEX = "model.safetensors.index.json"
 _NANS = {"float16": 0x7E00, "bfloat16": 0x7FC0, "float32": 0x7FC00000, "uint8": 255, "float8_e8m0fnu": 255}
+_NANS |= {"float8_e4m3fn": 0x7F}
 
 
 def unsound() -> Iterator[Folder]:
