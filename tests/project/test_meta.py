@@ -20,6 +20,7 @@ import mlx_quant
 import mlx_quant.subject
 from conformance.cases.verdict import declined
 from conformance.formats import strategies
+from conformance.formats.bnb_int8.packing import Rows
 from conformance.formats.module import Pack
 from conformance.formats.registry import FORMATS, integers, known, parts
 from conformance.formats.scaled import Scaled
@@ -48,25 +49,33 @@ SHARED = (
 ONLY_GPTQ = (*(f"g_idx-{kind}" for kind in strategies.GROUP_MAPS), "sym", "asym")
 
 
-# Formats that share nothing of that: scales of blocks.
-OTHERS = {
+# Formats that share nothing of that: scales of blocks, and of outputs.
+_TAKEN = (
+    *(f"bias-{kind}" for kind in strategies.BIASES),
+    *(f"dtype-{dtype}" for dtype in (None, *strategies.SCALE_DTYPES)),
+)
+OTHERS: dict[str, tuple[str, ...]] = {
     "fp8": (
         *("blocks", "e8m0", "tensor", "channel", "modelopt", "ct-channel", "ct-block", "ct-group"),
         *(f"scales-{dtype}" for dtype in (*strategies.SCALE_DTYPES, "uint8", "float8_e8m0fnu")),
-        *(f"bias-{kind}" for kind in strategies.BIASES),
-        *(f"dtype-{dtype}" for dtype in (None, *strategies.SCALE_DTYPES)),
+        *_TAKEN,
     ),
     "nvfp4": (
         *("ct", "modelopt", "modelopt-w4a16", "modelopt-w4a8", "experts", "experts-of-their-own"),
         *(f"range-{kind}" for kind in ("ordinary", "tiny", "small", "huge", "one")),
-        *(f"bias-{kind}" for kind in strategies.BIASES),
-        *(f"dtype-{dtype}" for dtype in (None, *strategies.SCALE_DTYPES)),
+        *_TAKEN,
     ),
     "mxfp4": (
         *("experts", "gpt-oss", "ct", "modelopt", "modelopt-w4a8", "scales-uint8", "scales-float8_e8m0fnu"),
-        *(f"bias-{kind}" for kind in strategies.BIASES),
-        *(f"dtype-{dtype}" for dtype in (None, *strategies.SCALE_DTYPES)),
+        *_TAKEN,
     ),
+    "bnb_4bit": (
+        *("nf4", "fp4", "double"),
+        *(f"stored-{dtype}" for dtype in ("uint8", "int8", *strategies.SCALE_DTYPES)),
+        *(f"{what}-{dtype}" for what in ("is", "scales") for dtype in strategies.SCALE_DTYPES),
+        *_TAKEN,
+    ),
+    "bnb_int8": ("no-weight_format", *(f"scales-{kind}" for kind in strategies.SCALE_KINDS), *_TAKEN),
 }
 
 
@@ -160,10 +169,45 @@ NOT_REACHED = {
 }
 
 
-@pytest.mark.parametrize("edge", FLOAT_EDGES)
-@pytest.mark.parametrize("label", OTHERS)
+FLAT_EDGES: dict[str, Callable[[Pack], bool]] = {
+    "negative scales": FLOAT_EDGES["negative scales"],
+    "scales of zero": FLOAT_EDGES["scales of zero"],
+    "one block": FLOAT_EDGES["one block"],
+    "a last block cut short": lambda pack: bool(_blocks(pack).q.size % _blocks(pack).block[1]),
+    "blocks across rows": lambda pack: bool(_blocks(pack).shape[1] % _blocks(pack).block[1]),
+    "rows of odd length": lambda pack: bool(_blocks(pack).shape[1] % 2) and _blocks(pack).shape[0] > 1,
+    "an odd number of weights": lambda pack: bool(_blocks(pack).q.size % 2),
+    "every code": lambda pack: np.unique(_blocks(pack).q).size == 16,
+}
+
+
+def _rows(pack: Pack) -> Rows:
+    found = parts(pack.config, pack.tensors)
+    assert isinstance(found, Rows)
+    return found
+
+
+ROW_EDGES: dict[str, Callable[[Pack], bool]] = {
+    "negative scales": lambda pack: bool((_rows(pack).s < 0).any()),
+    "scales of zero": lambda pack: 0 in _rows(pack).s,
+    "the least code": lambda pack: -128 in _rows(pack).q,
+    "one output": lambda pack: _rows(pack).shape[0] == 1,
+    "square": lambda pack: _rows(pack).shape[0] == _rows(pack).shape[1] > 1,
+}
+EDGES_OF = {
+    "fp8": FLOAT_EDGES,
+    "mxfp4": FLOAT_EDGES,
+    "nvfp4": FLOAT_EDGES,
+    "bnb_4bit": FLAT_EDGES,
+    "bnb_int8": ROW_EDGES,
+}
+
+
+@pytest.mark.parametrize(("label", "edge"), [(label, edge) for label, own in EDGES_OF.items() for edge in own])
 def test_the_strategies_of_floats_reach_the_edges(label: str, edge: str, packs: dict[str, tuple[Pack, ...]]) -> None:
-    assert any(FLOAT_EDGES[edge](pack) for pack in packs[label]) == (edge not in NOT_REACHED[label])
+    assert EDGES_OF.keys() == OTHERS.keys()
+    reached = any(EDGES_OF[label][edge](pack) for pack in packs[label])
+    assert reached == (edge not in NOT_REACHED.get(label, ()))
 
 
 @pytest.mark.parametrize("edge", [*EDGES, *ONLY_AWQ])
