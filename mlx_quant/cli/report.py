@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from ..conversion.convert import ConversionReport
+from ..conversion.job import ConversionReport
 from ..errors import QuantError, printable
 from ..packings.status import FormatStatus
 from .inspection import Inspection, Outcome

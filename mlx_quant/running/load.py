@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -15,13 +16,14 @@ import mlx.core as mx
 from ..checkpoint.checkpoint import Checkpoint
 from ..conversion.architecture import Architecture, mlx_lm_utils
 from ..conversion.convert import convert
+from ..conversion.job import ConversionReport, Job
 from ..conversion.plan import Target
-from ..conversion.portable import config_for
+from ..conversion.portable import check_files, config_for
 from ..errors import ConversionError, UnsupportedFormat
 from ..files.faults import typed
-from ..files.folder import Files, read_json
+from .assemble import decoded, is_plain
 from .scratch import Scratch
-from .tokenizer import load_adapters, load_tokenizer
+from .tokenizer import ends_of, load_adapters, load_tokenizer
 
 _log = logging.getLogger("mlx_quant")
 
@@ -60,9 +62,12 @@ def load(
 ) -> tuple[Any, Any]:
     """Load a packed checkpoint as ``mlx_lm.load`` loads a plain one.
 
-    A converted copy is written to a temporary folder (``TMPDIR`` says where), loaded by mlx-lm and removed, also after
-    an error or Ctrl-C. Its report stays on the model as ``_conversion``, beside ``_hf_repo`` (what was asked for: load
-    it again by that) and ``_src_path`` (the folder of the packed files).
+    Modules are decoded one after the other into the model that mlx-lm would load from the converted folder; nothing is
+    written. With ``requantize`` or ``lazy``, and where ``model_config`` says how mlx-lm is to load, a converted copy is
+    written to a temporary folder (``TMPDIR`` says where) and removed, also after an error or Ctrl-C.
+
+    The report stays on the model as ``_conversion``, beside ``_hf_repo`` (what was asked for: load it again by that)
+    and ``_src_path`` (the folder of the packed files).
 
     Args:
         path_or_repo: folder or Hub repo id.
@@ -133,7 +138,7 @@ class Opened:
 
     @typed
     def model(self, way: Way, *, adapter_path: str | None, lazy: bool, name: str) -> tuple[Any, dict[str, Any]]:
-        """The model, by way of a converted copy, and its config as mlx-lm has it.
+        """The model, and its config as mlx-lm has it.
 
         Args:
             way: how.
@@ -142,45 +147,52 @@ class Opened:
 
         Raises as :func:`load`.
         """
-        utils = require(way)
-        affine = {**REQUANTIZE, **way.requantize} if isinstance(way.requantize, Mapping) else REQUANTIZE
+        require(way)
+        # What is read later, or quantised again before it is all read, lies on the disk meanwhile, not in memory.
+        direct = not (lazy or way.requantize) and is_plain(self._model_config)
         with ExitStack() as cleanup:
-            scratch = Scratch()
-            cleanup.callback(scratch.cleanup)
-            report = convert(
-                self.checkpoint,
-                scratch.converted,
-                target="dense" if way.requantize else way.target,
-                dtype=way.dtype,
-                params_dtype=way.params_dtype,
-                progress=way.progress,
-                durable=False,
-            )
-            model, loaded = utils.load_model(
-                scratch.converted, lazy=True, model_config=self._model_config, trust_remote_code=False
-            )
-            if way.requantize:
-                _log.warning(
-                    "%s: weights are rounded twice: once by whoever packed them, and again to %d bits in groups of %d",
-                    report.source,
-                    affine["bits"],
-                    affine["group_size"],
-                )
-                model, loaded = utils.quantize_model(model, loaded, affine["group_size"], affine["bits"])
+            if direct:
+                job = Job.settled(self.checkpoint, way.target, way.dtype, way.params_dtype)
+                check_files(self.checkpoint.files)
+                model, loaded = decoded(job, self._model_config, progress=way.progress)
+                report = job.report()
+            else:
+                scratch = Scratch()
+                cleanup.callback(scratch.cleanup)
+                model, loaded, report = self._by_way_of(scratch.converted, way)
             if adapter_path is not None:
                 model = load_adapters(model, adapter_path)
             for text in (*(() if way.requantize else report.exact), *report.warnings, *report.notes):
                 _log.info("%s: %s", report.source, text)
             model._hf_repo, model._src_path = name, str(self.checkpoint.files.folder)
             model._conversion = report
-            if lazy:
+            if not lazy:
+                mx.eval(model.parameters())
+            elif not direct:
                 cleanup.pop_all()
                 weakref.finalize(model, scratch.cleanup)
-            else:
-                mx.eval(model.parameters())
         return model, loaded
 
-
-def ends_of(files: Files) -> Any:
-    """The ``eos_token_id`` of ``generation_config.json``, which wins over that of ``config.json``; None without one."""
-    return (read_json(files, "generation_config.json") or {}).get("eos_token_id")
+    def _by_way_of(self, folder: Path, way: Way) -> tuple[Any, dict[str, Any], ConversionReport]:
+        """The model, of which nothing is read yet, its config, and the report of the conversion into ``folder``."""
+        utils = require(way)
+        report = convert(
+            self.checkpoint,
+            folder,
+            target="dense" if way.requantize else way.target,
+            dtype=way.dtype,
+            params_dtype=way.params_dtype,
+            progress=way.progress,
+            durable=False,
+        )
+        model, loaded = utils.load_model(folder, lazy=True, model_config=self._model_config, trust_remote_code=False)
+        if way.requantize:
+            affine = {**REQUANTIZE, **way.requantize} if isinstance(way.requantize, Mapping) else REQUANTIZE
+            _log.warning(
+                "%s: weights are rounded twice: once by whoever packed them, and again to %d bits in groups of %d",
+                report.source,
+                affine["bits"],
+                affine["group_size"],
+            )
+            model, loaded = utils.quantize_model(model, loaded, affine["group_size"], affine["bits"])
+        return model, loaded, report
