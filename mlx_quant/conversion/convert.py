@@ -29,6 +29,7 @@ def convert(
     target: Target = "dense",
     dtype: mx.Dtype | str | None = None,
     params_dtype: mx.Dtype | str | None = None,
+    permute: bool = False,
     overwrite: bool = False,
     progress: bool = True,
     max_shard_bytes: int = MAX_SHARD_BYTES,
@@ -47,11 +48,14 @@ def convert(
         src: folder, Hub repo id, or an open checkpoint.
         dst: folder to create.
         target: ``"dense"`` for float weights, ``"affine"`` for MLX's packed form with the codes and scales of the
-            source (modules that it cannot hold, act-order ones above all, are decoded to dense and reported),
-            ``"auto"`` for affine if that holds every module, else dense.
+            source (modules that it cannot hold are decoded to dense and reported), ``"auto"`` for affine if that
+            holds every module, else dense.
         dtype: of decoded weights and of all other float tensors; None leaves decoded weights the dtype of their
             scales and everything else its own.
         params_dtype: of scales and biases of packed modules; see :meth:`mlx_quant.weights.integer.Integer.native`.
+        permute: keep act-order modules packed as well, each with the permutation of its inputs. Such a folder loads
+            with :func:`mlx_quant.load` and under :func:`mlx_quant.enable`; plain mlx-lm refuses it. Without, act-order
+            modules are decoded to dense, for any mlx-lm.
         overwrite: replace a folder that is not empty.
         progress: show a bar on stderr.
         max_shard_bytes: size above which a new shard is begun, in bytes.
@@ -76,7 +80,7 @@ def convert(
         src = Checkpoint.open(src, candidates=candidates, **where)
     if src.files.folder.is_relative_to(os.path.realpath(destination)):
         raise ConversionError("bad-target", "would replace the source; choose another folder", where=str(destination))
-    job = Job.settled(src, target, dtype, params_dtype)
+    job = Job.settled(src, target, dtype, params_dtype, permute=permute)
     plan = job.plan
     copied = sum(src.files.path(name).stat().st_size for name in copied_names(src.files))
     refuse_without_space(destination, plan.nbytes + copied)

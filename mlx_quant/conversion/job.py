@@ -30,6 +30,7 @@ class ConversionReport:
         source, destination: path or repo id, and folder; that is empty where a model was loaded and nothing written.
         target: ``"dense"`` or ``"affine"``.
         dense, affine: packed modules by the form they were given.
+        permuted: those of the affine ones whose inputs are put in order as they run, which plain mlx-lm does not do.
         plain: number of tensors that were not packed and were copied.
         not_affine: modules of an affine target that had to be decoded to dense, and why.
         dropped: tensors left out, and why.
@@ -50,6 +51,7 @@ class ConversionReport:
     target: Literal["dense", "affine"]
     dense: tuple[str, ...]
     affine: tuple[str, ...]
+    permuted: tuple[str, ...]
     plain: int
     not_affine: dict[str, str]
     dropped: dict[str, str]
@@ -91,7 +93,13 @@ class Job:
 
     @classmethod
     def settled(
-        cls, source: Checkpoint, target: Target, dtype: mx.Dtype | str | None, params_dtype: mx.Dtype | str | None
+        cls,
+        source: Checkpoint,
+        target: Target,
+        dtype: mx.Dtype | str | None,
+        params_dtype: mx.Dtype | str | None,
+        *,
+        permute: bool,
     ) -> Job:
         """Plan a conversion; raises as :func:`make_plan`, and ConversionError ``bad-target`` as :func:`require`."""
         started = time.monotonic()
@@ -99,7 +107,7 @@ class Job:
         dense, affine = float_dtype(dtype), float_dtype(params_dtype)
         config = config_for(source.config, dtype=str(dense).rpartition(".")[2] if dense else None)
         architecture = Architecture.of(config)
-        plan = make_plan(source, architecture, target, dense, affine)
+        plan = make_plan(source, architecture, target, dense, affine, permute=permute)
         if target == "affine" and plan.not_affine:
             text = (
                 f"{len(plan.not_affine)} of {len(source.modules)} modules have no packed form in MLX and become dense"
@@ -138,6 +146,7 @@ class Job:
             target=plan.target,
             dense=tuple(step.name for step in plan.steps if step.kind == "dense"),
             affine=tuple(step.name for step in plan.steps if step.kind == "affine"),
+            permuted=tuple(step.name for step in plan.steps if step.kind == "affine" and step.permuted),
             plain=sum(step.kind == "plain" for step in plan.steps),
             not_affine=plan.not_affine,
             dropped=plan.dropped,

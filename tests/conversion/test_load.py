@@ -20,7 +20,8 @@ import torch
 
 import reference
 from mlx_quant import Checkpoint, ConversionError, QuantError, UnsupportedFormat, convert, load
-from mlx_quant.running.load import Opened, Way
+from mlx_quant.running.load import Opened
+from mlx_quant.running.way import Way
 from tests.conftest import ROOT, stored
 
 GPTQ, ACT, AWQ = "llama-gptq-g128-seq-asym", "qwen2-gptq-g32-act-asym", "qwen2-awq-g32"

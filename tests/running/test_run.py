@@ -22,7 +22,7 @@ import mlx_quant
 from mlx_quant.cli import commands
 from mlx_quant.cli.main import app
 from mlx_quant.conversion import output
-from mlx_quant.running.load import Way
+from mlx_quant.running.way import Way
 from tests.conftest import stored
 
 RECITAL = stored("recital.txt").read_text()
