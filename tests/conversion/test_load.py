@@ -81,19 +81,26 @@ def test_it_recites_as_well_as_the_reference(scratch: Path, name: str) -> None:
     assert expected < 1.2
     dense, tokenizer = load(stored(name), target="dense")
     assert perplexity(dense) == pytest.approx(expected, rel=1e-4)
-    if name != ACT:
-        affine, _ = load(stored(name), target="affine")
-        assert len(affine._conversion.affine) == 14
-        assert perplexity(affine) == pytest.approx(expected, rel=0.01)
+    affine, _ = load(stored(name), target="affine")
+    assert len(affine._conversion.affine) == 14
+    assert len(affine._conversion.permuted) == (14 if name == ACT else 0)
+    assert perplexity(affine) == pytest.approx(expected, rel=0.01)
     assert tokenizer.decode(tokenizer.encode("the")) == "the"
     assert list(scratch.glob("mlx-quant-*")) == []
 
 
-@pytest.mark.parametrize(("name", "target"), [(GPTQ, "affine"), (ACT, "dense"), ("llama-gptq-gall-act-asym", "affine")])
-def test_auto_packs_what_it_can_pack_without_loss(name: str, target: str) -> None:
-    model, _ = load(stored(name))
-    assert model._conversion.target == target
-    kind = {"affine": "QuantizedLinear", "dense": "Linear"}[target]
+@pytest.mark.parametrize(
+    ("name", "options", "kind"),
+    [
+        (GPTQ, {}, "QuantizedLinear"),
+        (ACT, {}, "StandingPermutedLinear"),
+        (ACT, {"permute": False}, "Linear"),
+        ("llama-gptq-gall-act-asym", {"permute": False}, "QuantizedLinear"),
+    ],
+)
+def test_auto_packs_what_it_can_pack_without_loss(name: str, options: dict[str, Any], kind: str) -> None:
+    model, _ = load(stored(name), **options)
+    assert model._conversion.target == ("dense" if kind == "Linear" else "affine")
     assert type(model.model.layers[0].mlp.up_proj).__name__ == kind
 
 
@@ -130,7 +137,7 @@ def test_it_is_the_model_of_the_converted_folder(
         opened = Opened(Checkpoint.open(path))
         with monkeypatch.context() as patch:
             patch.setattr("mlx_quant.running.load.Scratch", None)
-            model, config = opened.model(Way(target), adapter_path=None, lazy=False, name="x")  # type: ignore[arg-type]
+            model, config = opened.model(Way(target, permute=False), adapter_path=None, lazy=False, name="x")  # type: ignore[arg-type]
         report = model._conversion
         if report.target in seen:
             continue
