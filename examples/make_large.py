@@ -25,7 +25,7 @@ MODULES = {
     "mlp.up_proj": (INTERMEDIATE, HIDDEN),
     "mlp.down_proj": (HIDDEN, INTERMEDIATE),
 }
-BASE = Path(__file__).parents[1] / "fixtures" / "models" / "llama-base"
+BASE = Path(__file__).parents[1] / "fixtures" / "base" / "llama-base"
 
 
 def packed(rng: np.random.Generator, out: int, in_features: int, method: str, act_order: bool) -> dict[str, np.ndarray]:

@@ -1,7 +1,8 @@
 """Decodes packed, pre-quantised LLM checkpoints (GPTQ, AWQ) on MLX, bit for bit."""
 
 from .checkpoint import Checkpoint, PackedModule
-from .conversion.convert import ConversionReport, convert
+from .conversion.convert import convert
+from .conversion.job import ConversionReport
 from .dialects.schemes import Scheme
 from .errors import ConversionError, MalformedCheckpoint, QuantError, QuantWarning, UnsupportedFormat
 from .module import dequantize, to_affine, to_native

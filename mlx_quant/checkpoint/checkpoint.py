@@ -32,9 +32,10 @@ class Examined:
 
     Attributes:
         act_order: whether its input channels stand in another order than their groups.
-        not_native: why mlx-lm cannot load it packed, or None.
+        not_native: why MLX cannot hold it packed, or None.
         parameters: of its packed form, as mlx-lm's ``config.json`` has them.
-        parts: name in the packed form (``weight``, ``scales``, ...) to shape and dtype.
+        parts: name in the packed form (``weight``, ``scales``, ...) to shape and dtype; ``permutation`` is among them
+            where its inputs must be put in order as it runs.
     """
 
     act_order: bool
@@ -202,7 +203,7 @@ class Checkpoint:
             except UnsupportedFormat as error:
                 why: str | None = error.message
             else:
-                why = None if found.permutation is None else ACT_ORDER
+                why = None
                 parameters = found.parameters
                 parts = {leaf: (array.shape, array.dtype) for leaf, array in found.arrays.items()}
             self._examined[name] = Examined(weight.act_order, why, parameters, parts)

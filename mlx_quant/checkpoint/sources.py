@@ -13,7 +13,8 @@ from ..dialects.registry import SIDECARS, beside, method_of, schemes_of, stated
 from ..dialects.schemes import Scheme, Schemes
 from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
 from ..files.documents import MAX_CONFIG_BYTES, check
-from ..files.folder import Files, read_json
+from ..files.folder import Files, read_bytes, read_json
+from ..weights.native import PERMUTED
 
 _LAYER_KEYS = ("num_hidden_layers", "num_layers", "num_transformer_layers", "n_layer", "n_layers")
 _CLAIMS = ("quantization_config", "compression_config")
@@ -101,6 +102,22 @@ def claims_packed(folder: Path) -> bool:
     return beside or any(part.get(key) for part in parts for key in _CLAIMS)
 
 
+def claims_permuted(folder: Path) -> bool:
+    """Whether a folder is a conversion of ours in which act-order modules are packed. Nothing is raised."""
+    try:
+        config = json.loads(read_bytes(folder / "config.json", "config.json", MAX_CONFIG_BYTES))
+    except (QuantError, ValueError, RecursionError):
+        return False
+    return isinstance(config, Mapping) and bool(permuted_in(config.get("quantization")))
+
+
+def permuted_in(quantization: object) -> list[str]:
+    """Modules whose inputs are permuted, by the ``"quantization"`` of a ``config.json``."""
+    if not isinstance(quantization, Mapping):
+        return []
+    return [name for name, own in quantization.items() if isinstance(own, Mapping) and own.get(PERMUTED) is True]
+
+
 def refuse_code(config: Mapping[str, Any]) -> None:
     """UnsupportedFormat ``untrusted-code`` for a model that is a program of its own."""
     if config.get("model_file") is not None:
@@ -132,9 +149,10 @@ def refuse_layers(config: Mapping[str, Any], tensors: int) -> None:
 def refuse_native(config: Mapping[str, Any]) -> None:
     """UnsupportedFormat ``mlx-native`` for weights that MLX itself quantised."""
     if isinstance(config.get("quantization"), Mapping):
+        reader = "mlx_quant.load" if permuted_in(config["quantization"]) else "mlx_lm.load"
         raise UnsupportedFormat(
             "mlx-native",
-            "these weights are in MLX's own quantised form; mlx_lm.load reads them directly",
+            f"these weights are in MLX's own quantised form; {reader} reads them directly",
             where="config.json: quantization",
         )
 

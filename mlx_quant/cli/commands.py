@@ -15,8 +15,8 @@ from types import FrameType
 from typing import NoReturn
 
 from ..errors import ConversionError, QuantError, printable
-from ..running.load import Way
 from ..running.switch import Terms, switched
+from ..running.way import Way
 from . import report
 
 _TRUST = "--trust-remote-code"

@@ -80,6 +80,8 @@ class Outcome:
         notes: what to know of the result.
         memory: size of the parameters that mlx-lm makes of the weights.
         exact: how exact it is, in sentences.
+        permute: whether act-order modules stay packed, as ``load`` and ``run`` keep them, and ``convert --permute``.
+        permuted: number of those.
     """
 
     target: Literal["dense", "affine"]
@@ -92,6 +94,8 @@ class Outcome:
     notes: tuple[str, ...] = ()
     memory: int = 0
     exact: tuple[str, ...] = ()
+    permute: bool = False
+    permuted: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,8 +133,9 @@ class Inspection:
         tied: ``tie_word_embeddings``.
         shards: safetensors files that are read.
         nbytes: size of the tensors as they are stored.
-        auto: what ``target="auto"`` would choose.
-        outcomes: what each target would write.
+        auto: what ``target="auto"`` chooses to run; ``convert`` chooses so with ``--permute``, and else dense if
+            modules are act-order.
+        outcomes: what each target would write; affine twice where act-order modules may stay packed or not.
         warnings: what deserves a look.
         answer: whether it runs here, and what to type next.
     """
@@ -190,10 +195,11 @@ def inspect(
     architecture = Architecture.of(config_for(checkpoint.config))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QuantWarning)
-        auto = make_plan(checkpoint, architecture, "auto", None, None).target
-        outcomes = (_outcome(checkpoint, architecture, "dense"), _outcome(checkpoint, architecture, "affine"))
+        auto = make_plan(checkpoint, architecture, "auto", None, None, permute=True).target
+        outcomes = tuple(_outcomes(checkpoint, architecture))
         modules = tuple(_module_groups(checkpoint))
-    chosen = next(outcome for outcome in outcomes if outcome.target == auto)
+    # The last of a target is the one that permutes, if any does.
+    chosen = [outcome for outcome in outcomes if outcome.target == auto][-1]
     runs, why = _runs(checkpoint, architecture, chosen.memory)
     asked = _spelled(candidates, revision, cache_dir, local_files_only)
     return Inspection(
@@ -213,7 +219,7 @@ def inspect(
         auto=auto,
         outcomes=outcomes,
         warnings=(*checkpoint.warnings, *(() if read else (_FROM_HEADERS,))),
-        answer=Answer(runs, why, machine_memory(), tuple(_next(checkpoint, runs, auto, asked))),
+        answer=Answer(runs, why, machine_memory(), tuple(_next(checkpoint, runs, chosen, asked))),
     )
 
 
@@ -250,7 +256,7 @@ def _spelled(
     return {"all": ["--candidates"] if candidates else [], "where": where + (["--offline"] if offline else [])}
 
 
-def _next(checkpoint: Checkpoint, runs: bool, auto: str, asked: dict[str, list[str]]) -> Iterator[str]:
+def _next(checkpoint: Checkpoint, runs: bool, chosen: Outcome, asked: dict[str, list[str]]) -> Iterator[str]:
     everything = asked["where"] + asked["all"]
     if runs:
         chat = has_chat_template(checkpoint.files)
@@ -258,14 +264,27 @@ def _next(checkpoint: Checkpoint, runs: bool, auto: str, asked: dict[str, list[s
             yield to_run_from(checkpoint.label, chat=chat, options=everything)
         else:
             yield to_run(checkpoint.label, chat=chat, packed=True, options=asked["all"])
-    yield to_convert(checkpoint.label, auto, everything)
+    if chosen.permute:
+        yield to_convert(checkpoint.label, "dense", everything)
+        everything = ["--permute", *everything]
+    yield to_convert(checkpoint.label, chosen.target, everything)
 
 
-def _outcome(checkpoint: Checkpoint, architecture: Architecture | None, target: Literal["dense", "affine"]) -> Outcome:
+def _outcomes(checkpoint: Checkpoint, architecture: Architecture | None) -> Iterator[Outcome]:
+    yield _outcome(checkpoint, architecture, "dense", False)
+    yield _outcome(checkpoint, architecture, "affine", False)
+    permuted = _outcome(checkpoint, architecture, "affine", True)
+    if permuted.permuted:
+        yield permuted
+
+
+def _outcome(
+    checkpoint: Checkpoint, architecture: Architecture | None, target: Literal["dense", "affine"], permute: bool
+) -> Outcome:
     try:
-        plan = make_plan(checkpoint, architecture, target, None, None)
+        plan = make_plan(checkpoint, architecture, target, None, None, permute=permute)
     except ConversionError as error:
-        return Outcome(target, refused=str(error))
+        return Outcome(target, refused=str(error), permute=permute)
     return Outcome(
         target,
         dense=sum(step.kind == "dense" for step in plan.steps),
@@ -276,6 +295,8 @@ def _outcome(checkpoint: Checkpoint, architecture: Architecture | None, target: 
         notes=tuple(plan.notes),
         memory=plan.memory,
         exact=tuple(plan.exact),
+        permute=permute,
+        permuted=sum(step.kind == "affine" and step.permuted for step in plan.steps),
     )
 
 

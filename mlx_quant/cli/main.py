@@ -31,7 +31,8 @@ from ..errors import MalformedCheckpoint, QuantError, QuantWarning, printable
 from ..files.faults import of_system
 from ..files.hub import resolve
 from ..packings.registry import formats
-from ..running.load import Way, load, require
+from ..running.load import load
+from ..running.way import Way, require
 from ..version import __version__
 from . import commands, report
 from .inspection import inspect
@@ -65,6 +66,10 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output; ref
 Dtype = Annotated[DtypeName | None, typer.Option(help="Of decoded weights and other float tensors.")]
 ParamsDtype = Annotated[DtypeName | None, typer.Option(help="Of the scales and biases of affine modules.")]
 RunTarget = Annotated[Target, typer.Option(help="As for convert; auto is affine if that holds every module.")]
+Permute = Annotated[
+    bool,
+    typer.Option("--permute/--no-permute", help="Keep act-order modules packed, and put their inputs in order."),
+]
 Requantize = Annotated[bool, typer.Option("--requantize", help="Decode, then quantise to MLX's 4 bits: rounds twice.")]
 Progress = Annotated[bool | None, typer.Option(help="Show a bar on stderr; by default where that is a terminal.")]
 
@@ -125,6 +130,12 @@ def convert_command(
     ),
     dtype: Dtype = None,
     params_dtype: ParamsDtype = None,
+    permute: Annotated[
+        bool,
+        typer.Option(
+            "--permute", help="Keep act-order modules packed: for mlx-quant run alone, plain mlx-lm refuses it."
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder that is not empty.")] = False,
     max_shard_size: Annotated[
         int | None, typer.Option(parser=_nbytes, metavar="SIZE", help="Such as 5GB or 500MB; by default 1GiB.")
@@ -144,6 +155,7 @@ def convert_command(
             target=target,
             dtype=dtype,
             params_dtype=params_dtype,
+            permute=permute,
             overwrite=overwrite,
             progress=_bars(progress),
             max_shard_bytes=max_shard_size or MAX_SHARD_BYTES,
@@ -158,7 +170,7 @@ def convert_command(
             report.show_conversion(done, report.console())
             if done.in_mlx_lm:
                 chat = has_chat_template(resolve(destination))
-                report.show_next(to_run(str(destination), chat=chat, packed=False), report.console())
+                report.show_next(to_run(str(destination), chat=chat, packed=bool(done.permuted)), report.console())
 
 
 @app.command("generate")
@@ -173,6 +185,7 @@ def generate_command(
     requantize: Requantize = False,
     dtype: Dtype = None,
     params_dtype: ParamsDtype = None,
+    permute: Permute = True,
     adapter_path: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="LoRA adapters.")] = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let the tokenizer run code from the repo.")
@@ -191,6 +204,7 @@ def generate_command(
             requantize=requantize,
             dtype=dtype,
             params_dtype=params_dtype,
+            permute=permute,
             candidates=candidates,
             revision=revision,
             cache_dir=cache_dir,
@@ -199,9 +213,9 @@ def generate_command(
             adapter_path=None if adapter_path is None else str(adapter_path),
             progress=_bars(progress),
         )
-        conversion = model._conversion
+        conversion = model._conversion  # None where that was done before
         errors = report.console(sys.stderr)
-        report.show_warnings((*conversion.notes, *conversion.warnings), errors)
+        report.show_warnings((*conversion.notes, *conversion.warnings) if conversion else (), errors)
         text = sys.stdin.read() if prompt == "-" else prompt
         if seed is not None:
             mx.random.seed(seed)
@@ -220,6 +234,7 @@ def run_command(
     requantize: Requantize = False,
     dtype: Dtype = None,
     params_dtype: ParamsDtype = None,
+    permute: Permute = True,
     candidates: Candidates = False,
     progress: Progress = None,
 ) -> None:
@@ -228,7 +243,7 @@ def run_command(
     Options of mlx-quant come before COMMAND. Repos that are not packed are mlx-lm's own affair.
     """
     with _refusals(as_json=False):
-        way = Way(target, requantize, dtype, params_dtype, candidates, _bars(progress))
+        way = Way(target, requantize, dtype, params_dtype, candidates, _bars(progress), permute)
         require(way)
         known = commands.commands()
         found = next((each for each in (name, f"mlx_lm.{name}") if each in known), None)

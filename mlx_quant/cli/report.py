@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from ..conversion.convert import ConversionReport
+from ..conversion.job import ConversionReport
 from ..errors import QuantError, printable
 from ..packings.status import FormatStatus
 from .inspection import Inspection, Outcome
@@ -49,9 +49,9 @@ def show_inspection(found: Inspection, out: Console) -> None:
         plain.add_row(printable(tensors.pattern), str(tensors.count), _shape(tensors.shape), tensors.dtype)
     targets = _table("target", "result", "size", "remarks")
     for outcome in found.outcomes:
-        chosen = " (auto)" if outcome.target == found.auto else ""
+        chosen = " (auto)" if outcome == _chosen(found) else ""
         targets.add_row(
-            outcome.target + chosen, _result(outcome), _size(outcome), "\n".join(map(printable, _remarks(outcome)))
+            _named(outcome) + chosen, _result(outcome), _size(outcome), "\n".join(map(printable, _remarks(outcome)))
         )
     for table in (scheme, modules, plain, targets):
         out.print(table)
@@ -62,13 +62,21 @@ def show_answer(found: Inspection, out: Console) -> None:
     """What a person asks first, in lines that a terminal may wrap and nobody has to pick out of a table."""
     answer = found.answer
     possible = [outcome for outcome in found.outcomes if not outcome.refused]
-    possible.sort(key=lambda outcome: outcome.target != found.auto)
+    possible.sort(key=lambda outcome: outcome != _chosen(found))
     machine = f"this machine has {human(answer.machine)}" if answer.machine else "and the cache of a context besides"
     out.print(printable(found.source), style="bold", soft_wrap=True)
     _show_lines("runs here", [f"{'yes' if answer.runs else 'no'}: {answer.why}"], out)
-    _show_lines("size", [f"{one.target}: {_sizes(one.nbytes, one.memory)}" for one in possible] + [machine], out)
-    _show_lines("exact", [f"{one.target}: {text}" for one in possible for text in one.exact], out)
+    _show_lines("size", [f"{_named(one)}: {_sizes(one.nbytes, one.memory)}" for one in possible] + [machine], out)
+    _show_lines("exact", [f"{_named(one)}: {text}" for one in possible for text in one.exact], out)
     _show_lines("next", answer.next, out)
+
+
+def _chosen(found: Inspection) -> Outcome:
+    return [outcome for outcome in found.outcomes if outcome.target == found.auto][-1]
+
+
+def _named(outcome: Outcome) -> str:
+    return f"{outcome.target}, permuted" if outcome.permute else outcome.target
 
 
 def _sizes(disk: int, memory: int) -> str:
@@ -86,7 +94,8 @@ def show_next(command: str, out: Console) -> None:
 
 
 def show_conversion(report: ConversionReport, out: Console) -> None:
-    counts = f"{len(report.dense)} modules dense, {len(report.affine)} affine, {report.plain} other tensors"
+    permuted = f" ({len(report.permuted)} with their inputs permuted)" if report.permuted else ""
+    counts = f"{len(report.dense)} modules dense, {len(report.affine)} affine{permuted}, {report.plain} other tensors"
     table = _table("", "", title=printable(f"{report.source} -> {report.destination}"), header=False)
     table.add_row("target", report.target)
     table.add_row("written", counts)

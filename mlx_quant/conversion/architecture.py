@@ -13,6 +13,7 @@ from typing import Any, cast
 import mlx.core as mx
 
 from ..errors import ConversionError, MalformedCheckpoint, UnsupportedFormat
+from ..weights.native import PERMUTATION
 from .arrivals import Arrival, arrivals
 from .moves import Marked, Origin, unevaluated
 
@@ -120,7 +121,7 @@ class Architecture:
         extra = []
         for name in arrays:
             module, _, leaf = name.rpartition(".")
-            quantised = leaf in ("scales", "biases") and f"{module}.weight" in parameters
+            quantised = leaf in ("scales", "biases", PERMUTATION) and f"{module}.weight" in parameters
             if name not in parameters and not quantised:
                 extra.append(name)
         misshapen = {
@@ -130,6 +131,12 @@ class Architecture:
         }
         missing = tuple(name for name in parameters if name not in arrays)
         return Fit(tuple(extra), missing, misshapen, marked, arrays)
+
+    def is_linear(self, name: str) -> bool:
+        """Whether a module of the model is MLX's own linear layer, which another may stand in for."""
+        from mlx.nn.layers.linear import Linear
+
+        return type(dict(self._model.named_modules()).get(name)) is Linear
 
     def casts(self, name: str) -> bool:
         """Whether a float tensor may change its dtype with the model's; routers and the like may not."""

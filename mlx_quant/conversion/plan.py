@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 import mlx.core as mx
 
-from ..checkpoint.checkpoint import Checkpoint, Examined
+from ..checkpoint.checkpoint import ACT_ORDER, Checkpoint, Examined
 from ..checkpoint.modules import PackedModule
 from ..checkpoint.sources import ties_embeddings, wrapper_of
 from ..errors import ConversionError, MalformedCheckpoint, UnsupportedFormat
 from ..files.folder import TensorInfo
+from ..weights.native import PERMUTATION, PERMUTED
 from .architecture import Architecture
 from .exactness import exactness
 from .seam import Seam, Step
@@ -66,6 +67,8 @@ def make_plan(
     target: Target,
     dtype: mx.Dtype | None,
     params_dtype: mx.Dtype | None,
+    *,
+    permute: bool = False,
 ) -> Plan:
     """Decide what becomes of every tensor. Reads scales, zero points, group indices and biases, and so refuses
     whatever is wrong with them before anything is written; the codes are not read.
@@ -76,6 +79,8 @@ def make_plan(
         target: ``"auto"`` is affine if that loses nothing in any module, else dense.
         dtype: of decoded and plain float tensors; None leaves each its own.
         params_dtype: of affine scales and biases; None is the dtype of the scales.
+        permute: keep act-order modules packed, with the permutation of their inputs beside them, which plain mlx-lm
+            does not load; else they are dense. Only where the architecture is known.
 
     Raises:
         MalformedCheckpoint, UnsupportedFormat: as decoding does; ``unsupported-bias`` for a bias that is not zero and
@@ -92,11 +97,15 @@ def make_plan(
     checkpoint.files.fetch(checkpoint.shards)
     examined = {name: checkpoint.examine(name) for name in modules}
     not_affine = {name: found.not_native for name, found in examined.items() if found.not_native}
+    if not (permute and architecture):
+        not_affine |= {name: ACT_ORDER for name, found in examined.items() if PERMUTATION in found.parts}
     affine = {name: _native(modules[name], examined[name], params_dtype) for name in modules if name not in not_affine}
     for name in seam.unwanted:
         _require_zero(checkpoint, modules[name.removesuffix(".bias")], architecture)
         dropped[name] = "all zero, and the architecture has no such parameter"
     packed = seam.packed(affine) if target != "dense" else None
+    if packed is not None:
+        not_affine |= {name: why for name, why in packed.refused.items() if affine[name].permuted}
     if target == "affine" and packed is None:
         name = architecture.name if architecture else ""
         raise ConversionError("bad-target", f"mlx-lm's {name} cannot load these modules packed; use target 'dense'")
@@ -197,7 +206,12 @@ def _quantization(packed: Mapping[str, Examined]) -> dict[str, Any] | None:
         return None
     counted = Counter(tuple(sorted(found.parameters.items())) for found in packed.values())
     common = dict(counted.most_common(1)[0][0])
-    return common | {name: dict(found.parameters) for name, found in packed.items() if found.parameters != common}
+    # A key that mlx-lm has no parameter for: its own loaders end there, also those that take weights they do not know.
+    own = {
+        name: dict(found.parameters) | ({PERMUTED: True} if PERMUTATION in found.parts else {})
+        for name, found in packed.items()
+    }
+    return common | {name: parameters for name, parameters in own.items() if parameters != common}
 
 
 def _notes(plan: Plan, architecture: Architecture | None, seam: Seam) -> Iterator[str]:
@@ -206,6 +220,11 @@ def _notes(plan: Plan, architecture: Architecture | None, seam: Seam) -> Iterato
     if plan.not_affine:
         reasons = Counter(plan.not_affine.values())
         yield from (f"{count} modules are decoded to dense: {reason}" for reason, count in reasons.items())
+    if count := sum(step.kind == "affine" and step.permuted for step in plan.steps):
+        yield (
+            f"{count} modules are act-order: they stay packed, and their inputs are put in order as they run, which "
+            "mlx_quant.load and mlx-quant run do, and plain mlx-lm refuses"
+        )
     yield from seam.notes
     halves = {mx.float16, mx.bfloat16}
     decoded = {dtype for step in plan.steps if step.kind != "plain" for _, dtype in step.outputs.values()} & halves

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,25 @@ def copied_names(files: Files) -> list[str]:
 
 
 def copy_files(files: Files, destination: Path) -> None:
-    """Copy what :func:`copied_names` names.
+    """Copy what :func:`copied_names` names; raises as :func:`check_files`."""
+    for name, data in _checked(files):
+        target = destination / name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(data)
+
+
+def check_files(files: Files) -> None:
+    """Look at what :func:`copied_names` names.
 
     Raises:
         MalformedCheckpoint: ``bad-file`` for JSON that is none, and as :func:`read_bytes`.
         UnsupportedFormat: ``untrusted-code`` for a pickle or a program under the name of a tokenizer.
     """
+    for _ in _checked(files):
+        pass
+
+
+def _checked(files: Files) -> Iterator[tuple[str, bytes]]:
     for name in copied_names(files):
         data = read_bytes(files.path(name), name, documents.MAX_BYTES)
         if name.endswith(".json"):
@@ -93,9 +106,7 @@ def copy_files(files: Files, destination: Path) -> None:
             raise UnsupportedFormat(
                 "untrusted-code", "is a program or a pickle, and is not copied; remove it", where=name
             )
-        target = destination / name
-        target.parent.mkdir(exist_ok=True)
-        target.write_bytes(data)
+        yield name, data
 
 
 def _both_ropes(config: dict[str, Any]) -> None:

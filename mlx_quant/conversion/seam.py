@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..errors import UnsupportedFormat
+from ..weights.native import PERMUTATION
 from .architecture import Architecture, Fit, Shapes
 from .arrivals import Arrival
 
@@ -17,6 +18,7 @@ _WHY = {
     "changed": "mlx-lm computes with it as it loads, and would quantise it again",
 }
 _NO_PLACE = "mlx-lm's model has no place for its scales and biases"
+_NO_ORDER = "act-order: mlx-lm's model takes it for something other than one linear layer, whose inputs can be permuted"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class Step:
     outputs: Shapes
     parameters: int
     transposed: bool = False
+
+    @property
+    def permuted(self) -> bool:
+        """Whether its inputs are put in order as it runs."""
+        return f"{self.name}.{PERMUTATION}" in self.outputs
 
     @property
     def nbytes(self) -> int:
@@ -117,15 +124,23 @@ class Seam:
                 found = self._fitted(self.steps | chosen)
             except UnsupportedFormat:
                 return None
-            arrived = found.arrivals(_outputs(chosen))
+            arrived = found.arrivals(_owned(chosen))
+            orders = {name: arrived.pop(f"{name}.{PERMUTATION}") for name, step in chosen.items() if step.permuted}
             spoilt = {name: _WHY[arrival.kind] for name, arrival in arrived.items() if arrival.kind in _WHY}
             homeless = {name.rpartition(".")[0] for name in found.made_from(found.extra)}
             spoilt |= dict.fromkeys(homeless & chosen.keys(), _NO_PLACE)
+            spoilt |= {name: _NO_ORDER for name, order in orders.items() if not self._whole(arrived[name], order)}
             if not spoilt and (found.extra or found.missing):
                 return None
             if not spoilt:
                 return Packed(tuple(chosen), refused, _named(arrived))
             refused |= spoilt
+
+    def _whole(self, module: Arrival, order: Arrival) -> bool:
+        """Whether a module arrives as one linear layer, and its permutation beside it."""
+        assert self._architecture is not None
+        together = len(module.parameters) == 1 and module.parameters == order.parameters and order.kind == "rows"
+        return together and self._architecture.is_linear(module.parameters[0])
 
     def _fitted(self, steps: Mapping[str, Step]) -> Fit:
         assert self._architecture is not None
@@ -134,6 +149,16 @@ class Seam:
 
 def _outputs(steps: Mapping[str, Step]) -> dict[str, Shapes]:
     return {name: step.outputs for name, step in steps.items()}
+
+
+def _owned(steps: Mapping[str, Step]) -> dict[str, Shapes]:
+    """Tensors by the module whose rows they share; a permutation has rows of its own."""
+    orders = {f"{name}.{PERMUTATION}" for name, step in steps.items() if step.permuted}
+    found: dict[str, Shapes] = {
+        name: {leaf: shape for leaf, shape in step.outputs.items() if leaf not in orders}
+        for name, step in steps.items()
+    }
+    return found | {leaf: {leaf: steps[leaf.removesuffix(f".{PERMUTATION}")].outputs[leaf]} for leaf in sorted(orders)}
 
 
 def _transposed(step: Step) -> Step:

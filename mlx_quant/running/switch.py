@@ -18,14 +18,16 @@ from typing import Any
 import mlx.core as mx
 
 from ..checkpoint.checkpoint import Checkpoint
-from ..checkpoint.sources import claims_packed
+from ..checkpoint.sources import claims_packed, claims_permuted
 from ..conversion.plan import Target
 from ..errors import ConversionError, QuantError, UnsupportedFormat
 from ..files.faults import typed
 from ..files.folder import Files
 from ..files.hub import resolve
-from .load import Opened, Way, require
+from .converted import Converted
+from .load import Opened
 from .tokenizer import load_tokenizer
+from .way import Way, require
 
 Function = Callable[..., Any]
 
@@ -39,6 +41,7 @@ def enable(
     requantize: bool | Mapping[str, int] = False,
     dtype: mx.Dtype | str | None = None,
     params_dtype: mx.Dtype | str | None = None,
+    permute: bool = True,
     candidates: bool = False,
     progress: bool = False,
 ) -> None:
@@ -53,12 +56,12 @@ def enable(
     packed repo over machines (``sharded_load``) is refused: convert it first.
 
     Args:
-        target, requantize, dtype, params_dtype, candidates, progress: as for :func:`load`. Enabled again, the last ones
-            hold.
+        target, requantize, dtype, params_dtype, permute, candidates, progress: as for :func:`load`. Enabled again, the
+            last ones hold.
 
     Raises ConversionError ``missing-dependency`` without mlx-lm, ``bad-target``.
     """
-    _switch.enable(Terms(Way(target, requantize, dtype, params_dtype, candidates, progress)))
+    _switch.enable(Terms(Way(target, requantize, dtype, params_dtype, candidates, progress, permute)))
 
 
 def disable() -> None:
@@ -76,11 +79,12 @@ def enabled(
     requantize: bool | Mapping[str, int] = False,
     dtype: mx.Dtype | str | None = None,
     params_dtype: mx.Dtype | str | None = None,
+    permute: bool = True,
     candidates: bool = False,
     progress: bool = False,
 ) -> Iterator[None]:
     """:func:`enable` for a ``with`` block. Blocks nest; in all threads, the options of the innermost hold."""
-    with switched(Terms(Way(target, requantize, dtype, params_dtype, candidates, progress))):
+    with switched(Terms(Way(target, requantize, dtype, params_dtype, candidates, progress, permute))):
         yield
 
 
@@ -338,12 +342,12 @@ def _packed(asked: str | os.PathLike[str], revision: str | None) -> Files | None
     """
     folder = Path(asked).expanduser()
     if os.path.exists(folder):
-        return resolve(asked) if claims_packed(folder) else None
+        return resolve(asked) if claims_packed(folder) or claims_permuted(folder) else None
     if os.getenv("MLXLM_USE_MODELSCOPE", "False").lower() == "true":
         raise _Unknown(ConversionError("hub-error", "no such folder, and not on ModelScope", where=os.fspath(asked)))
     try:
         files = resolve(asked, revision=revision)
-        return files if claims_packed(files.folder) else None
+        return files if claims_packed(files.folder) or claims_permuted(files.folder) else None
     except QuantError as refusal:
         raise _Unknown(refusal) from refusal
 
@@ -360,7 +364,10 @@ def _checkpoint(files: Files | None, terms: Terms) -> Checkpoint | None:
         raise
 
 
-def _opened(files: Files | None, terms: Terms, model_config: dict[str, Any] | None) -> Opened | None:
+@typed
+def _opened(files: Files | None, terms: Terms, model_config: dict[str, Any] | None) -> Opened | Converted | None:
+    if files is not None and claims_permuted(files.folder):
+        return Converted(files, model_config)
     checkpoint = _checkpoint(files, terms)
     return None if checkpoint is None else Opened(checkpoint, model_config)
 

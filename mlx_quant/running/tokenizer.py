@@ -68,6 +68,11 @@ def _refuse_vast(document: Mapping[str, Any], name: str) -> None:
         raise MalformedCheckpoint("bad-tokenizer", f"a token has the number {vast}; {_ADVICE}", where=name)
 
 
+def ends_of(files: Files) -> Any:
+    """The ``eos_token_id`` of ``generation_config.json``, which wins over that of ``config.json``; None without one."""
+    return (read_json(files, "generation_config.json") or {}).get("eos_token_id")
+
+
 def load_adapters(model: Any, adapter_path: str) -> Any:
     """``model`` with the LoRA adapters in ``adapter_path``; MalformedCheckpoint ``bad-adapters`` for others."""
     from mlx_lm import utils

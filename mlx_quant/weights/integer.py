@@ -20,8 +20,8 @@ from .words import Rows, Words, words_of
 
 # Rows are decoded in blocks of about this many weights on the CPU, so that what lies between two steps stays in cache.
 _BLOCK_WEIGHTS = 1 << 19
-# Blocks of words that are only moved may be larger.
-_BLOCK_WORDS = 1 << 16
+# Blocks of words that are only moved may be larger: tiles of their own keep them in cache.
+_BLOCK_WORDS = 1 << 20
 
 
 @dataclass(frozen=True)

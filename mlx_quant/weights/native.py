@@ -12,6 +12,10 @@ from ..errors import UnsupportedFormat
 # Largest first: fewer parameters for the same weights.
 AFFINE_GROUP_SIZES = (128, 64, 32)
 AFFINE_BITS = (2, 3, 4, 5, 6, 8)
+# What the permutation of a module's inputs is called beside its weight, scales and biases.
+PERMUTATION = "permutation"
+# Of such a module, in the "quantization" of a config.json.
+PERMUTED = "permuted"
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,10 @@ class NativeWeights:
 
     @property
     def arrays(self) -> dict[str, mx.array]:
-        """What a converted checkpoint stores of it, by mlx-lm's names."""
+        """What a converted checkpoint stores of it, by mlx-lm's names; mlx-lm has none for ``permutation``."""
         found = {"weight": self.weight, "scales": self.scales}
-        return found if self.biases is None else found | {"biases": self.biases}
+        found |= {} if self.biases is None else {"biases": self.biases}
+        return found if self.permutation is None else found | {PERMUTATION: self.permutation}
 
     @property
     def parameters(self) -> dict[str, Any]:

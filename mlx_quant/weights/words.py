@@ -15,8 +15,9 @@ import numpy as np
 from .bits import NIBBLES, transpose_nibbles
 from .host import in_memory
 
-# Words of a cache line: a tile of so many rows by columns is read and written in whole lines.
-_LINE = 16
+# A tile of so many words by so many rows passes through a copy of its own, which fits into a core's first cache: where
+# rows of the file lie a power of two apart, what a column of it touches would push itself out of every cache.
+_TILE_WORDS, _TILE_ROWS = 128, 64
 
 
 class Words(Protocol):
@@ -71,8 +72,13 @@ class Columns:
 
     def write(self, rows: slice, memory: np.ndarray) -> None:
         source = in_memory(self.stored)[:, rows]
-        for line in range(0, len(source), _LINE):
-            memory[:, line : line + _LINE] = source[line : line + _LINE].T
+        tile = np.empty((_TILE_WORDS, _TILE_ROWS), np.uint32)
+        for row in range(0, len(memory), _TILE_ROWS):
+            for word in range(0, len(source), _TILE_WORDS):
+                part = source[word : word + _TILE_WORDS, row : row + _TILE_ROWS]
+                near = tile[: len(part), : part.shape[1]]
+                near[...] = part
+                memory[row : row + _TILE_ROWS, word : word + _TILE_WORDS] = near.T
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,15 @@ def test_inspect_json_says_what_the_files_hold(packed_name: str) -> None:
     assert found["tied"] == config["tie_word_embeddings"]
     down = next(group for group in found["modules"] if group["pattern"] == "model.layers.*.mlp.down_proj")
     assert down["shape"] == [config["hidden_size"], config["intermediate_size"]]
-    dense, affine = found["outcomes"]
+    dense, affine, *permuted = found["outcomes"]
     assert (dense["target"], dense["dense"], dense["affine"]) == ("dense", total, 0)
-    lossless = not ordered or "gall" in parts
-    assert (affine["affine"], affine["dense"]) == ((total, 0) if lossless else (0, total))
-    assert found["auto"] == ("affine" if lossless else "dense")
+    plain = not ordered or "gall" in parts
+    assert (affine["affine"], affine["dense"]) == ((total, 0) if plain else (0, total))
+    packed = [(one["target"], one["permute"], one["affine"], one["permuted"]) for one in permuted]
+    assert packed == ([] if plain else [("affine", True, total, total)])
+    assert found["auto"] == "affine"
+    converts = [command.partition(" --target ")[2] for command in found["answer"]["next"][1:]]
+    assert converts == (["affine"] if plain else ["dense", "affine --permute"])
 
 
 def test_the_keys_of_the_json_are_a_promise() -> None:
@@ -88,6 +92,7 @@ def test_the_keys_of_the_json_are_a_promise() -> None:
     modules = {"pattern", "count", "shape", "bits", "group_size", "act_order", "scales", "bias", "packing"}
     assert found["modules"][0].keys() == modules
     outcome = {"target", "refused", "dense", "affine", "nbytes", "not_affine", "dropped", "notes", "memory", "exact"}
+    outcome |= {"permute", "permuted"}
     assert all(found.keys() == outcome for found in found["outcomes"])
 
 
@@ -226,7 +231,8 @@ def test_inspect_prints_a_table_that_a_pipe_does_not_cut_short() -> None:
         "14 of 14 modules, as the tensors say (desc_act: yes)",
         "config.json: quantization_config; quantize_config.json",
         "model.layers.*.mlp.down_proj",
-        "dense (auto)",
+        "affine, permuted (auto)",
+        "they stay packed, and their inputs are put in order",
         "act-order: MLX's packed form has no place for the permutation of its inputs",
     ):
         assert expected in output
@@ -406,6 +412,7 @@ def test_an_interruption_leaves_nothing_behind(command: str, sent: signal.Signal
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "TMPDIR": str(work)}
     environment["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path)  # transformers imports torch, which leaves one in TMPDIR
     more = [work / "made" / "out", "--max-shard-size", "100kB"] if command == "convert" else ["--prompt", PROMPT]
+    more += [] if command == "convert" else ["--requantize"]
     with process(command, stored("llama-awq-g32"), *more, env=environment) as running:
         deadline = time.monotonic() + 60
         while not list(work.rglob("*.partial-*")) and time.monotonic() < deadline:

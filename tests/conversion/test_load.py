@@ -6,21 +6,26 @@ import gc
 import json
 import logging
 import math
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import mlx.utils
 import mlx_lm.utils
 import pytest
 import torch
 
 import reference
-from mlx_quant import ConversionError, UnsupportedFormat, load
-from tests.conftest import stored
+from mlx_quant import Checkpoint, ConversionError, QuantError, UnsupportedFormat, convert, load
+from mlx_quant.running.load import Opened
+from mlx_quant.running.way import Way
+from tests.conftest import ROOT, stored
 
 GPTQ, ACT, AWQ = "llama-gptq-g128-seq-asym", "qwen2-gptq-g32-act-asym", "qwen2-awq-g32"
+REAL = sorted(ROOT.glob("fixtures/*/models/*"))
 WINDOW = 128
 Copy = Callable[..., Any]
 
@@ -76,19 +81,26 @@ def test_it_recites_as_well_as_the_reference(scratch: Path, name: str) -> None:
     assert expected < 1.2
     dense, tokenizer = load(stored(name), target="dense")
     assert perplexity(dense) == pytest.approx(expected, rel=1e-4)
-    if name != ACT:
-        affine, _ = load(stored(name), target="affine")
-        assert len(affine._conversion.affine) == 14
-        assert perplexity(affine) == pytest.approx(expected, rel=0.01)
+    affine, _ = load(stored(name), target="affine")
+    assert len(affine._conversion.affine) == 14
+    assert len(affine._conversion.permuted) == (14 if name == ACT else 0)
+    assert perplexity(affine) == pytest.approx(expected, rel=0.01)
     assert tokenizer.decode(tokenizer.encode("the")) == "the"
     assert list(scratch.glob("mlx-quant-*")) == []
 
 
-@pytest.mark.parametrize(("name", "target"), [(GPTQ, "affine"), (ACT, "dense"), ("llama-gptq-gall-act-asym", "affine")])
-def test_auto_packs_what_it_can_pack_without_loss(name: str, target: str) -> None:
-    model, _ = load(stored(name))
-    assert model._conversion.target == target
-    kind = {"affine": "QuantizedLinear", "dense": "Linear"}[target]
+@pytest.mark.parametrize(
+    ("name", "options", "kind"),
+    [
+        (GPTQ, {}, "QuantizedLinear"),
+        (ACT, {}, "StandingPermutedLinear"),
+        (ACT, {"permute": False}, "Linear"),
+        ("llama-gptq-gall-act-asym", {"permute": False}, "QuantizedLinear"),
+    ],
+)
+def test_auto_packs_what_it_can_pack_without_loss(name: str, options: dict[str, Any], kind: str) -> None:
+    model, _ = load(stored(name), **options)
+    assert model._conversion.target == ("dense" if kind == "Linear" else "affine")
     assert type(model.model.layers[0].mlp.up_proj).__name__ == kind
 
 
@@ -101,11 +113,75 @@ def test_it_knows_where_it_came_from() -> None:
     assert mx.array_equal(again.model.norm.weight, model.model.norm.weight).item()
 
 
+def same(first: Any, second: Any) -> bool:
+    """Parameters bit for bit, and modules by their kinds and what they say of themselves."""
+    ours, theirs = (dict(mlx.utils.tree_flatten(model.parameters())) for model in (first, second))
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        assert (name, array.dtype, array.shape) == (name, theirs[name].dtype, theirs[name].shape)
+        assert mx.array_equal(array.view(mx.uint8), theirs[name].view(mx.uint8)).item(), name
+    kinds = [
+        [(name, type(module), module._extra_repr(), module.training) for name, module in model.named_modules()]
+        for model in (first, second)
+    ]
+    return kinds[0] == kinds[1]
+
+
+@pytest.mark.parametrize("path", REAL, ids=lambda path: path.name)
+def test_it_is_the_model_of_the_converted_folder(
+    path: Path, scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every real checkpoint, as ``auto`` packs it and dense, and nothing is written for it."""
+    seen: set[str] = set()
+    for target in ("auto", "dense"):
+        opened = Opened(Checkpoint.open(path))
+        with monkeypatch.context() as patch:
+            patch.setattr("mlx_quant.running.load.Scratch", None)
+            model, config = opened.model(Way(target, permute=False), adapter_path=None, lazy=False, name="x")  # type: ignore[arg-type]
+        report = model._conversion
+        if report.target in seen:
+            continue
+        seen.add(report.target)
+        written = convert(path, tmp_path / target, target=report.target, progress=False)
+        expected, theirs = mlx_lm.utils.load_model(tmp_path / target)
+        assert same(model, expected)
+        assert config == theirs
+        assert (report.nbytes, report.dense, report.affine) == (written.nbytes, written.dense, written.affine)
+        assert (report.destination, report.files) == ("", ())
+    assert list(scratch.iterdir()) == []
+
+
+def test_memory_holds_the_model_and_a_module() -> None:
+    """And what that is decoded through, a few times its size here where modules are tiny."""
+    source = stored(GPTQ)
+    load(source)
+    model, _ = load(source, target="dense")
+    arrays = dict(mlx.utils.tree_flatten(model.parameters()))
+    size, largest = sum(array.nbytes for array in arrays.values()), max(array.nbytes for array in arrays.values())
+    del model, arrays
+    gc.collect()
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    model, _ = load(source, target="dense")
+    assert mx.get_peak_memory() - before < size + 4 * largest
+    del model
+
+
+def test_a_model_config_is_the_callers(scratch: Path) -> None:
+    """Also one that says how mlx-lm is to load, which is left to mlx-lm."""
+    model, _ = load(stored(AWQ), model_config={"rope_theta": 77.0})
+    assert model.args.rope_theta == 77.0
+    with pytest.raises(ValueError, match="does not support activation quantization"):
+        load(stored(AWQ), model_config={"quantize_activations": True})
+    assert list(scratch.glob("mlx-quant-*")) == []
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, ValueError])
 @pytest.mark.parametrize("place", ["load_model", "eval"])
 def test_nothing_is_left_after_a_failure(
     scratch: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], place: str
 ) -> None:
+    """Of the temporary folder that is needed to quantise again."""
     seen = []
 
     def fail(*_: Any, **__: Any) -> None:
@@ -117,7 +193,7 @@ def test_nothing_is_left_after_a_failure(
     else:
         monkeypatch.setattr(mx, "eval", fail_late(scratch, seen, error))
     with pytest.raises(error):
-        load(stored(GPTQ))
+        load(stored(GPTQ), requantize=True)
     assert seen
     assert list(scratch.glob("mlx-quant-*")) == []
 
@@ -134,6 +210,30 @@ def fail_late(scratch: Path, seen: list[Path], error: type[BaseException]) -> Ca
         original(*args)
 
     return evaluate
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code"), [("vocab.json", "{", "bad-file"), ("merges.txt", "#!/bin/sh", "untrusted-code")]
+)
+def test_what_a_conversion_would_not_copy_is_not_loaded_beside(copy: Copy, name: str, text: str, code: str) -> None:
+    source = copy(GPTQ)
+    (source.path / name).write_text(text)
+    with pytest.raises(QuantError) as caught:
+        Opened(Checkpoint.open(source.path)).model(Way(), adapter_path=None, lazy=False, name="x")
+    assert (caught.value.code, caught.value.where) == (code, name)
+
+
+def test_a_source_that_changes_as_it_is_loaded_is_refused(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, original = copy(GPTQ), Checkpoint.native
+
+    def meddled(self: Any, *args: Any) -> Any:
+        os.utime(source.weights, ns=(1, 1))
+        return original(self, *args)
+
+    monkeypatch.setattr(Checkpoint, "native", meddled)
+    with pytest.raises(ConversionError) as caught:
+        load(source.path)
+    assert caught.value.code == "source-changed"
 
 
 def test_a_lazy_model_keeps_its_files_as_long_as_it_lives(scratch: Path) -> None:

@@ -34,7 +34,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "affine": {"target": "affine", "dtype": "float32", "params_dtype": "float32"},
     "requantize": {"requantize": True, "dtype": "float32"},
 }
-# Requantising is the way to a packed base where act-order has none; one more shows that it needs no act-order.
+# Requantising was the way to a packed base in act-order; one more shows that it needs no act-order.
 REQUANTIZED = ["llama-gptq-g128-act-asym", "qwen2-gptq-g32-act-asym", "qwen2-awq-g128"]
 CASES = [(name, way) for name in CHECKPOINTS for way in WAYS if way != "requantize" or name in REQUANTIZED]
 # Nothing of the text that the tiny models know by heart.
@@ -97,7 +97,7 @@ def test_adapters_learn_are_saved_reloaded_and_fused(
     assert all(map(math.isfinite, losses.train + losses.valid))
     assert losses.train[-1] < 0.9 * losses.train[0]
     assert losses.valid[-1] < 0.9 * losses.valid[0]
-    packed = way == "requantize" or (way == "affine" and "-act-" not in name)
+    packed = way != "dense"
     base = model.layers[0].mlp.up_proj.linear
     assert isinstance(base, nn.QuantizedLinear) == packed
 

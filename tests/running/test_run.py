@@ -22,7 +22,7 @@ import mlx_quant
 from mlx_quant.cli import commands
 from mlx_quant.cli.main import app
 from mlx_quant.conversion import output
-from mlx_quant.running.load import Way
+from mlx_quant.running.way import Way
 from tests.conftest import stored
 
 RECITAL = stored("recital.txt").read_text()
@@ -238,7 +238,7 @@ def test_that_nobody_reads_is_noticed_before_the_exit(monkeypatch: pytest.Monkey
 def test_a_signal_ends_it_and_nothing_temporary_stays(
     sent: signal.Signals, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sent in the middle of the conversion, and felt at once."""
+    """Sent in the middle of a conversion into a temporary folder, and felt at once."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     add, seen = output.ShardWriter.add, []
 
@@ -250,7 +250,7 @@ def test_a_signal_ends_it_and_nothing_temporary_stays(
     monkeypatch.setattr(output.ShardWriter, "add", interrupted)
     before = signal.signal(sent, signal.default_int_handler if sent == signal.SIGINT else signal.SIG_DFL)
     try:
-        result = run("generate", "--model", stored(AWQ), "--prompt", "x")
+        result = run("--requantize", "generate", "--model", stored(AWQ), "--prompt", "x")
     finally:
         signal.signal(sent, before)  # which under nohup ignores SIGHUP
     assert result.exit_code == status

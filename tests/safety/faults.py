@@ -151,8 +151,10 @@ class Bench:
     _overwrite = _overwrite_only
 
     def _load(self) -> None:
-        model, _ = self.mlx_quant.load(self.source)
-        del model
+        """Into memory, and, as a lazy model is, by way of a temporary folder."""
+        for lazy in (False, True):
+            model, _ = self.mlx_quant.load(self.source, lazy=lazy)
+            del model
 
     def _clear(self, scenario: str = "convert") -> None:
         for folder in (self.place, self.temporary):
