@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from . import awq_gemm, awq_gemv, awq_gemv_fast, ct_int, ct_packed, fp8, gptq
+from . import awq_gemm, awq_gemv, awq_gemv_fast, ct_int, ct_packed, fp8, gptq, gptq_marlin, gptq_planar
 from .dialects import DIALECTS
 from .parts import Config, Integer, Parts, Tensors
 from .protocol import Format
 
-FORMATS: dict[str, Format] = {
-    format.ID: format for format in (awq_gemm, gptq, fp8, ct_packed, ct_int, awq_gemv, awq_gemv_fast)
-}
+_ALL: tuple[Format, ...] = (awq_gemm, gptq, fp8, ct_packed, ct_int, awq_gemv, awq_gemv_fast, gptq_planar, gptq_marlin)
+FORMATS: dict[str, Format] = {format.ID: format for format in _ALL}
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}
 
 

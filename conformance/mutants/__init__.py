@@ -15,6 +15,7 @@ from .rounds import ROUNDS
 from .sizes import SIZES
 from .spelling import SPELLING
 from .state import STATE
+from .tiles import TILES
 from .values import VALUES
 from .widths import WIDTHS
 from .zeros import ZEROS
@@ -34,6 +35,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *FLOATS,
     *COMPRESSED,
     *AWQ,
+    *TILES,
     *LOADING,
     *FOLDERS,
 )

@@ -34,7 +34,7 @@ REFUSED: dict[str, str] = {
     "fp-quant": "weights live in a rotated basis",
     "higgs": "lattice codebooks with a Hadamard rotation",
     "hqq": "float zero points with two roundings; not decoded yet",
-    "marlin": "Marlin tile layout; re-export the checkpoint as plain GPTQ",
+    "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
     "mxfp4": "4-bit floats; mlx-lm reads these itself",
     "qqq": "8-bit activations with a two-level scale",
     "quanto": "not decoded yet",

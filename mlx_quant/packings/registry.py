@@ -8,13 +8,12 @@ from ..dialects.registry import REFUSED
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint
 from ..weights.decoded import Weight
-from . import awq_gemm, awq_gemv, awq_gemv_fast, ct_int, ct_packed, foreign, fp8, gptq
+from . import awq_gemm, awq_gemv, awq_gemv_fast, ct_int, ct_packed, foreign, fp8, gptq, gptq_marlin, gptq_planar
 from .protocol import Infos, Packing, Tensors
 from .status import FormatStatus, allow, status_of
 
-PACKINGS: dict[str, Packing] = {
-    packing.ID: packing for packing in (awq_gemm, fp8, gptq, ct_packed, ct_int, awq_gemv, awq_gemv_fast)
-}
+_ALL: tuple[Packing, ...] = (awq_gemm, fp8, gptq, ct_packed, ct_int, awq_gemv, awq_gemv_fast, gptq_planar, gptq_marlin)
+PACKINGS: dict[str, Packing] = {packing.ID: packing for packing in _ALL}
 
 
 def formats() -> dict[str, FormatStatus]:

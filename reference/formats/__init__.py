@@ -6,15 +6,17 @@ from types import ModuleType
 
 from ..config import Config, setting
 from ..unpacked import Refused
-from . import awq_gemm, awq_gemv, awq_gemv_fast, ct_int, ct_packed, fp8, gptq
+from . import awq_gemm, awq_gemv, awq_gemv_fast, ct_int, ct_packed, fp8, gptq, gptq_marlin, gptq_planar
 
 FORMATS: dict[str, ModuleType] = {
+    "gptq_marlin": gptq_marlin,
     "awq_gemm": awq_gemm,
     "awq_gemv": awq_gemv,
     "awq_gemv_fast": awq_gemv_fast,
     "ct_int": ct_int,
     "ct_packed": ct_packed,
     "fp8": fp8,
+    "gptq_planar": gptq_planar,
     "gptq": gptq,
 }
 
