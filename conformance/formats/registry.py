@@ -10,8 +10,13 @@ from .dialects import DIALECTS
 from .parts import Config, Integer, Parts, Tensors
 from .protocol import Format
 
-_ALL: tuple[Format, ...] = (awq_gemm, gptq, fp8, ct_packed, ct_int, awq_gemv, awq_gemv_fast, gptq_planar, gptq_marlin)
-FORMATS: dict[str, Format] = {format.ID: format for format in _ALL}
+FORMATS: dict[str, Format] = {
+    format.ID: format
+    for format in (
+        *(awq_gemm, gptq, fp8, ct_packed, ct_int, awq_gemv, awq_gemv_fast),
+        *(gptq_planar, gptq_marlin),
+    )
+}
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}
 
 

@@ -12,8 +12,13 @@ from . import awq_gemm, awq_gemv, awq_gemv_fast, ct_int, ct_packed, foreign, fp8
 from .protocol import Infos, Packing, Tensors
 from .status import FormatStatus, allow, status_of
 
-_ALL: tuple[Packing, ...] = (awq_gemm, fp8, gptq, ct_packed, ct_int, awq_gemv, awq_gemv_fast, gptq_planar, gptq_marlin)
-PACKINGS: dict[str, Packing] = {packing.ID: packing for packing in _ALL}
+PACKINGS: dict[str, Packing] = {
+    packing.ID: packing
+    for packing in (
+        *(awq_gemm, fp8, gptq, ct_packed, ct_int, awq_gemv, awq_gemv_fast),
+        *(gptq_planar, gptq_marlin),
+    )
+}
 
 
 def formats() -> dict[str, FormatStatus]:

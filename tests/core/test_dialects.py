@@ -246,7 +246,7 @@ def test_dynamic_rules_that_cannot_be_read_are_refused(dynamic: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "values", "code"),
     [
-        (UnsupportedFormat, {"format": "marlin"}, "unsupported-layout"),
+        (UnsupportedFormat, {"format": "bitblas"}, "unsupported-layout"),
         (MalformedCheckpoint, {"bits": "4"}, "bad-config-value"),
         (MalformedCheckpoint, {"group_size": 0}, "bad-config-value"),
     ],

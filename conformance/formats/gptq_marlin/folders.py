@@ -39,7 +39,7 @@ def folders() -> Iterator[Folder]:
     yield build.folder()
     build = Build("gptq_marlin", "named-gptq", config(4, GROUP_SIZE), drawn)
     del build.settings["is_marlin_format"]
-    yield build.folder(code="config-contradiction")
+    yield build.folder(code="missing-tensor")
     build = Build("gptq_marlin", "named-gemm", awq(GROUP_SIZE), drawn)
     build.settings["version"] = "gemm"
     yield build.folder(code="config-contradiction")

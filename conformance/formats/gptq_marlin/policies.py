@@ -21,10 +21,10 @@ def spellings() -> Iterator[Spelling]:
     draw = Draw(f"{SLUG}-spellings")
     for size, groups in ((128, 2), (-1, 1)):
         suffix = "" if groups > 1 else "-one-group"
-        numbers = draw.below(16, 128, 256), np.full((groups, 128), ZERO)
-        numbers = (*numbers, draw.scales("float16", "ordinary", groups, 128))
-        settings, tensors = config(4, size), pack(*numbers)
-        named = pack(*numbers, named=AWQ)
+        codes, zeros = draw.below(16, 128, 256), np.full((groups, 128), ZERO)
+        scales = draw.scales("float16", "ordinary", groups, 128)
+        settings, tensors = config(4, size), pack(codes, zeros, scales)
+        named = pack(codes, zeros, scales, named=AWQ)
         yield Spelling(f"{SLUG}-names{suffix}", f"{SLUG}-names", awq(size), named, settings, tensors)
         unlabelled = {key: value for key, value in settings.items() if key != "is_marlin_format"}
         for key in ("checkpoint_format", "format"):

@@ -10,6 +10,10 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
     ),
     "one-plane": ("A width of one plane: the words are those of every other GPTQ.", "PL-04"),
     "policy-gptq_planar-one-plane": ("The same module as version 2 of GPTQ, which it is bit for bit.", "PL-04"),
+    "policy-gptq_planar-format": ("The label stands under format, not checkpoint_format.", "CF-05"),
+    "policy-gptq_planar-as-written": ("All the keys that GPTQModel writes beside each other.", ""),
+    "policy-gptq_planar-sym-not-said": ("sym is not said: zero points are as they are stored.", ""),
+    "policy-gptq_planar-g_idx": ("A sequential g_idx says what its absence does.", "GI-09"),
 }
 FOLDER_NOTES: dict[str, tuple[str, str]] = {
     "mixed-widths": ("Rules give modules widths of their own, of one plane and of several.", "CF-12 MD-06"),

@@ -28,13 +28,13 @@ def spellings() -> Iterator[Spelling]:
             yield from upper_case(SLUG, settings, tensors, {"quant_method": "gptq", "checkpoint_format": LABEL})
         suffix = "" if bits == WIDTHS[0] else f"-{bits}bit"
         other = {key: value for key, value in settings.items() if key != "checkpoint_format"} | {"format": LABEL}
-        yield Spelling(f"{SLUG}-format{suffix}", "format", other, tensors, settings, tensors)
+        yield Spelling(f"{SLUG}-format{suffix}", f"{SLUG}-format", other, tensors, settings, tensors)
         both = settings | {"format": LABEL, "pack_dtype": "int32", "meta": {"quantizer": ["gptqmodel:7.7.0"]}}
-        yield Spelling(f"{SLUG}-as-written{suffix}", "as-written", both, tensors, settings, tensors)
+        yield Spelling(f"{SLUG}-as-written{suffix}", f"{SLUG}-as-written", both, tensors, settings, tensors)
         unsaid = {key: value for key, value in settings.items() if key != "sym"}
-        yield Spelling(f"{SLUG}-sym-not-said{suffix}", "sym-not-said", unsaid, tensors, settings, tensors)
+        yield Spelling(f"{SLUG}-sym-not-said{suffix}", f"{SLUG}-sym-not-said", unsaid, tensors, settings, tensors)
         sequential = tensors | {"g_idx": Array.of(np.arange(128, dtype=np.int32) // 32)}
-        yield Spelling(f"{SLUG}-g_idx-in-order{suffix}", "g_idx", settings, sequential, settings, tensors)
+        yield Spelling(f"{SLUG}-g_idx-in-order{suffix}", f"{SLUG}-g_idx", settings, sequential, settings, tensors)
         if bits not in BLOCKS:
             plain = settings | {"checkpoint_format": "gptq_v2"}
             yield Spelling(f"{SLUG}-one-plane{suffix}", f"{SLUG}-one-plane", settings, tensors, plain, tensors)
