@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from . import awq_gemm, awq_gemv, awq_gemv_fast, bnb_4bit, bnb_int8, ct_int, ct_packed, fp8, gptq, mxfp4, nvfp4
+from . import (
+    awq_gemm,
+    awq_gemv,
+    awq_gemv_fast,
+    bnb_4bit,
+    bnb_int8,
+    ct_int,
+    ct_packed,
+    fp8,
+    gptq,
+    gptq_marlin,
+    gptq_planar,
+    mxfp4,
+    nvfp4,
+)
 from .dialects import DIALECTS, modelopt
 from .parts import Config, Integer, Parts, Tensors
 from .protocol import Format
@@ -24,6 +38,8 @@ FORMATS: dict[str, Format] = {
         bnb_4bit,
         bnb_int8,
         nvfp4,
+        gptq_planar,
+        gptq_marlin,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

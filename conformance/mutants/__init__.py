@@ -17,6 +17,7 @@ from .rounds import ROUNDS
 from .sizes import SIZES
 from .spelling import SPELLING
 from .state import STATE
+from .tiles import TILES
 from .values import VALUES
 from .widths import WIDTHS
 from .zeros import ZEROS
@@ -38,6 +39,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *COMPRESSED,
     *AWQ,
     *BITSANDBYTES,
+    *TILES,
     *LOADING,
     *FOLDERS,
 )

@@ -29,6 +29,8 @@ RETIRED = {
     "refusals/gptq-gptq_v2-sevens": "version 2 is decoded: see policies/version-2",
     "affine/refuses-gptq-gptq_v2-sevens": "version 2 is decoded: see affine/version-2",
     "checkpoints/gptq-asymmetric-gptq_v2": "version 2 is decoded: see checkpoints/gptq-version-2",
+    "refusals/gptq-gptq_p": "planes of bits are decoded: see policies/gptq_planar-one-plane-4bit",
+    "affine/refuses-gptq-gptq_p": "planes of bits are decoded: see policies/gptq_planar-one-plane-4bit",
 }
 
 

@@ -14,11 +14,16 @@ from .schemes import Scheme, Schemes, Uniform
 ID = "awq"
 
 # By the label of version.
-_PACKINGS = {"gemm": "awq_gemm", "gemv": "awq_gemv", "gemv_fast": "awq_gemv_fast", "llm-awq": "awq_gemv_fast"}
+_PACKINGS = {
+    "gemm": "awq_gemm",
+    "gemv": "awq_gemv",
+    "gemv_fast": "awq_gemv_fast",
+    "llm-awq": "awq_gemv_fast",
+    "marlin": "gptq_marlin",
+}
 # AutoAWQ's class is called GEMVFast.
 _SPELT = {"gemvfast": "gemv_fast", "gemv-fast": "gemv_fast"}
 _ADVICE = {
-    "marlin": "use the plain AWQ (gemm) repo that these kernel tiles were made from",
     "exllama": "use a gemm export of the same model",
 }
 
@@ -47,12 +52,18 @@ def schemes(config: Mapping[str, Any]) -> Schemes:
             packing=_PACKINGS[layout],
             bits=bits,
             group_size=fields.group_size(config, default=128),
-            # AutoAWQ has 4 bits only; the others are GPTQModel's, which does not interleave them.
-            layout="gemm_natural" if layout == "gemm" and bits != 4 else layout,
+            layout=_variant(layout, bits),
             sym=_symmetric(config),
             producer=fields.producer(config),
         )
     )
+
+
+def _variant(label: str, bits: int) -> str:
+    """What a packing calls a label, where that is not enough to tell its layout."""
+    if label == "gemm" and bits != 4:
+        return "gemm_natural"  # AutoAWQ has 4 bits only; the others are GPTQModel's, which does not interleave them
+    return "awq_marlin" if label == "marlin" else label
 
 
 def _symmetric(config: Mapping[str, Any]) -> bool | None:

@@ -14,10 +14,8 @@ from .schemes import Scheme, Schemes
 ID = "gptq"
 
 # By the label of format or checkpoint_format.
-_PACKINGS = {"gptq": "gptq", "gptq_v2": "gptq"}
+_PACKINGS = {"gptq": "gptq", "gptq_v2": "gptq", "gptq_p": "gptq_planar", "marlin": "gptq_marlin"}
 _ADVICE = {
-    "gptq-p": "save it again as checkpoint_format gptq with GPTQModel",
-    "marlin": "use the plain GPTQ repo that these kernel tiles were made from",
     "bitblas": "use the plain GPTQ repo that these kernel tiles were made from",
 }
 
@@ -75,9 +73,9 @@ def _scheme(config: Mapping[str, Any]) -> Scheme:
     if layout not in _PACKINGS:
         raise fields.undecoded_layout(ID, "checkpoint_format", layout, _PACKINGS, _ADVICE)
     bits = fields.integer(config, "bits", default=None)
-    if bits in (5, 6, 7):
+    if bits in (5, 6, 7) and layout != "gptq_p":
         raise UnsupportedFormat(
-            "unsupported-bits", f"gptq with {bits} bits is planar, which is not decoded", where="bits"
+            "unsupported-bits", f"{bits} bits under {layout!r}; GPTQModel has them in planes, as gptq_p", where="bits"
         )
     return Scheme(
         dialect=ID,

@@ -43,7 +43,7 @@ REFUSED: dict[str, str] = {
     "fp-quant": "weights live in a rotated basis",
     "higgs": "lattice codebooks with a Hadamard rotation",
     "hqq": "float zero points with two roundings; not decoded yet",
-    "marlin": "Marlin tile layout; re-export the checkpoint as plain GPTQ",
+    "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
     "qqq": "8-bit activations with a two-level scale",
     "quanto": "not decoded yet",
     "quark": "not decoded yet",

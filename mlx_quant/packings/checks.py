@@ -9,6 +9,7 @@ import mlx.core as mx
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint, UnsupportedFormat
 from ..files.folder import BYTES_OF_FLOATS, DTYPES, TensorInfo
+from ..weights.bits import fields_in, words_for
 from .protocol import Infos, Tensors
 
 WORDS = ("I32", "U32")
@@ -123,6 +124,49 @@ def whole_groups(infos: Infos, name: str, group_size: int, in_features: int) -> 
     if in_features % size:
         raise bad_shape(infos, name, f"{in_features} input channels do not divide into groups of {size}")
     return in_features // size
+
+
+def inputs(infos: Infos, name: str, rows: int, bits: int, group_size: int) -> int:
+    """Input channels of so many rows of words; ``g_idx`` says it where there is one, ``bad-shape`` if they disagree."""
+    if "g_idx" not in infos:
+        # GPTQModel pads the last word, and only groups that do not fill what there is room for can tell.
+        room, grouped = fields_in(rows, bits), infos["scales"].shape[0] * group_size
+        return grouped if 0 < grouped < room and words_for(grouped, bits) == rows else room
+    dtype(infos, "g_idx", ("I32", "I64"))
+    # A matrix whose codes do not fill their last word has it padded; only g_idx knows the true count.
+    shape = infos["g_idx"].shape
+    if len(shape) != 1 or 0 in shape:
+        raise bad_shape(infos, "g_idx", "expected one entry for each input channel")
+    if words_for(shape[0], bits) != rows:
+        raise bad_shape(
+            infos,
+            name,
+            f"{shape[0]} input channels of {bits} bits take {words_for(shape[0], bits)} rows; "
+            f"{rows} would be {rows * 32 / shape[0]:g} bits",
+        )
+    return shape[0]
+
+
+def mapped(scheme: Scheme, infos: Infos, groups: int) -> None:
+    """``missing-tensor`` where groups are ordered by activations and nothing says how."""
+    if "g_idx" not in infos and scheme.desc_act and not scheme.static_groups and groups > 1:
+        raise MalformedCheckpoint(
+            "missing-tensor", "desc_act is true, so without it nobody knows the group of a channel", where="g_idx"
+        )
+
+
+def group_index(g_idx: mx.array | None, in_features: int, size: int, groups: int) -> mx.array | None:
+    """None when groups are consecutive and whole, else int32 [in]. Where there is a ``g_idx``, its values decide."""
+    consecutive = mx.arange(in_features, dtype=mx.int32) // size
+    index = consecutive if g_idx is None else g_idx
+    low, high = int(index.min()), int(index.max())
+    if low < 0 or high >= groups:
+        raise MalformedCheckpoint(
+            "group-index-out-of-range", f"values {low} to {high}, but there are {groups} groups", where="g_idx"
+        )
+    index = index.astype(mx.int32)
+    whole = in_features % size == 0
+    return None if whole and mx.array_equal(index, consecutive).item() else index
 
 
 def padded(groups: int, size: int) -> int:

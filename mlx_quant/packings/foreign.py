@@ -10,7 +10,6 @@ from .protocol import Infos
 
 # A packing's tell-tale suffixes: a module that has all of them is packed that way.
 SUFFIXES: tuple[tuple[tuple[str, ...], str], ...] = (
-    ((".B", ".s"), "AutoGPTQ's Marlin"),
     ((".B", ".s_channel"), "QQQ"),
     ((".absmax",), "bitsandbytes, of a parameter that is no layer's weight"),
     ((".weight_absmax",), "bitsandbytes under GPTQModel's names"),
@@ -54,12 +53,10 @@ def refuse_shapes(infos: Infos) -> None:
         )
     if len(qweight.shape) != 2 or len(scales.shape) != 2:
         return
-    (rows, columns), (groups, out) = qweight.shape, scales.shape
-    packing = "Marlin" if columns == 2 * out and "qzeros" not in infos else "AWQ gemv" if rows == groups else None
-    if packing:
+    if qweight.shape[0] == scales.shape[0]:
         raise UnsupportedFormat(
             "unsupported-layout",
-            f"shape {list(qweight.shape)} with scales {list(scales.shape)} is that of {packing}, {_EXPORT}",
+            f"shape {list(qweight.shape)} with scales {list(scales.shape)} is that of AWQ gemv, {_EXPORT}",
             where="qweight",
         )
 

@@ -14,7 +14,6 @@ import struct
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
-from ..errors import MalformedCheckpoint
 from ..weights.bits import as_words, fields_in, unpack, words_for
 from ..weights.integer import Integer
 from ..weights.words import Columns
@@ -61,12 +60,9 @@ def measure(scheme: Scheme, infos: Infos) -> Measured:
     rows, out_features = checks.words(infos, "qweight")
     if checks.scales(infos)[1] != out_features:
         raise checks.bad_shape(infos, "qweight", f"scales have {infos['scales'].shape[1]} columns, one for each output")
-    in_features = _in_features(scheme, infos, rows)
+    in_features = checks.inputs(infos, "qweight", rows, scheme.bits, scheme.group_size)
     _, groups = checks.groups(infos, scheme.group_size, in_features)
-    if "g_idx" not in infos and scheme.desc_act and not scheme.static_groups and groups > 1:
-        raise MalformedCheckpoint(
-            "missing-tensor", "desc_act is true, so without it nobody knows the group of a channel", where="g_idx"
-        )
+    checks.mapped(scheme, infos, groups)
     if "qzeros" in infos:
         expected = (groups, words_for(out_features, scheme.bits))
         if checks.words(infos, "qzeros") != expected:
@@ -93,7 +89,7 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
         bits=scheme.bits,
         in_features=found.in_features,
         group_size=size,
-        group_index=_group_index(tensors.get("g_idx"), found.in_features, size, groups),
+        group_index=checks.group_index(tensors.get("g_idx"), found.in_features, size, groups),
     )
 
 
@@ -205,37 +201,3 @@ def _borrowed(scheme: Scheme) -> bool:
     name, version = scheme.producer
     since, until = _WRITTEN_BY_SUBTRACTION.get(name, {}).get(scheme.bits, (_NEVER, _NEVER))
     return since <= version < until
-
-
-def _in_features(scheme: Scheme, infos: Infos, rows: int) -> int:
-    if "g_idx" not in infos:
-        # GPTQModel pads the last word, and only groups that do not fill what there is room for can tell.
-        room, grouped = fields_in(rows, scheme.bits), infos["scales"].shape[0] * scheme.group_size
-        return grouped if 0 < grouped < room and words_for(grouped, scheme.bits) == rows else room
-    checks.dtype(infos, "g_idx", ("I32", "I64"))
-    # A matrix whose codes do not fill their last word has it padded; only g_idx knows the true count.
-    shape = infos["g_idx"].shape
-    if len(shape) != 1 or 0 in shape:
-        raise checks.bad_shape(infos, "g_idx", "expected one entry for each input channel")
-    if words_for(shape[0], scheme.bits) != rows:
-        raise checks.bad_shape(
-            infos,
-            "qweight",
-            f"{shape[0]} input channels of {scheme.bits} bits take {words_for(shape[0], scheme.bits)} rows; "
-            f"{rows} would be {rows * 32 / shape[0]:g} bits",
-        )
-    return shape[0]
-
-
-def _group_index(g_idx: mx.array | None, in_features: int, size: int, groups: int) -> mx.array | None:
-    """None when groups are consecutive and whole, else int32 [in]. Where there is a ``g_idx``, its values decide."""
-    consecutive = mx.arange(in_features, dtype=mx.int32) // size
-    index = consecutive if g_idx is None else g_idx
-    low, high = int(index.min()), int(index.max())
-    if low < 0 or high >= groups:
-        raise MalformedCheckpoint(
-            "group-index-out-of-range", f"values {low} to {high}, but there are {groups} groups", where="g_idx"
-        )
-    index = index.astype(mx.int32)
-    whole = in_features % size == 0
-    return None if whole and mx.array_equal(index, consecutive).item() else index

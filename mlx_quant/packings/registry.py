@@ -8,7 +8,22 @@ from ..dialects.registry import REFUSED
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint
 from ..weights.decoded import Weight
-from . import awq_gemm, awq_gemv, awq_gemv_fast, bnb_4bit, bnb_int8, ct_int, ct_packed, foreign, fp8, gptq, mxfp4, nvfp4
+from . import (
+    awq_gemm,
+    awq_gemv,
+    awq_gemv_fast,
+    bnb_4bit,
+    bnb_int8,
+    ct_int,
+    ct_packed,
+    foreign,
+    fp8,
+    gptq,
+    gptq_marlin,
+    gptq_planar,
+    mxfp4,
+    nvfp4,
+)
 from .protocol import Infos, Packing, Tensors
 from .status import FormatStatus, allow, status_of
 
@@ -26,6 +41,8 @@ PACKINGS: dict[str, Packing] = {
         bnb_4bit,
         bnb_int8,
         nvfp4,
+        gptq_planar,
+        gptq_marlin,
     )
 }
 

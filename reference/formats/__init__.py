@@ -6,9 +6,24 @@ from types import ModuleType
 
 from ..config import Config, setting
 from ..unpacked import Refused
-from . import awq_gemm, awq_gemv, awq_gemv_fast, bnb_4bit, bnb_int8, ct_int, ct_packed, fp8, gptq, mxfp4, nvfp4
+from . import (
+    awq_gemm,
+    awq_gemv,
+    awq_gemv_fast,
+    bnb_4bit,
+    bnb_int8,
+    ct_int,
+    ct_packed,
+    fp8,
+    gptq,
+    gptq_marlin,
+    gptq_planar,
+    mxfp4,
+    nvfp4,
+)
 
 FORMATS: dict[str, ModuleType] = {
+    "gptq_marlin": gptq_marlin,
     "awq_gemm": awq_gemm,
     "awq_gemv": awq_gemv,
     "awq_gemv_fast": awq_gemv_fast,
@@ -17,6 +32,7 @@ FORMATS: dict[str, ModuleType] = {
     "ct_int": ct_int,
     "ct_packed": ct_packed,
     "fp8": fp8,
+    "gptq_planar": gptq_planar,
     "gptq": gptq,
     "mxfp4": mxfp4,
     "nvfp4": nvfp4,

@@ -150,15 +150,11 @@ def test_other_methods_are_refused_by_name_without_needing_their_keys(found: Any
 @pytest.mark.parametrize(
     ("quantization", "layout"),
     [
-        (AWQ | {"version": "marlin"}, "marlin"),
         (AWQ | {"version": "exllama"}, "exllama"),
         (AWQ | {"version": "ipex"}, "ipex"),
         (AWQ | {"version": "gemm_v3"}, "gemm_v3"),
-        (GPTQ | {"checkpoint_format": "marlin"}, "marlin"),
-        (GPTQ | {"is_marlin_format": True}, "marlin"),
         (GPTQ | {"format": "bitblas"}, "bitblas"),
         (GPTQ | {"format": "gemm"}, "gemm"),
-        (GPTQ | {"checkpoint_format": "gptq_p"}, "gptq_p"),
     ],
 )
 def test_other_layouts_are_refused(found: Any, quantization: Any, layout: str) -> None:
@@ -178,6 +174,7 @@ def test_other_layouts_are_refused(found: Any, quantization: Any, layout: str) -
         (AWQ | {"version": None, "format": "gemv_fast"}, "awq_gemv_fast", "gemv_fast"),
         # The backend says who packed it; transformers names a version beside it.
         (AWQ | {"version": "gemv", "backend": "llm-awq"}, "awq_gemv_fast", "llm-awq"),
+        (AWQ | {"version": "MARLIN", "zero_point": False}, "gptq_marlin", "awq_marlin"),
         (AWQ | {"bits": 8}, "awq_gemm", "gemm_natural"),
         (AWQ | {"bits": 8, "version": "gemv"}, "awq_gemv", "gemv"),
     ],
@@ -185,6 +182,27 @@ def test_other_layouts_are_refused(found: Any, quantization: Any, layout: str) -
 def test_awqs_label_chooses_the_packing(found: Any, quantization: Any, packing: str, layout: str) -> None:
     scheme = found(config=MODEL | {"quantization_config": quantization}).scheme
     assert (scheme.packing, scheme.layout) == (packing, layout)
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize("key", ["format", "checkpoint_format"])
+def test_gptqs_label_chooses_the_packing(found: Any, key: str, bits: int) -> None:
+    config = MODEL | {"quantization_config": GPTQ | {key: "GPTQ_P", "bits": bits}}
+    assert (found(config=config).scheme.packing, found(config=config).scheme.layout) == ("gptq_planar", "gptq_p")
+
+
+@pytest.mark.parametrize("said", [{"format": "marlin"}, {"checkpoint_format": "Marlin"}, {"is_marlin_format": True}])
+def test_tiles_are_known_by_each_of_their_labels(found: Any, said: Any) -> None:
+    scheme = found(config=MODEL | {"quantization_config": GPTQ | said}).scheme
+    assert (scheme.packing, scheme.layout) == ("gptq_marlin", "marlin")
+
+
+@pytest.mark.parametrize("bits", [5, 6, 7])
+@pytest.mark.parametrize("label", ["gptq", "gptq_v2"])
+def test_a_width_that_gptqmodel_has_in_planes_alone_wants_their_label(found: Any, label: str, bits: int) -> None:
+    config = MODEL | {"quantization_config": GPTQ | {"checkpoint_format": label, "bits": bits}}
+    error = refusal(found, UnsupportedFormat, "unsupported-bits", config=config)
+    assert "gptq_p" in str(error)
 
 
 def overrides(dynamic: Any) -> Schemes:
@@ -228,7 +246,7 @@ def test_dynamic_rules_that_cannot_be_read_are_refused(dynamic: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "values", "code"),
     [
-        (UnsupportedFormat, {"format": "marlin"}, "unsupported-layout"),
+        (UnsupportedFormat, {"format": "bitblas"}, "unsupported-layout"),
         (MalformedCheckpoint, {"bits": "4"}, "bad-config-value"),
         (MalformedCheckpoint, {"group_size": 0}, "bad-config-value"),
     ],
@@ -262,6 +280,8 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "gptq",
         "mxfp4",
         "nvfp4",
+        "gptq_marlin",
+        "gptq_planar",
     }
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))
     assert all(status.reason for status in listed.values())

@@ -42,7 +42,9 @@ IDS = {
         "ct_int": "79888988eade71abd24c1aa6ba4b3ed3fce70e92f99f7cecaef9c7e3f2181c3e",
         "ct_packed": "3c2f32571701ce5caedca30f999a49d11052d5baaecad623135f137298981c93",
         "fp8": "5ab456b2b1f115f86bfb14aa1431675b6b10795ace998d8524e508b6c41c3c2a",
-        "gptq": "326f921156cb3145c730709be7ad93969f73d103d26b333dcf94af4e17927a96",
+        "gptq": "21cab698c9a71636ee66a671194ea00651feee964b016b2360fc093c9194f043",
+        "gptq_marlin": "d823ed3baf345b626b925602d8a360dc90cb98c702895be6df1fcea436581a33",
+        "gptq_planar": "5e4a04fcf48c593787c40abd279060fa2adfd7e980c03dac1ad8c6508476ecb2",
     },
 }
 

@@ -226,22 +226,18 @@ def test_a_crash_is_an_error_only_of_what_was_claimed(oracle: Any) -> None:
 def test_a_refusal_that_is_due_may_be_an_answer_that_nobody_could_mistake(oracle: Any) -> None:
     sound = Scripted(oracle)
 
-    def reads_v2(config: Any, tensors: Any, *, dtype: Any = None) -> Array:
-        if config.get("checkpoint_format") == "gptq_p":
-            words = tensors["qzeros"].bits.view(np.uint32)
-            fields = (words[..., None] >> np.arange(0, 32, 4, dtype=np.uint32)) & 15
-            stored = (((fields - 1) & 15) << np.arange(0, 32, 4, dtype=np.uint32)).sum(-1, dtype=np.uint32)
-            plain = {key: value for key, value in config.items() if key != "checkpoint_format"}
-            return sound.dequantize(plain, tensors | {"qzeros": Array.of(stored.view(np.int32))}, dtype=dtype)
-        return sound.dequantize(config, tensors, dtype=dtype)
+    def reads_exllama(config: Any, tensors: Any, *, dtype: Any = None) -> Array:
+        return sound.dequantize(config | {"version": "gemm"}, tensors, dtype=dtype)
 
-    def reads_v2_as_v1(config: Any, tensors: Any, *, dtype: Any = None) -> Array:
-        plain = {key: value for key, value in config.items() if key != "checkpoint_format"}
-        return sound.dequantize(plain, tensors, dtype=dtype)
+    def adds_one(config: Any, tensors: Any, *, dtype: Any = None) -> Array:
+        words = tensors["qzeros"].bits.view(np.uint32)
+        fields = (words[..., None] >> np.arange(0, 32, 4, dtype=np.uint32)) & 15
+        stored = (((fields + 1) & 15) << np.arange(0, 32, 4, dtype=np.uint32)).sum(-1, dtype=np.uint32)
+        return reads_exllama(config, tensors | {"qzeros": Array.of(stored.view(np.int32))}, dtype=dtype)
 
-    for method, verdict in ((reads_v2, "pass"), (reads_v2_as_v1, "fail")):
+    for method, verdict in ((reads_exllama, "pass"), (adds_one, "fail")):
         subject = Scripted(oracle, dequantize=method)
-        report = judging.judge(subject, oracle, name="x", only=["refusals/gptq-gptq_p"])
+        report = judging.judge(subject, oracle, name="x", only=["refusals/awq-exllama"])
         assert report.counts == {verdict: 1}
 
 

@@ -18,7 +18,7 @@ ID, SLUG, TITLE = "awq_gemm", "awq", "AWQ"
 LEAVES = ("qweight", "qzeros", "scales")
 NOT_APPLICABLE: dict[str, str] = {}
 # AWQ's labels that have rooms of their own.
-OTHERS = (dialect.GEMV, dialect.GEMV_FAST, dialect.LLM_AWQ)
+OTHERS = (dialect.GEMV, dialect.GEMV_FAST, dialect.LLM_AWQ, dialect.MARLIN)
 FILES = Files(
     vectors=("autoawq-0.2.9", "auto-round-0.16.1", "gptqmodel-7.7.0"),
     checkpoints=("llama-awq-g128", "llama-awq-g32", "qwen2-awq-g128", "qwen2-awq-g32"),

@@ -9,7 +9,7 @@ from ..parts import Config
 from ..spelt import written
 from . import autoround
 
-GEMM, GEMV, GEMV_FAST, LLM_AWQ = "gemm", "gemv", "gemv-fast", "llm-awq"
+GEMM, GEMV, GEMV_FAST, LLM_AWQ, MARLIN = "gemm", "gemv", "gemv-fast", "llm-awq", "marlin"
 LABELS = ("version", "format", "checkpoint_format")
 # Group sizes that the padded packings know; whatever is longer pads as 128 does.
 PADDING = {32: 4, 64: 2}

@@ -19,6 +19,8 @@ from .packing import WIDTHS, config, group_size, pack, parts, symmetric, version
 ID, SLUG, TITLE = "gptq", "gptq", "GPTQ"
 LEAVES = ("qweight", "qzeros", "scales", "g_idx")
 NOT_APPLICABLE: dict[str, str] = {}
+# GPTQModel's labels that have rooms of their own.
+OTHERS = ("gptq_p", "marlin")
 FILES = Files(
     vectors=("auto-gptq-0.7.1", "auto-gptq-0.7.1-widths", "auto-round-0.16.1", "auto-round-0.15.0"),
     # Producers that store zero points in a way of their own.
@@ -76,6 +78,9 @@ def names(config: Config) -> bool:
     if autoround.reads(config):
         return not autoround.awq(config)
     found = written(config)
+    label = str(found.get("checkpoint_format") or found.get("format")).lower()
+    if label in OTHERS or found.get("is_marlin_format"):
+        return False
     method = found.get("quant_method") or found.get("method")
     # AutoGPTQ's quantize_config.json had no method for years.
     return str(method).lower() == "gptq" or (method is None and "w_bit" not in found and "desc_act" in found)

@@ -42,9 +42,9 @@ def refusals() -> Iterator[Refusal]:
 def _layouts(tensors: dict[str, Array]) -> Iterator[Refusal]:
     found = parts(PLAIN, tensors)
     v1, v2 = found.dense(None), found.with_(z=(found.z - 1) % 16).dense(None)
-    # What GPTQModel writes under these names at 4 bits differs from version 1 in that zero points are stored as is.
-    readings = {"gptq_p": (v2,), "marlin": (v2, v1)}
-    for layout in ("gptq_p", "bitblas", "marlin", "never-heard-of"):
+    # What GPTQModel writes under this name at 4 bits differs from version 1 in that zero points are stored as is.
+    readings = {"marlin": (v2, v1)}
+    for layout in ("bitblas", "marlin", "never-heard-of"):
         config = PLAIN | {"checkpoint_format": layout}
         yield Refusal(f"gptq-{layout}", config, tensors, "unsupported-layout", readings.get(layout, ()))
     yield Refusal("gptq-is_marlin_format", PLAIN | {"is_marlin_format": True}, tensors, "unsupported-layout")

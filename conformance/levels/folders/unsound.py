@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from ...bits.safetensors_file import write_safetensors
-from ...formats.build import LAYER
+from ...formats.build import LAYER, MODULES
 from ...formats.folder import Folder
 from ...formats.module import full_name
 from ...formats.protocol import Format
@@ -24,6 +24,11 @@ def unsound() -> Iterator[Folder]:
         yield from _contents(format)
 
 
+def _packed(modules: Container[str]) -> str:
+    """A packed module of the MLP: one that the format has words for."""
+    return next(name for name in (f"{LAYER}mlp.up_proj", f"{LAYER}mlp.down_proj") if name in modules)
+
+
 def _files(format: Format) -> Iterator[Folder]:
     def sharded(id: str, code: str, either: bool = False) -> tuple[Folder, str, str]:
         folder = build_of(format, id).sharded(lambda name: "mlp" in name, code=code, either=either)
@@ -34,7 +39,7 @@ def _files(format: Format) -> Iterator[Folder]:
     del folder.shards[first]
     yield folder
     folder, first, _ = sharded("index-names-a-tensor-that-is-not-there", "stale-index")
-    del folder.shards[first][full_name(LAYER + "mlp.up_proj", format.LAYOUT.scales)]
+    del folder.shards[first][full_name(_packed(folder.packed), format.LAYOUT.scales)]
     yield folder
     # A tensor of a listed shard that the index forgot: reading it is right as well, skipping it is not.
     folder, _, _ = sharded("index-forgets-a-tensor", "stale-index", either=True)
@@ -83,5 +88,6 @@ def _contents(format: Format) -> Iterator[Folder]:
         del build.packed[_Q].tensors[zeros]
         yield build.folder(code="missing-tensor")
     build = build_of(format, "a-bias-nobody-wants")
-    build.stored_besides[LAYER + "mlp.up_proj.bias"] = build.floats(96)
+    name = _packed(build.packed)
+    build.stored_besides[f"{name}.bias"] = build.floats(MODULES[name.removeprefix(LAYER)][0])
     yield build.folder(code="unsupported-bias")
