@@ -70,6 +70,11 @@ def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
     return PACKINGS[scheme.packing].stand_in(scheme, leaf, infos)
 
 
+def partners() -> dict[str, str]:
+    """Marks of a packing that are some under another configuration only beside another tensor, by their suffixes."""
+    return {mark: other for packing in PACKINGS.values() for mark, other in getattr(packing, "PARTNERS", {}).items()}
+
+
 def marks() -> tuple[str, ...]:
     """Every suffix that says of a tensor that its module is packed, the longest first."""
     return tuple(sorted({mark for packing in PACKINGS.values() for mark in packing.MARKS}, key=lambda m: (-len(m), m)))
