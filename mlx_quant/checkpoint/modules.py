@@ -12,7 +12,7 @@ from ..errors import MalformedCheckpoint, QuantError
 from ..files.folder import Files, TensorInfo, read_data
 from ..packings import foreign
 from ..packings.checks import BIAS, SCALES, leaf
-from ..packings.registry import PACKINGS, descriptions, marks, packing_for
+from ..packings.registry import PACKINGS, descriptions, marks, packing_for, partners
 
 # Bytes of a tensor that describes a module; real ones have a few hundred.
 _MOST_DESCRIBED = 4096
@@ -84,25 +84,28 @@ def packed_modules(
         MalformedCheckpoint: ``unexpected-tensor``, packed and dense at once; as :meth:`Packing.measure`.
     """
     foreign.refuse(tensors)
-    names = [name for name in dict.fromkeys(_packed(tensors)) if not _dense(name, tensors, schemes)]
+    names = [name for name in dict.fromkeys(_packed(tensors, schemes)) if not _dense(name, tensors, schemes)]
     return {name: _module(name, tensors, schemes, candidates) for name in names}
 
 
 def leftovers(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> set[str]:
     """Tensors of a packing beside a weight that was left dense: a producer made room for them, and never wrote them."""
-    names = [name for name in dict.fromkeys(_packed(tensors)) if _dense(name, tensors, schemes)]
+    names = [name for name in dict.fromkeys(_packed(tensors, schemes)) if _dense(name, tensors, schemes)]
     packings = {name: PACKINGS[schemes.scheme(name).packing] for name in names}
     found = {_named(name, end) for name, packing in packings.items() for end in packing.TENSORS if end != _WEIGHT}
     return found & tensors.keys()
 
 
-def _packed(tensors: Mapping[str, TensorInfo]) -> Iterator[str]:
-    suffixes = marks()
+def _packed(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> Iterator[str]:
+    suffixes, own = marks(), PACKINGS[schemes.default.packing].MARKS
+    beside = {mark: other for mark, other in partners().items() if mark not in own}
     for name in tensors:
         # With a dot in front, a tensor that stands in no module has a suffix like all the others.
         whole = f".{name}"
         if suffix := next((suffix for suffix in suffixes if whole.endswith(suffix)), None):
-            yield whole.removesuffix(suffix)[1:]
+            module = whole.removesuffix(suffix)[1:]
+            if suffix not in beside or _named(module, beside[suffix]) in tensors:
+                yield module
 
 
 def _dense(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes) -> bool:

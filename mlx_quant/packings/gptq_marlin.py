@@ -29,6 +29,8 @@ _NAMED = {"marlin": ("B", "s"), "awq_marlin": ("qweight", "scales")}
 LAYOUTS = tuple(_NAMED)
 MARKS = (".B", ".qweight", ".scales")
 TENSORS = (".B", ".s", ".qweight", ".scales")
+# Other models have a tensor B of their own.
+PARTNERS = {".B": ".s"}
 
 _TILE, _OUTPUTS = 16, 64
 _ZERO = 8

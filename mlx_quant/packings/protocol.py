@@ -37,6 +37,9 @@ class Packing(Protocol):
     A tensor's local name is its suffix without a leading dot: ``x.weight.absmax`` is ``weight.absmax`` of ``x`` under
     the suffix ``.weight.absmax``, and ``x_blocks`` is ``_blocks`` of ``x`` under ``_blocks``. A ``bias`` is never part
     of a packed weight: it is not declared, and ignored where it is given.
+
+    A packing may have ``PARTNERS``: marks so common that under another packing's configuration they mark a module only
+    beside another tensor, given by its suffix.
     """
 
     @property

@@ -101,6 +101,11 @@ def descriptions() -> tuple[str, ...]:
     return tuple(suffix for packing in PACKINGS.values() for suffix in getattr(packing, "DESCRIPTIONS", ()))
 
 
+def partners() -> dict[str, str]:
+    """Marks of a packing that are some under another configuration only beside another tensor, by their suffixes."""
+    return {mark: other for packing in PACKINGS.values() for mark, other in getattr(packing, "PARTNERS", {}).items()}
+
+
 def marks() -> tuple[str, ...]:
     """Every suffix that says of a tensor that its module is packed, the longest first."""
     return tuple(sorted({mark for packing in PACKINGS.values() for mark in packing.MARKS}, key=lambda m: (-len(m), m)))

@@ -116,7 +116,7 @@ def test_one_format_under_the_name_of_the_other(copy: Copy, name: str, other: st
     [
         (AWQ, change("qweight", lambda t: t.to(torch.int64)), "unsupported-layout", "64-bit words"),
         (GPTQ, change("qweight", lambda t: t.to(torch.int8)), "unsupported-layout", "BitBLAS"),
-        (GPTQ, lambda t: t.update({"a.B": torch.ones(2), "a.s": torch.ones(2)}), "unsupported-layout", "Marlin"),
+        (GPTQ, lambda t: t.update({"a.B": torch.ones(2), "a.s_channel": torch.ones(2)}), "unsupported-layout", "QQQ"),
         (
             AWQ,
             lambda t: t.update({"model.layers.0.mlp.act.scales": torch.ones(512)}),
@@ -170,7 +170,7 @@ def test_a_packed_tensor_in_no_module_belongs_to_a_nameless_one(copy: Copy) -> N
     [
         ({"bits": 9}, ["with 9 bits is not decoded"]),
         # GPTQModel packs these bit by bit; AutoRound, which does not, says so in its config.
-        ({"bits": 7}, ["with 7 bits is planar, which is not decoded"]),
+        ({"bits": 7}, ["7 bits under 'gptq'", "gptq_p"]),
         ({"dynamic": {r".*up_proj": {"bits": 9}}}, ["with 9 bits is not decoded", "dynamic: .*up_proj", MODULE]),
     ],
 )
