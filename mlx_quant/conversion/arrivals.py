@@ -136,4 +136,4 @@ def _leading(shape: tuple[int, ...]) -> Iterator[Positions]:
         if len(shape) == 1:
             yield np.zeros((1, 0), np.int64)
         else:
-            yield np.array([(*matrix, row) for row in rows], np.int64)
+            yield np.column_stack([np.full((len(rows), len(matrix)), matrix, np.int64), rows])
