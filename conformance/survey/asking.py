@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -42,7 +44,7 @@ def ask(subject: str, repo: Repo, lone: bool = False) -> Row:
         try:
             for facts in reader.survey(repo.id, repo.revision, alive=alive):
                 row |= facts
-            row["kinds"] = [_kind(kind, reader.framework) for kind in row.get("kinds", ())]
+            row["kinds"] = _kinds(row.get("kinds", ()), reader.framework)
             row["outcome"] = READ
         except reader.refusals as error:
             code, where = getattr(error, "code", type(error).__name__), getattr(error, "where", None)
@@ -87,7 +89,17 @@ class _Watch:
                 os._exit(70)
 
 
-def _kind(kind: Row, framework: str) -> Row:
+def _kinds(found: Iterable[Row], framework: str) -> list[Row]:
+    """Modules by what the suite would call them, with their number; shapes make no difference to that."""
+    counted: Counter[tuple[str | None, frozenset[str]]] = Counter()
+    for kind in found:
+        counted[_kind(kind, framework)] += kind["count"]
+    return [
+        {"format": format, "flags": sorted(flags), "modules": count} for (format, flags), count in counted.most_common()
+    ]
+
+
+def _kind(kind: Row, framework: str) -> tuple[str | None, frozenset[str]]:
     """The format and flags of modules that are alike, as cases of the suite have them; none where it has no words."""
     try:
         config = config_of(kind["config"], kind["module"])
@@ -95,11 +107,10 @@ def _kind(kind: Row, framework: str) -> Row:
         with _EVALUATING:
             tensors = {leaf: _array(found, framework) for leaf, found in kind["tensors"].items()}
         assert format is not None
-        flags = format.flags(config, tensors) | {format.SLUG} | spoken(config)
+        return format.SLUG, spoken(config) | format.flags(config, tensors) | {format.SLUG}
     except Exception:
         # A config may say what the subject takes and the suite never heard of.
-        return {"format": None, "flags": [], "modules": kind["count"]}
-    return {"format": format.SLUG, "flags": sorted(flags), "modules": kind["count"]}
+        return None, frozenset()
 
 
 def _array(found: Row, framework: str) -> Array:
