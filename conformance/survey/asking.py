@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections import Counter
@@ -147,5 +148,7 @@ def _code(error: Exception) -> str:
 
 
 def _text(found: object) -> str:
-    text = " ".join(str(found).split())
+    """One line for a terminal and a table, without what a link to a file is signed with."""
+    text = re.sub(r"(https?://[^\s?]*)\?\S*", r"\1?...", " ".join(str(found)[: 4 * _LONGEST].split()))
+    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} [...]"

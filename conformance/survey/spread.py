@@ -78,7 +78,9 @@ def spread(
         running[future.key] = piece
         return future
 
-    answered = as_completed([start(piece) for piece in islice(left, _AHEAD * slots)], raise_errors=False)
+    answered = as_completed(
+        [start(piece) for piece in islice(left, _AHEAD * slots)], loop=client.loop, raise_errors=False
+    )
     for future in answered:
         piece = running.pop(future.key)
         try:

@@ -139,7 +139,8 @@ class HubHeaders:
         return patiently(lambda: self._streamed(url, asked, name, first, count), alive=self._alive)
 
     def _streamed(self, url: str, asked: dict[str, str], name: str, first: int, count: int) -> bytes:
-        begun = time.monotonic()
+        self._check(name, 0)
+        begun, sent = time.monotonic(), 0
         data = bytearray()
         self.requests += 1
         try:
@@ -153,9 +154,11 @@ class HubHeaders:
                     self._refuse("truncated-file", "the server sends no part of it, only the whole file", name)
                 for piece in response.iter_raw():
                     data += piece[: count - len(data)]
+                    sent += len(piece)
                     self.received += len(piece)
                     self._check(name, time.monotonic() - begun)
-                    if len(data) >= count:
+                    # A connection whose answer was read to its end is used again.
+                    if sent > count:
                         break
         finally:
             self._spent += time.monotonic() - begun
