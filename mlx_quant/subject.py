@@ -69,6 +69,12 @@ class _Subject:
     to_affine = staticmethod(functools.partial(to_affine, candidates=True))
     open = staticmethod(_Opened)
 
+    def survey(self, repo_id: str, revision: str | None = None, **options: Any) -> Iterator[dict[str, Any]]:
+        """What a repo on the Hub is, without its weights; see :func:`mlx_quant.checkpoint.survey.survey`."""
+        from .checkpoint.survey import survey
+
+        return survey(repo_id, revision, **options)
+
     def load(self, checkpoint_dir: str | Path) -> dict[str, mx.array]:
         """Every dense weight by its Hugging Face name, by way of a real conversion."""
         weights: dict[str, mx.array] = {}

@@ -47,3 +47,9 @@ def write_safetensors(tensors: Mapping[str, Array]) -> bytes:
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return b"".join([len(text).to_bytes(8, "little"), text, *parts])
+
+
+def blank(dtype: str, shape: tuple[int, ...]) -> Array:
+    """Zeros of the dtype that a header names, of any size. KeyError as :func:`read_safetensors`."""
+    named = _SAFETENSORS[dtype]
+    return Array(named, np.broadcast_to(np.zeros((), _BITS_OF[named]), shape))

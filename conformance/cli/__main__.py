@@ -4,4 +4,6 @@ import sys
 
 from . import main
 
-sys.exit(main())
+# Processes that are started for a part of the work import this file as well.
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,6 +21,7 @@ from ..run.claims import Miswired
 from ..run.evidence import gather
 from ..run.record import Report, ReportError
 from ..subjects.resolve import CORE, ORACLE
+from . import survey as cli_survey
 from . import terminal
 from . import tools as cli_tools
 from .base import EXIT_FAULT, EXIT_USAGE, SubjectName, app, judged, progress, stop, subject_called, usage
@@ -249,6 +250,7 @@ def _write(
         badge.write_text(reports.badge_json(found[0]) if badge.suffix == ".json" else reports.badge_svg(found[0]))
 
 
+app.command()(cli_survey.survey)
 app.command()(cli_tools.bench)
 app.command("speed")(cli_tools.speed_of)
 app.command()(cli_tools.mutants)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,3 +93,10 @@ class Model:
         )
         logits = self.model(ids)
         return from_framework(getattr(logits, "logits", logits), self.framework).float64()[0].astype(np.float32)
+
+
+class Surveyor(Subject, Protocol):
+    """Says what repos of the Hub are, from their configurations and headers."""
+
+    def survey(self, repo_id: str, revision: str | None = None, **options: Any) -> Iterator[dict[str, Any]]:
+        """Facts by name, a few at a time; see ``mlx_quant/checkpoint/survey.py``."""

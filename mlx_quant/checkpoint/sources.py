@@ -63,7 +63,7 @@ def detect(files: Files) -> Detected:
     refuse_native(config)
     refuse_rotation(config)
     read_json(files, "generation_config.json")
-    sources = _sources(files, config)
+    sources = sources_of(files, config)
     if not sources:
         raise UnsupportedFormat(
             "not-quantized",
@@ -183,7 +183,11 @@ def ties_embeddings(config: Mapping[str, Any]) -> bool:
     return bool(config.get("tie_word_embeddings", inside))
 
 
-def _sources(files: Files, config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def sources_of(files: Files, config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Quantisation configs by the file and key where they were found, in the order in which they win.
+
+    MalformedCheckpoint ``bad-config-value``, ``bad-file``.
+    """
     text = config.get("text_config")
     found: dict[str, Any] = {
         "config.json: quantization_config": config.get("quantization_config"),

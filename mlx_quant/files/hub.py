@@ -76,7 +76,7 @@ class HubRepo:
         except (TypeError, ValueError, OverflowError) as error:
             raise MalformedCheckpoint("truncated-file", f"no safetensors header ({error})", where=name) from error
         refuse_sizes(infos, name)
-        _refuse_spans(infos, spans, self._sizes[name])
+        refuse_spans(infos, spans, self._sizes[name])
         return infos
 
     def fetch(self, names: Iterable[str]) -> None:
@@ -95,7 +95,7 @@ class HubRepo:
         return Path(str(_asked(self.label, lambda: snapshot_download(self.label, **where))))
 
 
-def _refuse_spans(infos: Mapping[str, TensorInfo], spans: Mapping[str, tuple[int, ...]], size: int | None) -> None:
+def refuse_spans(infos: Mapping[str, TensorInfo], spans: Mapping[str, tuple[int, ...]], size: int | None) -> None:
     """A header may claim any shape: MalformedCheckpoint ``truncated-file`` unless its tensors fill the file."""
     end = 0
     for key, (first, last) in sorted(spans.items(), key=lambda item: item[1]):

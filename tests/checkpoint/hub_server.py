@@ -11,7 +11,10 @@ import hashlib
 import json
 import re
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -40,12 +43,14 @@ class Repo:
     Attributes:
         access: ``"open"``, ``"gated"`` (401 without a token, 403 with one), or ``"token"`` (any token will do).
         cut: file name to the number of bytes after which the connection is dropped.
+        whole: files that are always sent whole, whatever part is asked for.
     """
 
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
     access: str = "open"
     cut: dict[str, int] = field(default_factory=dict)
+    whole: frozenset[str] = frozenset()
 
     def commit(self, files: dict[str, bytes], ref: str = "main") -> str:
         digest = hashlib.sha1(
@@ -57,11 +62,19 @@ class Repo:
 
 
 class Hub:
-    """``with Hub() as hub``: serves ``hub.repos`` at ``hub.endpoint`` and logs into ``hub.log``."""
+    """``with Hub() as hub``: serves ``hub.repos`` at ``hub.endpoint`` and logs into ``hub.log``.
+
+    Attributes:
+        fails: given the path of a request, the status and headers that it fails with, or None.
+        latency: seconds that every answer takes.
+    """
 
     def __init__(self) -> None:
         self.repos: dict[str, Repo] = {}
         self.log: list[Request] = []
+        self.fails: Callable[[str], tuple[int, dict[str, str]] | None] = lambda path: None
+        self.latency = 0.0
+        self._blobs: dict[str, tuple[Repo, bytes]] = {}
         self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, role)) for role in ("hub", "cdn")]
         self.endpoint, self.cdn = (f"http://127.0.0.1:{server.server_port}" for server in self._servers)
 
@@ -81,7 +94,15 @@ class Hub:
         repo = self.repos.setdefault(repo_id, Repo())
         for name, value in options.items():
             setattr(repo, name, value)
+        self._blobs |= {_sha256(data): (repo, data) for name, data in files.items() if name.endswith(_LARGE)}
         return repo.commit(files, ref)
+
+    def blob(self, digest: str, name: str) -> tuple[bytes, int | None, bool]:
+        """A large file, where its connection is dropped, and whether it is only sent whole."""
+        if digest not in self._blobs:
+            raise _Refusal(404, "NotFound", name)
+        repo, data = self._blobs[digest]
+        return data, repo.cut.get(name), name in repo.whole
 
     def sent(self, suffix: str) -> int:
         """Body bytes sent of files whose name ends so, over all GET requests."""
@@ -95,6 +116,11 @@ class Hub:
 def files_of(folder: Path) -> dict[str, bytes]:
     """A folder's files as :meth:`Hub.add` takes them."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@lru_cache(maxsize=10_000)
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 class _Refusal(Exception):
@@ -119,10 +145,14 @@ def _handler(hub: Hub, role: str) -> type[BaseHTTPRequestHandler]:
         def _answer(self) -> None:
             url = urlsplit(self.path)
             path, query = unquote(url.path), parse_qs(url.query)
+            time.sleep(hub.latency)
             try:
+                if failure := hub.fails(path):
+                    return self._send(failure[0], b"later", failure[1])
                 if role == "cdn":
                     _, _, digest, name = path.split("/", 3)
-                    return self._content(*self._blob(digest, name), {})
+                    data, cut, whole = hub.blob(digest, name)
+                    return self._content(data, cut, {}, whole=whole)
                 if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
                     return self._json(self._info(match[1], match[2] or "main", sizes="blobs" in query))
                 if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", path):
@@ -169,7 +199,7 @@ def _handler(hub: Hub, role: str) -> type[BaseHTTPRequestHandler]:
         def _entry(self, name: str, data: bytes) -> dict[str, Any]:
             entry = {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
             if name.endswith(_LARGE):
-                entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
+                entry["lfs"] = {"oid": _sha256(data), "size": len(data), "pointerSize": 134}
             return entry
 
         def _resolve(self, repo_id: str, revision: str, name: str) -> None:
@@ -182,21 +212,14 @@ def _handler(hub: Hub, role: str) -> type[BaseHTTPRequestHandler]:
             data, headers = files[name], {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
             if not name.endswith(_LARGE):
                 return self._content(data, None, headers | {"ETag": f'"{hashlib.sha1(data).hexdigest()}"'})
-            digest = hashlib.sha256(data).hexdigest()
+            digest = _sha256(data)
             headers |= {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(len(data))}
             self._send(302, b"", headers | {"Location": f"{hub.cdn}/blobs/{digest}/{quote(name)}"})
 
-        def _blob(self, digest: str, name: str) -> tuple[bytes, int | None]:
-            for repo in hub.repos.values():
-                for files in repo.commits.values():
-                    if name in files and hashlib.sha256(files[name]).hexdigest() == digest:
-                        return files[name], repo.cut.get(name)
-            raise _Refusal(404, "NotFound", name)
-
-        def _content(self, data: bytes, cut: int | None, headers: dict[str, str]) -> None:
+        def _content(self, data: bytes, cut: int | None, headers: dict[str, str], *, whole: bool = False) -> None:
             """The whole file or the Range asked for; with ``cut``, only so many bytes of what was announced."""
             match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", ""))
-            if not match:
+            if not match or whole:
                 return self._send(200, data, headers, cut)
             first, last = int(match[1]), min(int(match[2] or len(data) - 1), len(data) - 1)
             if first >= len(data):

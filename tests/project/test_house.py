@@ -38,6 +38,7 @@ ORDER = {
         "kills",
         "run",
         "reports",
+        "survey",
         "export",
         "bench",
         "selftest",
