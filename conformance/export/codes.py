@@ -26,6 +26,7 @@ CODES: dict[str, tuple[str, str]] = {
     "unsupported-bias": ("A bias with values belongs to a layer that has none in this architecture.", ""),
     "unsupported-bits": ("The width is not one that these vectors define; only 4 bits are.", "PK-11"),
     "unsupported-dtype": ("The scales are neither float16, bfloat16 nor float32.", ""),
+    "unsupported-group-size": ("The settings name groups of a size that the format has not.", ""),
     "unsupported-layout": ("The packing of that name is another one than these vectors define.", "ZP-02 CF-04"),
     "unsupported-method": ("The quantisation method is not one that these vectors define.", "CF-01"),
 }

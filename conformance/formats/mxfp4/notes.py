@@ -8,6 +8,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
         "FP-11 FP-12 FP-12b FP-13 FP-14 FP-14b FP-14c FP-14d FP-15 FP-15b FP-16 FP-16b",
     ),
     "gpt-oss": ("Tensors have the names and axes of gpt-oss: blocks of 16 bytes.", "FP-11b"),
+    "modelopt": ("Codes are called weight, as ModelOpt has them.", ""),
     "experts": ("A stack of experts, whose axis comes first.", "FP-17 FP-17b FP-17c"),
     **{
         f"policy-mxfp4-{policy}": (text, words)
@@ -19,10 +20,10 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
             "modelopt-group_size": ("ModelOpt's group_size beside the algorithm.", ""),
             "modelopt-input_scale": ("A scale of activations lies beside the weight, and is not part of it.", ""),
             "exponents-named-e8m0": ("Scales stored as F8_E8M0.", ""),
-            "modules_to_not_convert-null": ("modules_to_not_convert is null.", "#policies"),
+            "modules_to_not_convert-null": ("modules_to_not_convert is null.", "#null"),
             "modules_to_not_convert-absent": ("No modules_to_not_convert.", ""),
             "dequantize": ("transformers' flag that it should decode the experts as it loads.", ""),
-            "capitals": ("The method in capitals.", "#policies"),
+            "capitals": ("The method in capitals.", "#null"),
             "ct-format-of-the-group": ("The group names the format, not the config.", ""),
             "ct-scale_dtype": ("The group says how scales are stored.", ""),
             "ct-input_global_scale": ("A scale of activations lies beside the weight, and is not part of it.", ""),

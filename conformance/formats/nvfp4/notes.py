@@ -38,7 +38,7 @@ FOLDER_NOTES: dict[str, tuple[str, str]] = {
     "mixed-precision-in-the-sidecar": ("The same, in hf_quant_config.json alone.", ""),
     "fp8-whose-sidecar-names-others": (
         "config.json says fp8, hf_quant_config.json names layers that are NVFP4: NVIDIA's DeepSeek models.",
-        "#policies",
+        "",
     ),
-    "fp8-whose-sidecar-says-nvfp4": ("config.json says fp8, hf_quant_config.json NVFP4 of everything.", "#policies"),
+    "fp8-whose-sidecar-says-nvfp4": ("config.json says fp8, hf_quant_config.json NVFP4 of everything.", ""),
 }
