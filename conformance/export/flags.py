@@ -13,6 +13,7 @@ POLICY = {
     "autoround": "autorounds-label-says-where-zero-points-begin",
     "null": "null-means-absent-and-capitals-mean-nothing",
     "swapped": "gptqmodels-3-bit-zero-points-before-70-are-put-right",
+    "bitsandbytes": "bitsandbytes-numbers-are-those-of-the-type",
 }
 FLAGS: dict[str, tuple[str, str]] = {
     # Settings.

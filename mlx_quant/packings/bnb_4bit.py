@@ -170,7 +170,7 @@ def _measured(scheme: Scheme, infos: Infos) -> _State:
 def _read(data: bytes | None, where: str) -> _State:
     """The JSON of a module; ``bad-config-value`` for what is no such JSON, or not of two axes."""
     if data is None or len(data) > _LONGEST:
-        raise MalformedCheckpoint("too-large", f"expected bytes of JSON, at most {_LONGEST}", where=where)
+        raise MalformedCheckpoint("bad-config-value", f"expected at most {_LONGEST} bytes of JSON", where=where)
     try:
         found = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -20,7 +20,10 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
     "stored-float16": ("The same bytes under the dtype of a float (quant_storage).", "BN-07"),
     "stored-bfloat16": ("The same bytes under the dtype of a float (quant_storage).", "BN-07"),
     "stored-float32": ("The same bytes under the dtype of a float (quant_storage).", "BN-07"),
-    "zero-of-either-sign": ("Code 8 of FP4 is -0 to the kernels and 0 to the operation in PyTorch.", "#policies BN-06"),
+    "zero-of-either-sign": (
+        "Code 8 of FP4 is -0 to the kernels and 0 to the operation in PyTorch.",
+        "#bitsandbytes BN-06",
+    ),
     "storage": ("Packed by bitsandbytes with another quant_storage.", "BN-07"),
     **{
         f"policy-bnb_4bit-{policy}": (text, words)
@@ -29,15 +32,15 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
             "underlined": ("The width is said by _load_in_4bit.", ""),
             "both-spellings": ("The width is said under both spellings.", ""),
             "no-load_in_8bit": ("Only one width is mentioned.", ""),
-            "labelled-fp4": ("The config says FP4, the tensors NF4: the tensors decide.", "#policies"),
-            "labelled-double": ("The config says that scales are packed, and they are not.", "#policies"),
+            "labelled-fp4": ("The config says FP4, the tensors NF4: the tensors decide.", "#bitsandbytes"),
+            "labelled-double": ("The config says that scales are packed, and they are not.", "#bitsandbytes"),
             "skip-modules": ("Modules that are left dense are listed.", ""),
             "stored-as-int8": ("The same bytes as int8.", "BN-07"),
             "stored-as-float16": ("The same bytes as float16.", "BN-07"),
             "stored-as-bfloat16": ("The same bytes as bfloat16.", "BN-07"),
             "stored-as-float32": ("The same bytes as float32.", "BN-07"),
             "half-absmax": ("Scales of 16 bits are widened.", ""),
-            "map-off-by-a-bit": ("quant_map is not read: numbers are those of the type.", "#policies"),
+            "map-off-by-a-bit": ("quant_map is not read: numbers are those of the type.", "#bitsandbytes"),
             "json-otherwise-written": ("The JSON has other blanks, and another order.", ""),
         }.items()
     },

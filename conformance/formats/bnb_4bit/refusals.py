@@ -124,7 +124,7 @@ def _states(tensors: dict[str, Array], double: dict[str, Array], plain: dict[str
         ("a-long-number", f'{{"blocksize": 1{"0" * 4000}}}'),
     ):
         yield refusal(id, _BAD, text)
-    yield refusal("too-long", "too-large", json.dumps({"quant_type": "nf4"}) + " " * 5000)
+    yield refusal("too-long", _BAD, json.dumps({"quant_type": "nf4"}) + " " * 5000)
     for id, code, changes in _WRONG:
         yield refusal(id, code, None, **changes)
     for id, code, changes in _WRONG_NESTED:
