@@ -50,6 +50,12 @@ IDS = {
     },
 }
 
+# Refused under the name of a packing that the suite's own decoders know, and look for: the program says that it does not.
+OTHER_NAMES = {
+    *("refusals/awq-gemv", "refusals/awq-gemv_fast", "checkpoints/awq-gemv"),
+    *("refusals/awq-backend-llm-awq", "refusals/awq-backend-upper-case"),
+}
+
 Document = dict[str, Any]
 
 
@@ -372,7 +378,9 @@ def test_a_program_without_our_code_reads_all_of_it_back(exported: Path) -> None
     for level, count in expected["generated"].items():
         assert f"{level}: {count} tests are generated" in found.stdout
     refusals = sum(test["result"] != "valid" for test in read)
-    assert f"{refusals} of {refusals} refusals refused, {refusals} with the same code" in found.stdout
+    alike = refusals - len(OTHER_NAMES & {test["id"] for test in read})
+    assert alike == refusals - len(OTHER_NAMES)
+    assert f"{refusals} of {refusals} refusals refused, {alike} with the same code" in found.stdout
 
 
 def test_it_notices_one_wrong_bit_due_though_every_digest_fits(altered: Path) -> None:
