@@ -43,10 +43,12 @@ IDS = {
         "bnb_int8": "f0e619c8e34a4ddfc3dad110ce628a5772eeea0d4b4cbcbb07976e9296ecec58",
         "ct_int": "79888988eade71abd24c1aa6ba4b3ed3fce70e92f99f7cecaef9c7e3f2181c3e",
         "ct_packed": "3c2f32571701ce5caedca30f999a49d11052d5baaecad623135f137298981c93",
-        "fp8": "5ab456b2b1f115f86bfb14aa1431675b6b10795ace998d8524e508b6c41c3c2a",
+        "fp8": "61352bfdc43ddb1287c58e99c638e5180bf7c5c6535a5ad4d5079475872bf0e9",
         "gptq": "21cab698c9a71636ee66a671194ea00651feee964b016b2360fc093c9194f043",
         "gptq_marlin": "d823ed3baf345b626b925602d8a360dc90cb98c702895be6df1fcea436581a33",
         "gptq_planar": "5e4a04fcf48c593787c40abd279060fa2adfd7e980c03dac1ad8c6508476ecb2",
+        "mxfp4": "388a60fa3e73233a143d632a3d2900b65daedb4e5adcb83b7734155463e51cc5",
+        "nvfp4": "e72ca380c9781401e045e2eb57570e0fb02cd2102d1cf75aafc422a1b7828de3",
     },
 }
 

@@ -27,7 +27,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
             "ct-format-of-the-group": ("The group names the format, not the config.", ""),
             "ct-scale_dtype": ("The group says how scales are stored.", ""),
             "ct-input_global_scale": ("A scale of activations lies beside the weight, and is not part of it.", ""),
-            "zero-byte": ("Byte 0 is 2**-127, and code 8 is -0.", "FP-14b FP-15"),
+            "zero-byte": ("Byte 0 is 2**-127.", "FP-14b"),
         }.items()
     },
 }

@@ -46,9 +46,9 @@ def _pairs() -> Iterator[_Pair]:
     yield "ct-scale_dtype", written, plain, plain_config, plain
     scale = {"input_global_scale": Array.of(np.array([0.0123], np.float32))}
     yield "ct-input_global_scale", plain_config, plain | scale, plain_config, plain
-    # A zero of either sign is a zero, and keeps it; a byte of 0 is 2**-127.
-    least = flat(np.full((8, 32), 8), np.zeros((8, 1)))
-    yield "zero-byte", GPT_OSS, blocks(np.full((8, 32), 8), np.zeros((8, 1))), plain_config, least
+    # A byte of 0 is 2**-127, also where the others of an output are ordinary.
+    lowest = bytes_ * np.array([0, 1, 1], np.uint8)
+    yield "zero-byte", GPT_OSS, blocks(codes, lowest), plain_config, flat(codes, lowest)
 
 
 def disputed(flags: frozenset[str]) -> bool:

@@ -37,9 +37,8 @@ def _pairs() -> Iterator[_Pair]:
     yield "modelopt-group_size", plain_config | {"group_size": 16}, plain, plain_config, plain
     scale = {"input_scale": Array.of(np.array(0.0123, np.float32))}
     yield "modelopt-input_scale", plain_config, plain | scale, plain_config, plain
-    zeros = named(modelopt(), np.zeros((8, 32), int), np.full((8, 2), 0x38), number)
-    yield "modelopt-code-8", modelopt(), named(modelopt(), np.full((8, 32), 8), np.full((8, 2), 0x38), number), \
-        modelopt(), zeros  # fmt: skip
+    eights = named(modelopt(), np.where(codes == 0, 8, codes), bytes_, number)
+    yield "modelopt-code-8", plain_config, eights, plain_config, plain
     stack = codes.reshape(3, 16, 96), bytes_.reshape(3, 16, 6)
     own, flat = np.full((3, 1, 1), number), named(modelopt(), *stack, number)
     yield "experts-of-one-scale", modelopt(), flat, modelopt(), named(modelopt(), *stack, own)
