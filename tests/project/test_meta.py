@@ -47,14 +47,16 @@ SHARED = (
 ONLY_GPTQ = (*(f"g_idx-{kind}" for kind in strategies.GROUP_MAPS), "sym", "asym")
 
 
-# Formats that share nothing of that: scales of blocks.
+ALIASES = {"B": "qweight", "s": "scales"}
+# Formats that share nothing of that, scales of blocks, or that have no maps.
 OTHERS = {
+    "gptq_marlin": SHARED,
     "fp8": (
         *("blocks", "e8m0", "tensor", "channel", "modelopt", "ct-channel", "ct-block", "ct-group"),
         *(f"scales-{dtype}" for dtype in (*strategies.SCALE_DTYPES, "uint8", "float8_e8m0fnu")),
         *(f"bias-{kind}" for kind in strategies.BIASES),
         *(f"dtype-{dtype}" for dtype in (None, *strategies.SCALE_DTYPES)),
-    )
+    ),
 }
 
 
@@ -63,6 +65,11 @@ def test_every_flag_of_a_strategy_occurs(label: str, packs: dict[str, tuple[Pack
     claimed = {*OTHERS.get(label, (*SHARED, *(ONLY_GPTQ if label.startswith("gptq") else ())))}
     found = {flag for pack in packs[label] for flag in pack.flags}
     assert found == claimed
+
+
+def _tensor(pack: Pack, name: str) -> Any:
+    """By its name, or the other one that a packer of the same format gives it."""
+    return pack.tensors[name if name in pack.tensors else ALIASES[name]]
 
 
 def _zeros(pack: Pack) -> Any:
@@ -91,15 +98,15 @@ def _offsets(pack: Pack) -> float:
 
 
 def _scales(pack: Pack) -> Any:
-    return pack.tensors[known(pack.config).LAYOUT.scales].float64()
+    return _tensor(pack, known(pack.config).LAYOUT.scales).float64()
 
 
 def _scale_bits(pack: Pack) -> Any:
-    return pack.tensors[known(pack.config).LAYOUT.scales].bits
+    return _tensor(pack, known(pack.config).LAYOUT.scales).bits
 
 
 def _codes(pack: Pack) -> Any:
-    return pack.tensors[known(pack.config).LAYOUT.codes].bits
+    return _tensor(pack, known(pack.config).LAYOUT.codes).bits
 
 
 EDGES: dict[str, Callable[[Pack], bool]] = {
