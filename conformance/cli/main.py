@@ -21,6 +21,7 @@ from ..run.claims import Miswired
 from ..run.evidence import gather
 from ..run.record import Report, ReportError
 from ..subjects.resolve import CORE, ORACLE
+from ..survey.listing import SurveyError
 from . import survey as cli_survey
 from . import terminal
 from . import tools as cli_tools
@@ -170,6 +171,10 @@ def verify_command(
     checkpoint: Annotated[str, typer.Argument(metavar="PATH_OR_REPO", help="A folder, or a repo on the Hub.")],
     subject: SubjectName = CORE,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repo.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Dask processes on this machine; 0 is this one.")] = 0,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, whose workers find the folder at its path.")
+    ] = None,
 ) -> None:
     """Decode a checkpoint by the core and by the reference, module by module, and compare the bits."""
     with usage(verify.VerifyError):
@@ -180,12 +185,15 @@ def verify_command(
     found: list[verify.Module] = []
     try:
         with progress("modules") as (start, advance):
-            for module in verify.modules(reader, oracle, folder, start):
+            spread = cli_survey.verified(subject, reader, oracle, folder, start, scheduler, workers)
+            alone = verify.modules(reader, oracle, folder, start)
+            for module in spread if workers or scheduler else alone:
                 found.append(module)
                 advance()
-    except verify.VerifyError as error:
+    except (verify.VerifyError, SurveyError) as error:
         typer.echo(f"not verified: {error}", err=True)
         raise typer.Exit(EXIT_FAULT) from None
+    found.sort(key=lambda module: module.name)
     terminal.show_modules(found, reader, oracle, console)
     raise typer.Exit(EXIT_FAULT if not found or any(module.complaint for module in found) else 0)
 

@@ -6,14 +6,16 @@ import functools
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from .. import SUITE_VERSION
+from ..run import verify
 from ..run.record import ReportError
-from ..subjects.resolve import CORE
+from ..subjects.resolve import CORE, ORACLE
 from ..survey import asking, spread, table
 from ..survey.journal import Journal
 from ..survey.listing import Repo, SurveyError, repos
@@ -56,6 +58,8 @@ def survey(
         listed = _listed(list_file)
         if not listed:
             stop(f"{list_file} names no repo")
+        # Hours may pass before it is needed.
+        table.library()
         told = _reports(reports)
         journal = output.with_name(f"{output.name}.journal")
         if anew:
@@ -93,6 +97,24 @@ def _ask(known: Journal, left: list[Repo], subject: str, scheduler: str | None, 
     except KeyboardInterrupt:
         return True
     return False
+
+
+def verified(
+    subject: str,
+    reader: Any,
+    oracle: Any,
+    folder: Path,
+    start: Callable[[int], None],
+    scheduler: str | None,
+    processes: int,
+) -> Iterator[verify.Module]:
+    """The modules of a checkpoint, compared by workers, in whatever order; as :func:`verify.modules` otherwise."""
+    folder = folder.resolve()
+    names = verify.names(reader, oracle, folder)
+    start(len(names))
+    work = functools.partial(verify.one, subject, ORACLE, folder)
+    with spread.workers(scheduler, processes, threads=1) as client:
+        yield from spread.spread(client, work, names, verify.failed)
 
 
 def summary(outcomes: list[tuple[str, str]]) -> list[str]:

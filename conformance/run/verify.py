@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..bits.difference import Histogram, difference
 from ..bits.frameworks import from_framework
+from ..subjects.resolve import resolve, resolve_apart
+
+_ALONE = threading.Lock()
 
 
 class VerifyError(Exception):
@@ -47,17 +52,49 @@ def modules(
     subject: Any, oracle: Any, folder: Path, start: Callable[[int], None] = lambda count: None
 ) -> Iterator[Module]:
     """Compare one after the other; only one module is in memory. VerifyError if either does not open the folder."""
+    mine, theirs = _opened(subject, oracle, folder)
+    names = sorted(mine.keys() | theirs.keys())
+    start(len(names))
+    for name in names:
+        yield _compared(name, subject, mine, oracle, theirs)
+
+
+def names(subject: Any, oracle: Any, folder: Path) -> list[str]:
+    """The modules that either finds. VerifyError as :func:`modules`."""
+    mine, theirs = _opened(subject, oracle, folder)
+    return sorted(mine.keys() | theirs.keys())
+
+
+def one(subject: str, oracle: str, folder: Path, name: str) -> Module:
+    """Compare one module, by subjects that are named; for a process that is asked for many of one checkpoint."""
+    # However many threads there are: one module is to be in memory.
+    with _ALONE:
+        try:
+            mine, theirs, *readers = _kept(subject, oracle, folder)
+            return _compared(name, readers[0], mine, readers[1], theirs)
+        except Exception as error:
+            return failed(name, str(error))
+
+
+def failed(name: str, why: str) -> Module:
+    """A module that could not be compared."""
+    return Module(name, 0, 0, {}, why)
+
+
+@lru_cache(maxsize=1)
+def _kept(subject: str, oracle: str, folder: Path) -> tuple[Any, ...]:
+    readers = resolve_apart(subject), resolve(oracle)
+    return *_opened(*readers, folder), *readers
+
+
+def _opened(subject: Any, oracle: Any, folder: Path) -> list[Any]:
     opened = []
     for reader in (subject, oracle):
         try:
             opened.append(reader.open(folder))
         except reader.refusals as error:
             raise VerifyError(f"{reader.name} refuses {folder.name}: {error}") from error
-    mine, theirs = opened
-    names = sorted(mine.keys() | theirs.keys())
-    start(len(names))
-    for name in names:
-        yield _compared(name, subject, mine, oracle, theirs)
+    return opened
 
 
 def _compared(name: str, subject: Any, mine: Any, oracle: Any, theirs: Any) -> Module:

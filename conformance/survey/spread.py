@@ -12,7 +12,7 @@ from .listing import SurveyError
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
-INSTALL = "needs Dask and PyArrow: pip install 'mlx-quant[survey]', or dask[distributed] and pyarrow"
+INSTALL = "pip install 'mlx-quant[survey]', or dask[distributed] and pyarrow"
 # How many pieces wait at each worker's door. More would only be moved about when workers come and go.
 _AHEAD = 3
 
@@ -27,16 +27,16 @@ def workers(scheduler: str | None, processes: int, threads: int) -> Iterator[Any
         import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
-        raise SurveyError(f"it {INSTALL} ({error})") from error
+        raise SurveyError(f"workers need Dask: {INSTALL} ({error})") from error
     if scheduler is not None:
         try:
-            client = Client(scheduler, timeout="20s", set_as_default=False)
+            client = Client(scheduler, timeout="10s", set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             raise SurveyError(f"no Dask scheduler at {scheduler}: {error}") from error
         with client:
             yield client
         return
-    # Each worker is a process with a nanny, which starts it again when it dies; no dashboard, so that no port opens.
+    # Each worker is a process with a nanny, which starts it again when it dies; no dashboard, no port beyond loopback.
     quiet = {"distributed.admin.large-graph-warning-threshold": "1GB"}
     with (
         dask.config.set(quiet),
@@ -45,7 +45,8 @@ def workers(scheduler: str | None, processes: int, threads: int) -> Iterator[Any
             threads_per_worker=threads,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
             silence_logs="CRITICAL",
         ) as cluster,
         Client(cluster, set_as_default=False) as client,

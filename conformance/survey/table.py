@@ -27,11 +27,7 @@ def write(file: Path, rows: Iterable[Row], reports: Reports | None, about: Mappi
 
     SurveyError without PyArrow.
     """
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise SurveyError(f"it {INSTALL} ({error})") from error
+    pyarrow, parquet = library()
     schema = _schema(pyarrow).with_metadata({f"mlx-quant.{name}": value for name, value in about.items()})
     draft = file.with_name(f".{file.name}.part")
     count = 0
@@ -49,6 +45,16 @@ def write(file: Path, rows: Iterable[Row], reports: Reports | None, about: Mappi
     finally:
         draft.unlink(missing_ok=True)
     return count
+
+
+def library() -> tuple[Any, Any]:
+    """PyArrow, and its room for Parquet; SurveyError where it is not installed."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise SurveyError(f"the table needs PyArrow: {INSTALL} ({error})") from error
+    return pyarrow, parquet
 
 
 def _schema(pyarrow: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dask
@@ -22,7 +24,9 @@ from distributed import LocalCluster
 from typer.testing import CliRunner
 
 from conformance.cli.main import app
+from conformance.run import verify
 from conformance.run.record import Record, Report
+from conformance.subjects.resolve import ORACLE, resolve
 from conformance.survey import asking, spread, table
 from conformance.survey.journal import Journal
 from conformance.survey.listing import Repo, SurveyError, repos
@@ -61,7 +65,13 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 def scheduler() -> Iterator[str]:
     """A Dask cluster whose workers are threads of this process, so that they know the same Hub."""
     with LocalCluster(
-        n_workers=2, threads_per_worker=2, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
+        n_workers=2,
+        threads_per_worker=2,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        silence_logs="CRITICAL",
     ) as cluster:
         yield cluster.scheduler_address
 
@@ -197,8 +207,8 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.slept = 1000.0, 0.0
-        monkeypatch.setattr(patience.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(patience.time, "sleep", self.sleep)
+        # Theirs alone: other threads of this process tell the time as well.
+        monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
 
     def sleep(self, seconds: float) -> None:
         self.now, self.slept = self.now + seconds, self.slept + seconds
@@ -256,11 +266,11 @@ def test_patience_ends_and_a_refusal_is_none_of_its_business(monkeypatch: pytest
     monkeypatch.setattr(patience, "HTTP_ERROR", Answer)
     clock = Clock(monkeypatch)
     with pytest.raises(Answer):
-        patience.patiently(failing(*[Answer(503)] * 3), attempts=3)
+        patience.patiently(failing(*[Answer(503)] * 3), attempts=3, gate=patience.Gate())
     assert 0 < clock.slept <= 3
     for status in (401, 403, 404, 416):
         with pytest.raises(Answer):
-            patience.patiently(failing(Answer(status)))
+            patience.patiently(failing(Answer(status)), gate=patience.Gate())
     assert clock.slept <= 3
 
 
@@ -323,7 +333,7 @@ def test_a_hostile_name_harms_neither_terminal_nor_table(hub: Hub, tmp_path: Pat
     hub.add(
         "some/repo",
         configured(raw(weights) + bytes(4), **GPTQ)
-        | {"config.json": json.dumps({"model_type": "\x1b[31m\u202e", "architectures": [["list"]], **GPTQ}).encode()},
+        | {"config.json": json.dumps({"model_type": "\x1b[31m\u202e", "architectures": ["\u202e"], **GPTQ}).encode()},
     )
     row = asking.ask(CORE, Repo("some/repo"))
     assert row["outcome"] == "refused"
@@ -448,6 +458,26 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     )
     assert done.exit_code == 2
     assert "no Dask scheduler" in done.output
+
+
+def test_verify_spreads_the_modules_of_a_checkpoint(scheduler: str) -> None:
+    folder = str(ROOT / "fixtures/awq_gemm/models/llama-awq-g32")
+    spread_out = CliRunner().invoke(app, ["verify", folder, "--scheduler", scheduler])
+    assert spread_out.exit_code == 0, spread_out.output
+    assert "verified: 14 modules, 1,179,648 weights, 0 wrong" in spread_out.output
+
+
+def test_what_workers_find_is_what_one_process_finds(scheduler: str) -> None:
+    subject = "py:tests.harness.pieces:ONE_OFF"
+    folder = ROOT / "fixtures/awq_gemm/models/llama-awq-g32"
+    reader, oracle = resolve(subject), resolve(ORACLE)
+    alone = {module.name: module for module in verify.modules(reader, oracle, folder)}
+    with spread.workers(scheduler, 0, 0) as client:
+        work = functools.partial(verify.one, subject, ORACLE, folder)
+        found = list(spread.spread(client, work, verify.names(reader, oracle, folder), verify.failed))
+    assert len(found) == 14
+    assert {module.name: module for module in found} == alone
+    assert sum(bool(module.complaint) for module in found) == 2
 
 
 class Running:
