@@ -52,7 +52,7 @@ IDS = {
     },
 }
 
-# Refused under the name of a packing that the suite's own decoders know, and look for: the program says that it does not.
+# Refused under the name of a packing that the suite's own decoders look for, and this program says that it does not read.
 OTHER_NAMES = {
     *("refusals/awq-gemv", "refusals/awq-gemv_fast", "checkpoints/awq-gemv"),
     *("refusals/awq-backend-llm-awq", "refusals/awq-backend-upper-case"),
