@@ -52,7 +52,7 @@ IDS = {
     },
 }
 
-# Refused under the name of a packing that the suite's own decoders look for, and this program says that it does not read.
+# Refused under the name of a packing that the suite's own decoders look for, and that this program does not read.
 OTHER_NAMES = {
     *("refusals/awq-gemv", "refusals/awq-gemv_fast", "checkpoints/awq-gemv"),
     *("refusals/awq-backend-llm-awq", "refusals/awq-backend-upper-case"),
