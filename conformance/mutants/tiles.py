@@ -130,7 +130,7 @@ TILES = (
         Bug.CROSS_WORD,
         "one plane of a whole row is looked for before the next, where each block of 32 codes has all of its own",
         _SOURCE,
-        ("vectors", "layouts", "synthetic", "modules", "digests"),
+        ("vectors", "synthetic", "modules", "digests"),
         PLANAR,
         bits=BLOCKS,
         decode=_both(_over_the_row),
