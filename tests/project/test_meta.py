@@ -163,8 +163,8 @@ FLOAT_EDGES: dict[str, Callable[[Pack], bool]] = {
     "the least power of two": lambda pack: 2.0**-127 in _blocks(pack).s,
     "one block": lambda pack: _blocks(pack).s.size == 1,
     "several blocks each way": lambda pack: min(_blocks(pack).s.shape) > 1,
-    "rows cut short": lambda pack: bool(_blocks(pack).shape[0] % _blocks(pack).block[0]),
-    "columns cut short": lambda pack: bool(_blocks(pack).shape[1] % _blocks(pack).block[1]),
+    "rows cut short": lambda pack: bool(_blocks(pack).shape[-2] % _blocks(pack).block[0]),
+    "columns cut short": lambda pack: bool(_blocks(pack).shape[-1] % _blocks(pack).block[1]),
     "minus zero": lambda pack: bool(
         (np.signbit(_blocks(pack).values) & (_blocks(pack).values == 0))[_blocks(pack).q].any()
     ),
