@@ -52,11 +52,8 @@ IDS = {
     },
 }
 
-# Refused under the name of a packing that the suite's own decoders look for, and that this program does not read.
-OTHER_NAMES = {
-    *("refusals/awq-gemv", "refusals/awq-gemv_fast", "checkpoints/awq-gemv"),
-    *("refusals/awq-backend-llm-awq", "refusals/awq-backend-upper-case"),
-}
+# Refused for what the suite's own decoders look for under a name that this program does not read.
+OTHER_NAMES = {"checkpoints/awq-gemv"}
 
 Document = dict[str, Any]
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 FLAG_NOTES: dict[str, tuple[str, str]] = {
-    "awq-else": ("Of a width other than 4, or named by AutoRound: AutoAWQ's own readers do not claim it.", "AR-05"),
+    "awq-else": (
+        "Of a width other than 4, or named by AutoRound or after another packing: no claim of AutoAWQ's own readers.",
+        "AR-05",
+    ),
     "awq": (
         "AWQ gemm: codes and zero points packed along the outputs, eight columns interleaved in a word, no offset.",
         "PK-02 PK-04 PK-18 CF-05 CF-05b ZP-05 ZP-11",

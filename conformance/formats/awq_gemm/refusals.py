@@ -25,9 +25,11 @@ def refusals() -> Iterator[Refusal]:
         readings = (weight,) if version in ("exllama", "ipex", "marlin") else ()
         # Where the name is of a packing that is decoded, these are no tensors of it.
         code = {"gemv": "bad-shape", "gemv_fast": "bad-dtype"}.get(version, "unsupported-layout")
-        yield Refusal(f"awq-{version}", PLAIN | {"version": version}, tensors, code, readings)
-    yield Refusal("awq-backend-llm-awq", PLAIN | {"backend": "llm-awq"}, tensors, "missing-tensor")
-    yield Refusal("awq-backend-upper-case", PLAIN | {"backend": "LLM-AWQ"}, tensors, "missing-tensor")
+        flags = frozenset({"awq-else"} if version.startswith("gemv") else ())
+        yield Refusal(f"awq-{version}", PLAIN | {"version": version}, tensors, code, readings, flags)
+    for name, spelling in (("llm-awq", "llm-awq"), ("upper-case", "LLM-AWQ")):
+        config = PLAIN | {"backend": spelling}
+        yield Refusal(f"awq-backend-{name}", config, tensors, "missing-tensor", flags=frozenset({"awq-else"}))
     for refusal in common.common("awq", PLAIN, tensors, weight, WIDTHS):
         width = refusal.config["bits"]
         yield replace(refusal, flags=frozenset({"awq-else"})) if width in WIDTHS and width != 4 else refusal

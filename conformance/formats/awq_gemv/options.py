@@ -66,4 +66,6 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
         found.add("padded-groups")
     if (8 * columns) % 32 or out % 32:
         found.add("odd-width")
+    if (8 * columns) % 32:
+        found.add("ragged")
     return found

@@ -57,4 +57,6 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
     codes, scales = names_of(config)
     found = shared.common(config, {"scales": tensors[scales]}) | {"symmetric", "bits-4"}
     found.add("awq-marlin" if codes == "qweight" else "gptq-marlin")
+    if codes in tensors and 16 * len(tensors[codes].bits) % 32:
+        found.add("ragged")
     return found
