@@ -333,11 +333,12 @@ def test_a_hostile_name_harms_neither_terminal_nor_table(hub: Hub, tmp_path: Pat
     hub.add(
         "some/repo",
         configured(raw(weights) + bytes(4), **GPTQ)
-        | {"config.json": json.dumps({"model_type": "\x1b[31m\u202e", "architectures": ["\u202e"], **GPTQ}).encode()},
+        | {"config.json": json.dumps({"model_type": "llama", "architectures": ["\x1b[31m\u202e"], **GPTQ}).encode()},
     )
     row = asking.ask(CORE, Repo("some/repo"))
     assert row["outcome"] == "refused"
-    assert row["model_type"] == "\\x1b[31m\\u202e"
+    assert row["architecture"] == "\\x1b[31m\\u202e"
+    assert all(row[column].isprintable() and len(row[column]) < 2100 for column in ("code", "where", "message"))
     odd = {"repo": "\ud800", "revision": None, "outcome": "error", "bits": [10**40], "modules": "many", "kinds": None}
     table.write(tmp_path / "t.parquet", [row, odd], None, ABOUT)
     assert [found["bits"] for found in rows(tmp_path / "t.parquet")] == [[4], [None]]
