@@ -23,6 +23,8 @@ from ..survey.verdicts import Reports
 from .base import EXIT_FAULT, SubjectName, progress, stop, subject_called, usage
 
 EXIT_INTERRUPTED = 130
+# Repos out of reach one after the other, after which it is the network.
+OUTAGE = 20
 # In a checkout; an installed suite has none, and is told where they are.
 RESULTS = Path(__file__).resolve().parents[2] / "docs/results"
 
@@ -91,9 +93,13 @@ def _ask(known: Journal, left: list[Repo], subject: str, scheduler: str | None, 
     try:
         with progress("repos") as (start, advance), spread.workers(scheduler, processes, threads) as client:
             start(len(left))
+            unreached = 0
             for row in spread.spread(client, work, left, asking.lost):
                 known.add(row)
                 advance()
+                unreached = unreached + 1 if row.get("code") == "unreachable" else 0
+                if unreached == OUTAGE:
+                    raise SurveyError(f"{OUTAGE} repos in a row are out of reach ({row['message']}); try again later")
     except KeyboardInterrupt:
         return True
     return False

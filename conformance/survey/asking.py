@@ -48,11 +48,11 @@ def ask(subject: str, repo: Repo, lone: bool = False) -> Row:
             row["kinds"] = _kinds(row.get("kinds", ()), reader.framework)
             row["outcome"] = READ
         except reader.refusals as error:
-            code, where = getattr(error, "code", type(error).__name__), getattr(error, "where", None)
+            where = getattr(error, "where", None)
             row |= {
                 "outcome": REFUSED,
-                "code": code,
-                "where": where,
+                "code": getattr(error, "code", type(error).__name__),
+                "where": None if where is None else _text(where),
                 "message": _text(getattr(error, "message", error)),
             }
         except Exception as error:

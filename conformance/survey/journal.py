@@ -109,7 +109,7 @@ class Journal:
         (self.settled.discard if row.get("code") in PASSING else self.settled.add)(repo)
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(line).encode() + b"\n")
+        self._file.write(json.dumps(line, default=str).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 

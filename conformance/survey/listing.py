@@ -10,7 +10,7 @@ class SurveyError(Exception):
     """A survey cannot begin, or cannot go on."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Repo:
     """``id`` as it was listed; ``revision`` is None for the branch that the Hub shows first."""
 

@@ -295,6 +295,20 @@ def test_what_may_pass_is_asked_again_by_the_next_run(
     assert not any("other/repo" in entry.path for entry in hub.log[asked:])
 
 
+def test_a_survey_without_a_network_ends(
+    hub: Hub, scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience.patiently, "__kwdefaults__", patience.patiently.__kwdefaults__ | {"attempts": 1})
+    (tmp_path / "list").write_text("".join(f"some/repo-{number}\n" for number in range(100)))
+    hub.fails = lambda path: (503, {})
+    out = tmp_path / "t.parquet"
+    done = CliRunner().invoke(app, ["survey", str(tmp_path / "list"), "-o", str(out), "--scheduler", scheduler])
+    assert done.exit_code == 2
+    assert "20 repos in a row are out of reach" in done.output
+    assert len(journalled(tmp_path / "t.parquet.journal")) == 20
+    assert len(hub.log) < 50
+
+
 def repo_with(hub: Hub, weights: bytes, **options: Any) -> Repo:
     hub.add("some/repo", configured(weights, **GPTQ), **options)
     return Repo("some/repo")
@@ -333,11 +347,12 @@ def test_a_hostile_name_harms_neither_terminal_nor_table(hub: Hub, tmp_path: Pat
     hub.add(
         "some/repo",
         configured(raw(weights) + bytes(4), **GPTQ)
-        | {"config.json": json.dumps({"model_type": "\x1b[31m\u202e", "architectures": ["\u202e"], **GPTQ}).encode()},
+        | {"config.json": json.dumps({"model_type": "llama", "architectures": ["\x1b[31m\u202e"], **GPTQ}).encode()},
     )
     row = asking.ask(CORE, Repo("some/repo"))
     assert row["outcome"] == "refused"
-    assert row["model_type"] == "\\x1b[31m\\u202e"
+    assert row["architecture"] == "\\x1b[31m\\u202e"
+    assert all(row[column].isprintable() and len(row[column]) < 2100 for column in ("code", "where", "message"))
     odd = {"repo": "\ud800", "revision": None, "outcome": "error", "bits": [10**40], "modules": "many", "kinds": None}
     table.write(tmp_path / "t.parquet", [row, odd], None, ABOUT)
     assert [found["bits"] for found in rows(tmp_path / "t.parquet")] == [[4], [None]]
@@ -445,6 +460,9 @@ def test_a_repo_at_which_every_worker_ends_is_a_row_and_the_others_go_on() -> No
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     (tmp_path / "list").write_text("a/b\n")
     for module in ("distributed", "pyarrow"):
         with monkeypatch.context() as patched:
@@ -458,6 +476,10 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     )
     assert done.exit_code == 2
     assert "no Dask scheduler" in done.output
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    done = CliRunner().invoke(app, ["survey", str(tmp_path / "list"), "-o", str(tmp_path / "t")])
+    assert done.exit_code == 2
+    assert "HF_HUB_OFFLINE" in done.output
 
 
 def test_verify_spreads_the_modules_of_a_checkpoint(scheduler: str) -> None:
@@ -532,18 +554,21 @@ def test_a_worker_that_is_killed_loses_nothing_and_counts_nothing_twice(hub: Hub
     assert max(asked_of(hub).values()) == 2
 
 
-def test_a_survey_that_is_killed_goes_on_where_it_was(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stopped_by", [signal.SIGKILL, signal.SIGINT])
+def test_a_survey_that_is_stopped_goes_on_where_it_was(stopped_by: signal.Signals, hub: Hub, tmp_path: Path) -> None:
     kinds = fill(hub, 2 * len(KINDS))
     hub.latency = 0.05
     first = Running(hub, tmp_path, kinds)
     first.wait_for_rows(5)
     workers = first.workers()
-    first.process.send_signal(signal.SIGKILL)
-    first.process.communicate()
+    first.process.send_signal(stopped_by)
+    first.process.communicate(timeout=120)
+    assert first.process.returncode == (130 if stopped_by == signal.SIGINT else -stopped_by)
     _, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive, "workers outlive the survey"
-    with open(first.journal, "ab") as file:
-        file.write(b'{"repo": "owner-0/torn')
+    if stopped_by == signal.SIGKILL:
+        with open(first.journal, "ab") as file:
+            file.write(b'{"repo": "owner-0/torn')
     settled = {row["repo"] for row in journalled(first.journal)}
     assert 5 <= len(settled) < len(kinds)
     assert not first.table.exists()
