@@ -29,15 +29,16 @@ FORMATS: dict[str, Format] = {
     for format in (
         awq_gemm,
         gptq,
+        # Checkpoints of these have modules of FP8, and count as theirs.
+        mxfp4,
+        nvfp4,
         fp8,
         ct_packed,
         ct_int,
         awq_gemv,
         awq_gemv_fast,
-        mxfp4,
         bnb_4bit,
         bnb_int8,
-        nvfp4,
         gptq_planar,
         gptq_marlin,
     )

@@ -63,8 +63,10 @@ class Scaled:
         return None
 
     def formula(self, output: int, channel: int) -> str:
-        q = int(self.q[output, channel])
-        s = float(self.s[output // self.block[0], channel // self.block[1]])
+        # Outputs of all experts of a stack, one after the other.
+        codes, scales = (array.reshape(-1, array.shape[-1]) for array in (self.q, self.s))
+        q = int(codes[output, channel])
+        s = float(scales[output // self.block[0], channel // self.block[1]])
         return f"value[q] * s = {float(self.values[q])!r} * {s!r}"
 
 

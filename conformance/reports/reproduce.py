@@ -34,7 +34,7 @@ def explain_record(question: Question, record: Record) -> list[str]:
     """The weight that a record points at; empty when it points at none."""
     if record.first is None or len(record.first) != 2 or question.code:
         return []
-    return _taken_apart(question, (record.first[0], record.first[1]), record.got)
+    return _taken_apart(question, tuple(record.first), record.got)
 
 
 def explain(question: Question, got: Outcome | None) -> list[str]:
@@ -45,14 +45,14 @@ def explain(question: Question, got: Outcome | None) -> list[str]:
     if question.code:
         return []
     if got is None:
-        return _taken_apart(question, (0, 0), None)
+        return _taken_apart(question, (0,) * len(_due(question).shape), None)
     due = _due(question)
     if not isinstance(got, Array) or got.shape != due.shape or got.dtype != due.dtype:
         return []
     unequal = np.argwhere(got.bits != due.bits)
     if not len(unequal):
         return []
-    place = (int(unequal[0][0]), int(unequal[0][1]))
+    place = tuple(map(int, unequal[0]))
     return _taken_apart(question, place, int(got.bits[place]))
 
 
@@ -62,17 +62,19 @@ def _due(question: Question) -> Array:
     return parts(question.config, question.tensors).dense(question.dtype)
 
 
-def _taken_apart(question: Question, place: tuple[int, int], got: int | None) -> list[str]:
+def _taken_apart(question: Question, place: tuple[int, ...], got: int | None) -> list[str]:
     true, due = parts(question.config, question.tensors), _due(question)
     shown = _shown(due, int(due.bits[place]))
-    lines = known(question.config).explain(question.config, question.tensors, *place)
-    lines.append(f"due: {true.formula(*place)}, rounded once to {question.dtype or due.dtype}: {shown}")
+    # Rooms count the outputs of all experts of a stack, one after the other.
+    row, column = int(np.ravel_multi_index(place[:-1], due.shape[:-1])), place[-1]
+    lines = known(question.config).explain(question.config, question.tensors, row, column)
+    lines.append(f"due: {true.formula(row, column)}, rounded once to {question.dtype or due.dtype}: {shown}")
     if got is None:
         return lines
     distance = int(ulps(_one(due.dtype, got), _one(due.dtype, int(due.bits[place])))[0])
     lines.append(f"got: {_shown(due, got)}, {distance} ulp off")
     if isinstance(true, Integer):
-        guesses = islice(_guesses(true, place, due.dtype, got), 1)
+        guesses = islice(_guesses(true, (row, column), due.dtype, got), 1)
         lines += [f"     which is what {guess} gives" for guess in guesses]
     return lines
 

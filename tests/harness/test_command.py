@@ -583,7 +583,8 @@ def test_what_ends_in_mid_run_fails_that_case_only(how: str, tmp_path: Path, mon
     from conformance.run import record as records
 
     name, file = ending(how, tmp_path, monkeypatch), tmp_path / "report.jsonl"
-    arguments = ["run", f"--subject={name}", f"--report={file}", "--only=vectors/awq-*"]
+    few = [case.id for case in suite.cases() if (case.level, case.format) == ("vectors", "awq")][:22]
+    arguments = ["run", f"--subject={name}", f"--report={file}", *(f"--only={id}" for id in few)]
     assert CliRunner().invoke(app, arguments).exit_code == 1
     report = records.read(file)
     assert len(report.records) == 22

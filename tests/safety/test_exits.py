@@ -53,7 +53,7 @@ def test_a_fault_of_the_program_is_told_from_a_refusal(command: str, source: Pat
         "from mlx_quant.checkpoint import checkpoint",
         "def open(*_, **__):",
         "    raise AttributeError('\\x1b[2J no such thing')",
-        "checkpoint.Checkpoint.open = open",
+        "checkpoint.Checkpoint.__init__ = open",
     )
     more = {"inspect": [], "convert": [tmp_path / "out"], "generate": ["--prompt", "x"]}[command]
     process = started(command, source, *more, path=path)
