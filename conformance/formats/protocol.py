@@ -31,7 +31,8 @@ class Format(Protocol):
         FILES: what lies under ``fixtures/<ID>``.
         SHAPES: what layouts are proven on; none where that level is not applicable.
         SMOKE: the name of the plainest :class:`Sample` of the grid.
-        COLUMNS: columns of a report: title to the flags of which a case has one.
+        COLUMNS: columns of a report: title to the flags of which a case has one; no flags where it lacks a column that
+            all formats have.
         BRIEF: the few columns of a short table: title to the flags that a case must have, and those that it must not.
         FLAG_NOTES, FOLDER_NOTES: what exports say of its flags, and of its folders by id without the slug: a text, and
             ids of mutants and ``#policies``.

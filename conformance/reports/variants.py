@@ -63,11 +63,14 @@ _EITHER: dict[str, Callable[[Record], bool]] = {
 _ALL: dict[str, Callable[[Record], bool]] = {"all cases": lambda record: True}
 
 
-def _own(slug: str) -> dict[str, Callable[[Record], bool]]:
-    return {title: _flagged(*flags) for title, flags in BY_SLUG[slug].COLUMNS.items()}
+def _of(slug: str) -> dict[str, Callable[[Record], bool]]:
+    """Those of a format, its own before those of all; one of the latter that it gives no flags it has not."""
+    own = BY_SLUG[slug].COLUMNS
+    shared = {title: holds for title, holds in _EITHER.items() if title not in own}
+    return _ALL | {title: _flagged(*flags) for title, flags in own.items() if flags} | shared
 
 
-COLUMNS = tuple(Column(title, slug, holds) for slug in TITLES for title, holds in (_ALL | _own(slug) | _EITHER).items())
+COLUMNS = tuple(Column(title, slug, holds) for slug in TITLES for title, holds in _of(slug).items())
 
 
 def outcome(record: Record) -> str:

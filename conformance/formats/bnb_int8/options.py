@@ -21,7 +21,12 @@ FILES = Files(
     heard=("qwen2-bnb-int8",),
     digests=("bitsandbytes-0.50.2",),
 )
-COLUMNS = {"a scale an output": ("bits-8",)}
+# Scales are float32, always.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "a scale an output": ("bits-8",),
+    "bfloat16 scales": (),
+    "float32 scales": (),
+}
 BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"bitsandbytes int8": ((), ())}
 
 

@@ -26,10 +26,13 @@ FILES = Files(
     heard=("gpt-oss-mxfp4",),
     digests=("transformers-5.23.0", "compressed-tensors-0.19.0"),
 )
-COLUMNS = {
+# Scales are small floats, always.
+COLUMNS: dict[str, tuple[str, ...]] = {
     "experts of gpt-oss": ("gpt-oss",),
     "ModelOpt": ("modelopt",),
     "compressed-tensors": (dialect.NAME,),
+    "bfloat16 scales": (),
+    "float32 scales": (),
 }
 BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"MXFP4": ((), ())}
 

@@ -22,10 +22,13 @@ FILES = Files(
     heard=("qwen2-modelopt-nvfp4-fp8",),
     digests=("modelopt-0.47.0",),
 )
-COLUMNS = {
+# Scales are small floats, always.
+COLUMNS: dict[str, tuple[str, ...]] = {
     "ModelOpt": ("modelopt",),
     "compressed-tensors": (dialect.NAME,),
     "experts": ("experts",),
+    "bfloat16 scales": (),
+    "float32 scales": (),
 }
 BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"NVFP4": ((), ())}
 # Scales of the matrix: 1, an ordinary one with all of its bits in use, and those that make products small and large.
