@@ -46,9 +46,9 @@ def _of_level(level: str) -> Callable[[Record], bool]:
 
 
 def unsound(record: Record) -> bool:
-    """Scales that are not finite are under arithmetic; nothing else of that level is without a dtype of scales."""
+    """Scales that are not finite are under arithmetic, by a name of their own."""
     repacked = record.id.startswith("affine/refuses-")
-    arithmetic = record.level == "arithmetic" and not any(flag.startswith("scales-") for flag in record.flags)
+    arithmetic = record.level == "arithmetic" and record.id.endswith("-not-finite")
     return record.level == "refusals" or arithmetic or repacked
 
 
