@@ -66,7 +66,7 @@ def run(called: str, work: Path, report: Path, only: Iterable[str] = ()) -> int:
     status = subprocess.run([*command, *(f"--only={glob.escape(id)}" for id in only)], cwd=ROOT).returncode
     if status in (0, 1):
         # Where the environment lies on this machine, and how long a case took there, is of no concern to readers.
-        text = report.read_text().replace(str(work), ".tox").replace(str(ROOT), ".")
+        text = report.read_text().replace(str(work), ".tox").replace(str(ROOT), ".").replace(sys.executable, "python")
         text = re.sub(re.escape(tempfile.gettempdir()) + r"/tmp\w+/", "", text)
         report.write_text(re.sub(r', "seconds": [0-9.e-]+', "", text))
     return status
