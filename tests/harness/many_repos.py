@@ -131,7 +131,8 @@ KINDS: dict[str, Kind] = {
     "ct-mixed": Kind(real("qwen2-ct-mixed-precision"), "read"),
     "ct-int": Kind(real("llama-ct-w8a8-channel"), "read", facts={"packings": ["ct_int"], "bits": [8]}),
     "fp8": Kind(real("qwen2-fp8-b128"), "read", facts={"family": "fp8", "packings": ["fp8"]}),
-    "bnb": Kind(_bnb, "refused", "unsupported-method", {"family": "bitsandbytes"}),
+    # It is read, and this one lacks its table of values.
+    "bnb": Kind(_bnb, "refused", "missing-tensor", {"family": "bitsandbytes"}),
     "mlx": Kind(_mlx, "refused", "mlx-native", {"family": "mlx", "bits": [4], "group_sizes": [64]}),
     "dense": Kind(_dense, "refused", "not-quantized", {"family": "dense", "model_type": "llama"}),
     "gguf": Kind(lambda: {"model.gguf": b"GGUF" * 1000}, "refused", "missing-file", {"family": "gguf"}),

@@ -67,7 +67,7 @@ def of_suite(prefix: str) -> Callable[[], list[Case]]:
 QUESTIONS: dict[str, tuple[Callable[[], Iterable[Case]], int]] = {
     "upstream vectors": (of_suite("vectors/"), 90),
     "policies": (of_suite("policies/"), 190),
-    "refusals": (of_suite("refusals/"), 85),
+    "refusals": (of_suite("refusals/"), 80),
     "kept packs": (of_suite("synthetic/kept-"), 50),
     "generated packs": (lambda: drawn.generated(100), 500),
 }

@@ -161,8 +161,8 @@ def test_a_transposed_answer_is_mis_wired_and_a_wrong_one_is_not(oracle: Any) ->
     with pytest.raises(Miswired, match="in, out"):
         examined(Scripted(oracle, dequantize=transposed))
     examined(Scripted(oracle, dequantize=wrong))
-    report = judging.judge(Scripted(oracle, dequantize=wrong), oracle, name="x", only=["vectors/awq-*"])
-    assert report.counts == {"fail": 22}
+    report = judging.judge(Scripted(oracle, dequantize=wrong), oracle, name="x", only=["vectors/awq-g*"])
+    assert report.counts == {"fail": sum(case.id.startswith("vectors/awq-g") for case in suite.cases())}
     assert judging.status(report) == 1
     assert report.records[0].ulps == {"1": report.records[0].wrong}
 
