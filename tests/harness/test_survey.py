@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -508,11 +509,16 @@ class Running:
     def __init__(self, hub: Hub, folder: Path, kinds: dict[str, str]) -> None:
         self.table, self.journal = folder / "t.parquet", folder / "t.parquet.journal"
         (folder / "list").write_text("".join(f"{repo}\n" for repo in kinds))
+        (folder / "reports").mkdir(exist_ok=True)
+        shutil.copy(ROOT / "docs/results/gptqmodel.jsonl", folder / "reports")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         environment |= {"HF_ENDPOINT": hub.endpoint, "PYTHONPATH": str(ROOT), "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
         command = [sys.executable, "-m", "conformance.cli", "survey", str(folder / "list"), "-o", str(self.table)]
         self.process = subprocess.Popen(
-            [*command, "--workers", "2", "--threads", "2"], env=environment, stdout=subprocess.PIPE, text=True
+            [*command, "--workers", "2", "--threads", "2", "--reports", str(folder / "reports")],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def wait_for_rows(self, count: int) -> None:
@@ -538,7 +544,7 @@ def asked_of(hub: Hub) -> Counter[str]:
 
 
 def test_a_worker_that_is_killed_loses_nothing_and_counts_nothing_twice(hub: Hub, tmp_path: Path) -> None:
-    kinds = fill(hub, 2 * len(KINDS))
+    kinds = fill(hub, len(KINDS))
     hub.latency = 0.05
     running = Running(hub, tmp_path, kinds)
     running.wait_for_rows(5)
@@ -556,7 +562,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_counts_nothing_twice(hub: Hub
 
 @pytest.mark.parametrize("stopped_by", [signal.SIGKILL, signal.SIGINT])
 def test_a_survey_that_is_stopped_goes_on_where_it_was(stopped_by: signal.Signals, hub: Hub, tmp_path: Path) -> None:
-    kinds = fill(hub, 2 * len(KINDS))
+    kinds = fill(hub, len(KINDS))
     hub.latency = 0.05
     first = Running(hub, tmp_path, kinds)
     first.wait_for_rows(5)
