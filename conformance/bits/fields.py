@@ -40,6 +40,11 @@ def words(values: np.ndarray, bits: int = 4) -> np.ndarray:
     return packed.reshape(len(values), -1)[:, : -(-columns * bits // 32)].copy().view(np.int32)
 
 
+def nibbles(codes: np.ndarray) -> np.ndarray:
+    """uint8 [..., in / 2] of codes [..., in] of four bits, the first in the low half."""
+    return (codes[..., 0::2] | codes[..., 1::2] << 4).astype(np.uint8)
+
+
 def _periods(rows: np.ndarray, size: int) -> np.ndarray:
     """[rows, periods, size] of a matrix, its last period filled up with zeros."""
     count = -(-rows.shape[1] // size)

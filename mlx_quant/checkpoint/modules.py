@@ -63,9 +63,9 @@ def described(files: Files, tensors: Mapping[str, TensorInfo]) -> dict[str, Tens
     """``tensors`` with the bytes of those that describe others, which no header tells: a shard of the Hub that has some
     is downloaded. Only what is small enough for a description is read.
     """
-    found: dict[str, list[TensorInfo]] = {}
+    suffixes, found = descriptions(), dict[str, list[TensorInfo]]()
     for name, info in tensors.items():
-        if f".{name}".endswith(descriptions()) and info.dtype == "U8" and info.nbytes <= _MOST_DESCRIBED:
+        if f".{name}".endswith(suffixes) and info.dtype == "U8" and info.nbytes <= _MOST_DESCRIBED:
             found.setdefault(info.file, []).append(info)
     read = {name: info for file, infos in found.items() for name, info in read_data(files.path(file), infos).items()}
     return {name: read.get(name, info) for name, info in tensors.items()}

@@ -21,7 +21,7 @@ from mlx.utils import tree_flatten
 import mlx_quant
 from mlx_quant import ConversionError, QuantError, disable, enable, enabled
 from tests.checkpoint.hub_server import Hub, files_of
-from tests.checkpoint.test_hub import hub, weights_in  # noqa: F401  (a fixture)
+from tests.checkpoint.test_hub import weights_in
 from tests.conftest import stored
 
 GPTQ, ACT, AWQ, BASE = "llama-gptq-g128-seq-asym", "qwen2-gptq-g32-act-asym", "qwen2-awq-g32", "llama-base"
@@ -310,7 +310,7 @@ def test_code_of_a_packed_repo_runs_only_when_trusted(copy: Copy, tmp_path: Path
 
 
 @pytest.mark.parametrize("bound", ["early", "late"])
-def test_a_packed_repo_on_the_hub(hub: Hub, tmp_path: Path, bound: str, misread: list[Any]) -> None:  # noqa: F811
+def test_a_packed_repo_on_the_hub(hub: Hub, tmp_path: Path, bound: str, misread: list[Any]) -> None:
     """Its programs stay there, a refusal costs none of its weights, and mlx_lm.fuse finds it in the cache again."""
     files = files_of(stored(AWQ)) | {"tokenizer.py": b"raise SystemExit", "extra.jsonl": b"{}"}
     hub.add("someone/packed", files)

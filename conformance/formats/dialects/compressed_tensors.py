@@ -71,6 +71,12 @@ def named(config: Config) -> str | None:
     return str(group.get("format") or config.get("format"))
 
 
+def is_of_floats(config: Config, form: str) -> bool:
+    """Whether a module's config is of the format ``form``, and its codes are floats."""
+    group = first(config)
+    return named(config) == form and group is not None and group["weights"].get("type") == "float"
+
+
 def arguments(config: Config) -> Arguments:
     group = first(config)
     assert group is not None

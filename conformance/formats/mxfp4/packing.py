@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...bits.array import Array
+from ...bits.fields import nibbles
 from ...bits.floats import E2M1, E8M0
 from ..dialects import compressed_tensors as dialect
 from ..parts import Config, Tensors
@@ -40,17 +41,11 @@ def modelopt(algorithm: str = "MXFP4") -> dict[str, Any]:
 
 
 def is_compressed(config: Config) -> bool:
-    group = dialect.first(config)
-    return dialect.named(config) == FORMAT and group is not None and group["weights"].get("type") == "float"
+    return dialect.is_of_floats(config, FORMAT)
 
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
     return dialect.config_of(config, module) if dialect.reads(config) else dict(config)
-
-
-def nibbles(codes: np.ndarray) -> np.ndarray:
-    """Bytes [..., in / 2] of codes [..., in]."""
-    return (codes[..., 0::2] | codes[..., 1::2] << 4).astype(np.uint8)
 
 
 def pack(codes: np.ndarray, zeros: np.ndarray, scales: Array, *, bits: int = 4) -> dict[str, Array]:
