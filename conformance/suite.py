@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cache, partial
 
 from .bits.array import Array
-from .cases.case import Case
+from .cases.case import Asked, Case
 from .cases.question import Question, Source, flags_of
 from .cases.tiers import UNSOUND, tier_of
 from .corpus import kept
@@ -38,18 +38,19 @@ def cases(exhaustive: bool = False) -> tuple[Case, ...]:
     found += [_case(question) for question in asked if question.level == "refusals"]
     found += _affine(asked)
     found += _checkpoints()
-    return tuple(case if case.tier else replace(case, tier=tier_of(case)) for case in found)
+    return tuple(found)
 
 
 def _case(question: Question) -> Case:
-    declined = bool(question.code)
-    return Case(
-        question.id, question.judge, question.format, question.level, "dense", question.flags, declined, question
-    )
+    return Asked(question.id, question.judge, question.level, "dense", question)
 
 
 def _prefixed(level: str, found: Iterable[Case]) -> Iterator[Case]:
-    return (replace(case, id=f"{level}/{case.id}", level=level) for case in found)
+    return (_tiered(replace(case, id=f"{level}/{case.id}", level=level)) for case in found)
+
+
+def _tiered(case: Case) -> Case:
+    return case if case.tier else replace(case, tier=tier_of(case))
 
 
 @cache
@@ -163,8 +164,7 @@ def _affine(asked: Iterable[Question]) -> Iterator[Case]:
         if question.dtype is None and applies:
             name = question.id.partition("/")[2]
             id = f"affine/{'refuses-' if question.code else ''}{name}"
-            asked_affine, declined = partial(affine.judge, question), bool(question.code)
-            yield Case(id, asked_affine, question.format, "affine", "affine", question.flags, declined, question)
+            yield Asked(id, partial(affine.judge, question), "affine", "affine", question)
 
 
 def _checkpoints() -> Iterator[Case]:
@@ -172,18 +172,20 @@ def _checkpoints() -> Iterator[Case]:
         own = {folder.format, *folder.flags}.union(*map(spoken, folder.settings()))
         if folder.id.startswith("real-"):
             own |= _real_flags(folder.id.removeprefix("real-"))
-        yield Case(
-            f"checkpoints/{folder.id}",
-            partial(judge.judge, folder),
-            folder.format,
-            "checkpoints",
-            "checkpoint",
-            frozenset(own),
-            folder.code is not None and not folder.either,
-            tier=UNSOUND if folder.code is not None else "",
+        yield _tiered(
+            Case(
+                f"checkpoints/{folder.id}",
+                partial(judge.judge, folder),
+                folder.format,
+                "checkpoints",
+                "checkpoint",
+                frozenset(own),
+                folder.code is not None and not folder.either,
+                tier=UNSOUND if folder.code is not None else "",
+            )
         )
     for case in heard():
-        yield replace(case, id=f"generation/{case.id}", level="generation", flags=_real_flags(case.id))
+        yield _tiered(replace(case, id=f"generation/{case.id}", level="generation", flags=_real_flags(case.id)))
 
 
 def _real_flags(name: str) -> frozenset[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from .digest import digest
 from .question import Question
+from .tiers import tier_of
 from .verdict import Verdict
 
 
@@ -38,3 +39,22 @@ class Case:
 
     def __repr__(self) -> str:
         return f"Case({self.id})"
+
+
+class Asked(Case):
+    """A case that is one question; its flags and its tier are looked up in it, which may not be made yet."""
+
+    def __init__(self, id: str, judge: Callable[[Any, Any], Verdict], level: str, claim: str, question: Question):
+        # Its class is frozen.
+        vars(self).update(
+            id=id,
+            judge=judge,
+            format=question.format,
+            level=level,
+            claim=claim,
+            declined=bool(question.code),
+            question=question,
+        )
+
+    flags = cached_property(lambda self: self.question.flags)
+    tier = cached_property(lambda self: tier_of(self))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..formats.domain import Domain
+from .question import Question
 
 # Hexadecimal digits: 48 bits among some thousands of cases.
 LENGTH = 12
@@ -62,7 +63,8 @@ def _parts(value: Any) -> Iterator[bytes]:
         case ModuleType() | type():
             yield value.__name__.rpartition(".")[2].encode()
         case _ if dataclasses.is_dataclass(value):
-            yield type(value).__qualname__.encode()
+            # When a question was made is no part of it.
+            yield (Question if isinstance(value, Question) else type(value)).__qualname__.encode()
             for field in dataclasses.fields(value):
                 own = getattr(value, field.name)
                 # A field that a later suite adds says nothing where it has its default.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from ..bits.array import FLOATS, Array
@@ -74,6 +75,26 @@ class Question:
         if isinstance(outcome, Refused) or not any(not compared(outcome, r).complaint for r in self.readings):
             return declined(outcome, self.code)
         return Verdict()
+
+
+class Later(Question):
+    """A question whose module is made when it is first looked at: most runs ask a part of the suite."""
+
+    def __init__(self, id: str, level: str, format: str, dtype: str | None, make: Callable[[], dict[str, Any]]) -> None:
+        """``make`` gives the fields below."""
+        # Its class is frozen.
+        vars(self).update(id=id, level=level, format=format, dtype=dtype, _make=make)
+
+    @cached_property
+    def _made(self) -> dict[str, Any]:
+        found: dict[str, Any] = vars(self)["_make"]()
+        return found
+
+    config = cached_property(lambda self: self._made["config"])
+    tensors = cached_property(lambda self: self._made["tensors"])
+    flags = cached_property(lambda self: self._made["flags"])
+    expected = cached_property(lambda self: self._made["expected"])
+    source = cached_property(lambda self: self._made["source"])
 
 
 def with_steps(

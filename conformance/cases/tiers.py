@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from .case import Case
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .case import Case
 
 SOUND, POLICY, UNSOUND = TIERS = ("sound", "policy", "unsound")
 MEANING = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, ParamSpec
 
 import numpy as np
 
@@ -40,6 +42,38 @@ class Sample:
     parts: Parts
     output: str | None = None
     flags: frozenset[str] = frozenset()
+
+
+_Options = ParamSpec("_Options")
+
+
+@dataclass(frozen=True)
+class Unmade:
+    """A module of the grid that is made when it is first looked at: a name costs nothing, its numbers do.
+
+    ``output`` and ``real_size`` are those that its options name.
+    """
+
+    name: str
+    output: str | None
+    real_size: bool
+    make: Callable[[], Sample]
+
+    @cached_property
+    def sample(self) -> Sample:
+        return self.make()
+
+
+def unmade(make: Callable[_Options, Sample]) -> Callable[_Options, Unmade]:
+    """Put off what a room's function makes of a name, its first argument, and options."""
+
+    def put_off(*arguments: _Options.args, **options: _Options.kwargs) -> Unmade:
+        name, output = arguments[0], options.get("output")
+        assert isinstance(name, str)
+        assert output is None or isinstance(output, str)
+        return Unmade(name, output, bool(options.get("real_size")), partial(make, *arguments, **options))
+
+    return put_off
 
 
 @dataclass(frozen=True)

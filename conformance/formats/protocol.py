@@ -12,7 +12,7 @@ from ..bits.array import Array
 from .domain import Domain
 from .folder import Folder
 from .layout import Layout
-from .module import Files, Pack, Refusal, Sample, Shape, Spelling
+from .module import Files, Pack, Refusal, Shape, Spelling, Unmade
 from .parts import Config, Parts, Tensors
 
 
@@ -81,7 +81,7 @@ class Format(Protocol):
     def flags(self, config: Config, tensors: Tensors) -> set[str]:
         """What can be seen of a sound module, but for its bias."""
 
-    def grid(self) -> Iterator[Sample]:
+    def grid(self) -> Iterator[Unmade]:
         """A small module for every option, packed from known numbers."""
 
     def strategies(self) -> Mapping[str, SearchStrategy[Pack]]:

@@ -59,10 +59,12 @@ class Cases:
 
 
 def _touches(mutant: Mutant, case: Case) -> bool:
+    if case.format not in mutant.formats:
+        return False
     widths = {int(flag[5:]) for flag in case.flags if flag.startswith("bits-") and flag[5:].isdecimal()}
     # Of a width that the format does not have, a mutant knows nothing.
     known = widths <= set(BY_SLUG[case.format].WIDTHS)
-    return case.format in mutant.formats and (not widths or not known or bool(widths & set(mutant.bits)))
+    return not widths or not known or bool(widths & set(mutant.bits))
 
 
 def first_kill(subject: Any, oracle: Any, cases: Iterable[Case]) -> Kill | None:

@@ -101,7 +101,7 @@ LEVELS = (
         244,
         244,
         {"dense": 122},
-        grid.real_sizes,
+        lambda: grid.real_sizes(small_first=True),
     ),
     Level(
         "state",

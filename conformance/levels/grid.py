@@ -8,12 +8,12 @@ decoder stands behind them. All numbers come from SHAKE-256 of the module's name
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 from ..cases.case import Case
-from ..cases.question import Question, Source, flags_of
-from ..formats.grid import REAL_SIZE
-from ..formats.module import Sample
+from ..cases.question import Later, Question, Source, flags_of
+from ..formats.module import Unmade
 from ..formats.parts import Integer
 from ..formats.protocol import Format
 from ..formats.registry import FORMATS
@@ -25,13 +25,18 @@ DEFINITION = Source("the definition of the format, of the numbers it was packed 
 @cache
 def grid() -> tuple[Question, ...]:
     """All of it, in the order of the formats."""
-    return tuple(_question(format, sample) for format in FORMATS.values() for sample in format.grid())
+    return tuple(_later(format, unmade) for format in FORMATS.values() for unmade in format.grid())
 
 
-def real_sizes() -> Iterator[Case]:
-    """Those in the shapes of real layers, the small ones first, as cases for mutants and the project's own tests."""
-    found = [question for question in grid() if REAL_SIZE in question.flags]
-    for question in sorted(found, key=lambda question: sum(array.bits.size for array in question.tensors.values())):
+def real_sizes(small_first: bool = False) -> Iterator[Case]:
+    """Those in the shapes of real layers, as cases for mutants, who want the small ones first, and the project's tests.
+
+    Which are small is seen when they are made.
+    """
+    found = [question for question in grid() if question.level == "sizes"]
+    if small_first:
+        found.sort(key=lambda question: sum(array.bits.size for array in question.tensors.values()))
+    for question in found:
         yield Case(question.id.partition("/")[2], question.judge, question.format)
 
 
@@ -42,16 +47,18 @@ def joined() -> Iterator[Case]:
             yield Case(question.id.partition("/")[2], question.judge, question.format)
 
 
-def _question(format: Format, sample: Sample) -> Question:
-    level = "sizes" if REAL_SIZE in sample.flags else "synthetic"
-    return Question(
-        f"{level}/{format.SLUG}-{sample.name}",
-        level,
-        format.SLUG,
-        sample.config,
-        sample.tensors,
-        flags_of(sample.config, sample.tensors, sample.output) | sample.flags,
-        sample.output,
-        sample.parts.dense(sample.output),
-        source=CONTRACT if isinstance(sample.parts, Integer) else DEFINITION,
-    )
+def _later(format: Format, unmade: Unmade) -> Question:
+    level = "sizes" if unmade.real_size else "synthetic"
+    id = f"{level}/{format.SLUG}-{unmade.name}"
+    return Later(id, level, format.SLUG, unmade.output, partial(_contents, unmade))
+
+
+def _contents(unmade: Unmade) -> dict[str, Any]:
+    sample = unmade.sample
+    return {
+        "config": sample.config,
+        "tensors": sample.tensors,
+        "flags": flags_of(sample.config, sample.tensors, sample.output) | sample.flags,
+        "expected": sample.parts.dense(sample.output),
+        "source": CONTRACT if isinstance(sample.parts, Integer) else DEFINITION,
+    }

@@ -251,9 +251,10 @@ def proofs(chosen: Iterable[tuple[Format, Shape]] | None = None) -> Iterator[Cas
             kinds["g_idx-rows"] = _rows
             if shape.groups > 1:
                 kinds["g_idx-channels"] = _channels
+        flags = _flags(format, shape)
         for kind, probe in kinds.items():
             judge = partial(_judge, probe, format, shape)
-            yield Case(f"{shape.id}-{kind}", judge, format.SLUG, "layouts", flags=_flags(format, shape))
+            yield Case(f"{shape.id}-{kind}", judge, format.SLUG, "layouts", flags=flags)
 
 
 def _flags(format: Format, shape: Shape) -> frozenset[str]:

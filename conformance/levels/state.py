@@ -35,11 +35,11 @@ def state() -> Iterator[Case]:
 
 def _samples(format: Format) -> tuple[Sample, Sample]:
     """The plainest module of a format, and another one of the same shape that is as plain."""
-    plain = next(sample for sample in format.grid() if sample.name == format.SMOKE)
+    plain = next(unmade.sample for unmade in format.grid() if unmade.name == format.SMOKE)
     shape, names = plain.parts.shape, plain.tensors.keys()
     alike = (
         sample
-        for sample in format.grid()
+        for sample in (unmade.sample for unmade in format.grid())
         if sample.name != plain.name and sample.tensors.keys() == names and not sample.flags and sample.output is None
     )
     return plain, next(sample for sample in alike if sample.parts.shape == shape)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from ..cases.case import Case
-from ..formats.grid import REAL_SIZE
 from ..formats.registry import FORMATS
 from ..levels.grid import real_sizes
 from ..levels.state import state
@@ -29,7 +28,7 @@ def test_a_decode_does_nothing_but_answer(role: str, case: Case, oracle: Any, le
 
 @pytest.mark.parametrize("format", FORMATS.values(), ids=lambda format: format.ID)
 def test_every_format_is_asked_more_than_small_numbers_hold(format: Any) -> None:
-    shapes = [s.parts.shape[-2:] for s in format.grid() if REAL_SIZE in s.flags]
+    shapes = [unmade.sample.parts.shape[-2:] for unmade in format.grid() if unmade.real_size]
     assert max(out for out, _ in shapes) > 4096
     assert max(inputs for _, inputs in shapes) > 4096
     assert max(out * inputs for out, inputs in shapes) > 1 << 20

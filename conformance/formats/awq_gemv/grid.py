@@ -12,7 +12,7 @@ from ...bits.array import FLOATS
 from .. import grid as common
 from ..covering import Apart, Options, rows
 from ..draw import Draw
-from ..module import Sample
+from ..module import Sample, Unmade, unmade
 from ..parts import Integer
 from . import packing
 
@@ -31,7 +31,7 @@ THREEFOLD = ("size", "dtype", "shape")
 APART: Apart = ()
 
 
-def grid() -> Iterator[Sample]:
+def grid() -> Iterator[Unmade]:
     for size, dtype in product((32, 64, 128, -1), FLOATS):
         yield _sample(f"g{size}-{dtype}", size, dtype)
     for name, dtype, options in common.variations():
@@ -50,6 +50,7 @@ def grid() -> Iterator[Sample]:
         yield _sample(common.combined(row), size, row["dtype"], **own)
 
 
+@unmade
 def _sample(name: str, size: int, dtype: str, **options: Any) -> Sample:
     draw, (out, in_features) = Draw(f"awq_gemv-{name}"), options.get("shape", (common.OUT, common.IN))
     size_of_group = in_features if size == -1 else size

@@ -12,7 +12,7 @@ from .. import grid as common
 from ..covering import rows
 from ..dialects import bitsandbytes as dialect
 from ..draw import Draw
-from ..module import Sample
+from ..module import Sample, Unmade, unmade
 from .packing import BLOCKS, STEPS, VALUES, Flat, pack, unpacked
 
 SMOKE = "nf4-b64-bfloat16"
@@ -34,7 +34,7 @@ THREEFOLD = ("kind", "block", "scaled")
 APART: tuple[Any, ...] = ()
 
 
-def grid() -> Iterator[Sample]:
+def grid() -> Iterator[Unmade]:
     for kind in VALUES:
         for dtype in FLOATS:
             yield _sample(f"{kind}-b64-{dtype}", kind=kind, dtype=dtype)
@@ -60,6 +60,7 @@ def grid() -> Iterator[Sample]:
         yield _sample(name, scaled=scaled, shape=shape, real_size=True)
 
 
+@unmade
 def _sample(
     name: str,
     *,

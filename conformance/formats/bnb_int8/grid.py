@@ -10,7 +10,7 @@ from .. import grid as common
 from ..covering import rows
 from ..dialects import bitsandbytes as dialect
 from ..draw import Draw
-from ..module import Sample
+from ..module import Sample, Unmade, unmade
 from .packing import Rows, pack
 
 SMOKE = "plain"
@@ -25,7 +25,7 @@ THREEFOLD = ("shape", "scales", "output")
 APART: tuple[Any, ...] = ()
 
 
-def grid() -> Iterator[Sample]:
+def grid() -> Iterator[Unmade]:
     yield _sample("plain")
     yield _sample("another")
     for output in FLOATS:
@@ -40,6 +40,7 @@ def grid() -> Iterator[Sample]:
         yield _sample(name, shape=shape, real_size=True)
 
 
+@unmade
 def _sample(name: str, **options: Any) -> Sample:
     draw, (out, in_features) = Draw(f"bnb_int8-{name}"), options.get("shape", (common.OUT, common.IN))
     codes = draw.below(256, out, in_features) - 128

@@ -11,14 +11,14 @@ from ...bits.array import FLOATS, Array
 from .. import grid as common
 from ..dialects import compressed_tensors as dialect
 from ..draw import Draw
-from ..module import Sample
+from ..module import Sample, Unmade, unmade
 from ..parts import Integer
 from .packing import FORMAT, FORMATS, pack
 
 SMOKE = "g-1-sym-bfloat16"
 
 
-def grid() -> Iterator[Sample]:
+def grid() -> Iterator[Unmade]:
     for size in (32, 64, 128, -1):
         for sym in (False, True):
             for dtype in FLOATS:
@@ -38,6 +38,7 @@ def grid() -> Iterator[Sample]:
         yield _sample(f"odd-{out}x{in_features}", -1, shape=(out, in_features))
 
 
+@unmade
 def _sample(
     name: str,
     size: int,

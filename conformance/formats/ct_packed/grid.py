@@ -11,7 +11,7 @@ from ...bits.array import FLOATS, Array
 from .. import grid as common
 from ..dialects import compressed_tensors as dialect
 from ..draw import Draw
-from ..module import Sample
+from ..module import Sample, Unmade, unmade
 from ..parts import Integer
 from .addresses import OLD
 from .packing import FORMAT, WIDTHS, pack
@@ -20,7 +20,7 @@ SMOKE = "g128-asym-float16"
 SIZES = (32, 64, 128, -1)
 
 
-def grid() -> Iterator[Sample]:
+def grid() -> Iterator[Unmade]:
     for size in SIZES:
         for sym in (False, True):
             for dtype in FLOATS:
@@ -34,7 +34,7 @@ def grid() -> Iterator[Sample]:
         yield from _width(bits)
 
 
-def _width(bits: int) -> Iterator[Sample]:
+def _width(bits: int) -> Iterator[Unmade]:
     prefix = "" if bits == WIDTHS[0] else f"{bits}bit-"
     for number, size in enumerate((16, *SIZES, 256)):
         for sym in (False, True):
@@ -52,6 +52,7 @@ def _width(bits: int) -> Iterator[Sample]:
     yield _sample(f"{prefix}old-g64", 64, bits=bits, old=True)
 
 
+@unmade
 def _sample(
     name: str,
     size: int,

@@ -12,7 +12,7 @@ from ...bits.array import FLOATS, Array
 from ...bits.floats import E4M3, E8M0
 from .. import grid as common
 from ..draw import Draw
-from ..module import Sample
+from ..module import Sample, Unmade, unmade
 from ..scaled import Scaled
 from . import packing
 
@@ -23,7 +23,7 @@ BLOCKS = ((128, 128), (32, 32), (1, 32), (1, 128), (64, 16), (8, 256), (96, 128)
 RAGGED = {"rows": (72, 64), "columns": (64, 72), "both": (40, 100), "smaller": (24, 16)}
 
 
-def grid() -> Iterator[Sample]:
+def grid() -> Iterator[Unmade]:
     for block, dtype in product(BLOCKS, FLOATS):
         yield _sample(f"b{block[0]}x{block[1]}-{dtype}", block, dtype, shape=(128, 256))
     for name, shape in RAGGED.items():
@@ -46,7 +46,7 @@ def grid() -> Iterator[Sample]:
         yield _sample(name, (128, 128), "float32", shape=shape, real_size=True)
 
 
-def _compressed() -> Iterator[Sample]:
+def _compressed() -> Iterator[Unmade]:
     form = "float-quantized"
     for dtype in FLOATS:
         yield _sample(f"ct-tensor-{dtype}", None, dtype, config=packing.compressed(form, "tensor"))
@@ -63,6 +63,7 @@ def _compressed() -> Iterator[Sample]:
     yield _sample("ct-mxfp8", (1, 32), "uint8", config=mxfp8)
 
 
+@unmade
 def _sample(name: str, block: Any, dtype: str, **options: Any) -> Sample:
     draw, (out, in_features) = Draw(f"fp8-{name}"), options.get("shape", (common.OUT, common.IN))
     config = options.get("config") or packing.blocks(block if isinstance(block, tuple) else None)

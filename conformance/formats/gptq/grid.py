@@ -13,7 +13,7 @@ from ...bits.array import FLOATS
 from .. import grid as common
 from ..covering import Apart, Options, rows
 from ..draw import Draw
-from ..module import Sample
+from ..module import Sample, Unmade, unmade
 from ..parts import Integer
 from .packing import AUTOROUND_ALONE, WIDTHS, pack, spelled
 
@@ -40,7 +40,7 @@ APART: Apart = (
 )
 
 
-def grid() -> Iterator[Sample]:
+def grid() -> Iterator[Unmade]:
     for size, kind, sym, dtype in product((32, 64, 128, -1), MAPS, (True, False), FLOATS):
         if (size, kind) != (-1, "arbitrary"):
             name = f"g{size}-{kind}-{'sym' if sym else 'asym'}-{dtype}"
@@ -71,7 +71,7 @@ def _name(bits: int, name: str) -> str:
     return name if bits == 4 else f"{bits}bit-{name}"
 
 
-def _width(bits: int) -> Iterator[Sample]:
+def _width(bits: int) -> Iterator[Unmade]:
     """What all widths are asked alike: each pair of options at least once."""
     for size, kind, sym in product((32, 64, 128, -1), MAPS, (True, False)):
         if (size, kind) != (-1, "arbitrary"):
@@ -88,7 +88,7 @@ def _width(bits: int) -> Iterator[Sample]:
             yield _sample(_name(bits, name), 32, "sequential", bits=bits, dtype=dtype, **options)
 
 
-def _versions(bits: int) -> Iterator[Sample]:
+def _versions(bits: int) -> Iterator[Unmade]:
     """Version 2, in which a zero point of 0 is nothing special; by both of its keys."""
     for kind, sym in product(("no-g_idx", "sequential", "act-order", "arbitrary"), (True, False)):
         key = "checkpoint_format" if sym else "format"
@@ -99,7 +99,7 @@ def _versions(bits: int) -> Iterator[Sample]:
         yield _sample(_name(bits, f"v2-{dtype}"), 64, "act-order", bits=bits, dtype=dtype, **options)
 
 
-def _sizes(bits: int) -> Iterator[Sample]:
+def _sizes(bits: int) -> Iterator[Unmade]:
     """Group sizes beside the usual ones, and widths whose last word is not full: only g_idx knows the inputs."""
     for size, kind in product((16, 256, 512, 1024), ("sequential", "act-order")):
         yield _sample(_name(bits, f"g{size}-{kind}"), size, kind, bits=bits, shape=(32, max(256, 2 * size)))
@@ -110,7 +110,7 @@ def _sizes(bits: int) -> Iterator[Sample]:
     yield _sample(_name(bits, "no-qzeros"), 32, "sequential", bits=bits, sym=True, qzeros=False)
 
 
-def _real_sizes() -> Iterator[Sample]:
+def _real_sizes() -> Iterator[Unmade]:
     """Layers of real models; in act-order the inputs of a 7B model alone are more groups than 8 bits can number."""
     for name, (shape, size) in common.REAL_SIZES.items():
         yield _sample(name, size, "sequential", shape=shape, real_size=True)
@@ -122,7 +122,7 @@ def _real_sizes() -> Iterator[Sample]:
         yield _sample(name, 32, "act-order", bits=bits, shape=(8, 11008), real_size=True)
 
 
-def _combined() -> Iterator[Sample]:
+def _combined() -> Iterator[Unmade]:
     """Every pair of options, and every triple where packing, scales and group map meet."""
     for row in rows(OPTIONS, THREEFOLD, APART):
         own = {key: value for key, value in row.items() if key not in ("size", "map")}
@@ -130,6 +130,7 @@ def _combined() -> Iterator[Sample]:
         yield _sample(common.combined(row), row["size"], row["map"], **own)
 
 
+@unmade
 def _sample(
     name: str,
     size: int,

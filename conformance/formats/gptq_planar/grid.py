@@ -12,7 +12,7 @@ from ...bits.array import FLOATS
 from .. import grid as common
 from ..covering import Apart, Options, rows
 from ..draw import Draw
-from ..module import Sample
+from ..module import Sample, Unmade, unmade
 from ..parts import Integer
 from .packing import BLOCKS, WIDTHS, config, pack
 
@@ -34,7 +34,7 @@ THREEFOLD = ("bits", "size", "map")
 APART: Apart = (({"map": "arbitrary", "size": -1}, "one group leaves nothing to choose"),)
 
 
-def grid() -> Iterator[Sample]:
+def grid() -> Iterator[Unmade]:
     for bits in WIDTHS:
         for size, kind in product((32, 128, -1), MAPS[1:3]):
             for sym in (False, True) if bits in BLOCKS else (False,):
@@ -64,6 +64,7 @@ def _name(bits: int, name: str) -> str:
     return name if bits == WIDTHS[0] else f"{bits}bit-{name}"
 
 
+@unmade
 def _sample(
     name: str,
     size: int,

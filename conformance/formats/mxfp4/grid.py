@@ -10,7 +10,7 @@ import numpy as np
 from ...bits.array import FLOATS, Array
 from .. import grid as common
 from ..draw import Draw
-from ..module import Sample
+from ..module import Sample, Unmade, unmade
 from . import packing
 
 SMOKE = "ct"
@@ -25,7 +25,7 @@ RANGES = {"ordinary": (112, 135), "tiny": (0, 12), "small": (96, 112), "large": 
 STACKS = {"one": (1, 24, 64), "square": (2, 64, 64), "narrow": (6, 8, 32), "wide": (3, 8, 480), "many": (32, 4, 32)}
 
 
-def grid() -> Iterator[Sample]:
+def grid() -> Iterator[Unmade]:
     for name in CONFIGS:
         yield _sample(name, name)
         for kind in RANGES:
@@ -46,6 +46,7 @@ def grid() -> Iterator[Sample]:
     yield _sample("gpt-oss-20b-experts", "gpt-oss", shape=(2, 360, 2880), real_size=True)
 
 
+@unmade
 def _sample(name: str, kind: str, **options: Any) -> Sample:
     draw, shape = Draw(f"mxfp4-{name}"), options.get("shape", (common.OUT, common.IN))
     low, high = RANGES[options.get("range", "ordinary")]

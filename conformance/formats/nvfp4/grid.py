@@ -11,7 +11,7 @@ from ...bits.array import FLOATS
 from ...bits.floats import E4M3
 from .. import grid as common
 from ..draw import Draw
-from ..module import Sample
+from ..module import Sample, Unmade, unmade
 from . import packing
 
 SMOKE = "ct"
@@ -29,7 +29,7 @@ RANGES = {"ordinary": (-16, -8), "tiny": (-126, -118), "small": (-30, -22), "hug
 STACKS = {"one": (1, 24, 48), "square": (2, 64, 64), "narrow": (6, 8, 16), "wide": (3, 8, 480)}
 
 
-def grid() -> Iterator[Sample]:
+def grid() -> Iterator[Unmade]:
     for name in CONFIGS:
         yield _sample(name, name)
         for kind in RANGES:
@@ -58,6 +58,7 @@ def whole(draw: Draw, kind: str, count: int) -> np.ndarray:
     return (exponents << 23 | draw.below(1 << 23, count)).astype(np.uint32).view(np.float32)
 
 
+@unmade
 def _sample(name: str, kind: str, **options: Any) -> Sample:
     draw, shape = Draw(f"nvfp4-{name}"), options.get("shape", (common.OUT, common.IN))
     legal = LEGAL if options.get("scales") == "any-finite" else USUAL
