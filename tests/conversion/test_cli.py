@@ -394,7 +394,11 @@ def test_stdout_holds_json_and_nothing_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("command", "sent", "status"),
-    [("convert", signal.SIGINT, 130), ("generate", signal.SIGINT, 130), ("generate", signal.SIGTERM, 143)],
+    [
+        ("convert", signal.SIGINT, 130),
+        pytest.param("generate", signal.SIGINT, 130, marks=pytest.mark.slow),
+        ("generate", signal.SIGTERM, 143),
+    ],
 )
 def test_an_interruption_leaves_nothing_behind(command: str, sent: signal.Signals, status: int, tmp_path: Path) -> None:
     """The conversion is made to wait in the middle, so that the signal always finds it at work."""

@@ -36,7 +36,19 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 # Requantising was the way to a packed base in act-order; one more shows that it needs no act-order.
 REQUANTIZED = ["llama-gptq-g128-act-asym", "qwen2-gptq-g32-act-asym", "qwen2-awq-g128"]
-CASES = [(name, way) for name in CHECKPOINTS for way in WAYS if way != "requantize" or name in REQUANTIZED]
+# Each way, each method and each kind of groups once; the rest of them are for `tox -e slow`.
+FIRST = {
+    ("llama-gptq-g128-seq-asym", "affine"),
+    ("qwen2-gptq-g32-act-asym", "affine"),
+    ("llama-awq-g32", "dense"),
+    ("qwen2-awq-g128", "requantize"),
+}
+CASES = [
+    pytest.param(name, way, marks=() if (name, way) in FIRST else pytest.mark.slow)
+    for name in CHECKPOINTS
+    for way in WAYS
+    if way != "requantize" or name in REQUANTIZED
+]
 # Nothing of the text that the tiny models know by heart.
 TRAIN = [
     "The goat ate the green hat.",
@@ -131,6 +143,7 @@ def test_mlx_lm_fuses_adapters_into_the_converted_base(
     assert distance(read_back(prompt), model(prompt)) < 1e-3
 
 
+@pytest.mark.slow
 def test_half_precision_as_it_is_stored_trains_too(data: str, tmp_path: Path) -> None:
     options = OPTIONS | {"iters": 4, "val_batches": 1}
     _, losses = finetune(str(stored("qwen2-gptq-g128-act-sym")), data, str(tmp_path), load={}, **options)

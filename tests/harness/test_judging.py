@@ -343,7 +343,7 @@ def test_a_wrong_subject_of_each_bug_type_exits_1(bug: Bug, oracle: Any) -> None
     subject = resolve(f"mutant:{mutant.id}")
     levels = [level for level in MET if level in mutant.killed_by][:1] or MET
     levels = ["checkpoints"] if mutant.load else levels
-    patterns = [f"{level}/*{slug}*" for level in levels for slug in mutant.formats]
+    patterns = [f"{level}/*{word}*" for level in levels for word in (*mutant.formats, "kept-")]
     report = judging.judge(subject, oracle, name=mutant.id, only=patterns)
     assert judging.status(report) == 1, mutant
 
@@ -359,7 +359,7 @@ def test_exit_statuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     right = command("run", f"--subject={CORE}", f"--report={report}", "--only=vectors/awq-*")
     assert right.returncode == 0, right.stdout + right.stderr
     assert records.read(report).counts["fail"] == 0
-    wrong = command("run", "--subject=mutant:ZP-03", "--only=vectors/gptq-*")
+    wrong = command("run", "--subject=mutant:ZP-03", "--only=policies/gptq-*")
     assert wrong.returncode == 1, wrong.stdout + wrong.stderr
     # The statuses of processes are seen; what leads to the others can be asked here.
     monkeypatch.syspath_prepend(str(tmp_path))

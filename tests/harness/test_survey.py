@@ -544,7 +544,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_counts_nothing_twice(hub: Hub
     assert max(asked_of(hub).values()) == 2
 
 
-@pytest.mark.parametrize("stopped_by", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("stopped_by", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_survey_that_is_stopped_goes_on_where_it_was(stopped_by: signal.Signals, hub: Hub, tmp_path: Path) -> None:
     kinds = fill(hub, len(KINDS))
     hub.latency = 0.05

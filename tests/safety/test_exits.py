@@ -89,8 +89,15 @@ def test_a_conversion_that_nobody_hears_of_is_done(source: Path, tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGHUP, 129), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("is_ignored", [False, True])
+@pytest.mark.parametrize(
+    ("sent", "status", "is_ignored"),
+    [
+        (signal.SIGHUP, 129, False),
+        (signal.SIGHUP, 129, True),
+        pytest.param(signal.SIGTERM, 143, False, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, True, marks=pytest.mark.slow),
+    ],
+)
 def test_the_terminal_goes(sent: signal.Signals, status: int, is_ignored: bool, source: Path, tmp_path: Path) -> None:
     """In the middle of a conversion; one that was started by ``nohup`` goes on."""
     path = tmp_path / "path"
