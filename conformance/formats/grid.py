@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
+import numpy as np
+
 from ..bits.array import FLOATS, Array
 from .draw import Draw
 from .module import Sample
@@ -64,6 +66,15 @@ def combined(row: Mapping[str, Any]) -> str:
         elif value is not None:
             words.append(said.get(key, "{}").format(value))
     return "-".join(["joined", *words])
+
+
+def arbitrary(draw: Draw, consecutive: np.ndarray) -> np.ndarray:
+    """A group for each input at will, of several: groups are never of the sizes that they have in order."""
+    last = int(consecutive[-1])
+    g = draw.below(last + 1, len(consecutive))
+    if np.array_equal(np.sort(g), consecutive):
+        g[np.argmax(g != last)] = last
+    return g
 
 
 def sample(

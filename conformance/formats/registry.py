@@ -16,6 +16,7 @@ from . import (
     fp8,
     gptq,
     gptq_marlin,
+    gptq_narrow,
     gptq_planar,
     mxfp4,
     nvfp4,
@@ -41,6 +42,7 @@ FORMATS: dict[str, Format] = {
         bnb_int8,
         gptq_planar,
         gptq_marlin,
+        gptq_narrow,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

@@ -10,6 +10,7 @@ from .folders import FOLDERS
 from .fours import FOURS
 from .loading import LOADING
 from .model import Bug, Mutant, Subject
+from .narrow import WORDS
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
 from .repacking import REPACKING
@@ -40,6 +41,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *AWQ,
     *BITSANDBYTES,
     *TILES,
+    *WORDS,
     *LOADING,
     *FOLDERS,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import MalformedCheckpoint, UnsupportedFormat
@@ -15,6 +15,8 @@ ID = "gptq"
 
 # By the label of format or checkpoint_format.
 _PACKINGS = {"gptq": "gptq", "gptq_v2": "gptq", "gptq_p": "gptq_planar", "marlin": "gptq_marlin"}
+# By pack_dtype, bits of a word. GPTQModel has int64 as a name, and no layer that packs or reads it.
+_WORDS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
 _ADVICE = {
     "bitblas": "use the plain GPTQ repo that these kernel tiles were made from",
 }
@@ -29,21 +31,23 @@ def stated(config: Mapping[str, Any]) -> dict[str, Any]:
     found = {field: fields.one(config, field) for field in ("desc_act", "sym", "dynamic")}
     if any(config.get(key) for key in ("is_marlin_format", "format", "checkpoint_format")):
         found["checkpoint_format"] = _layout(config)
+    if config.get("pack_dtype") is not None:
+        found["pack_dtype"] = _word(config)
     return found
 
 
 def schemes(config: Mapping[str, Any]) -> Schemes:
-    return _Dynamic(config)
+    return Dynamic(config, _scheme)
 
 
-class _Dynamic(Ruled):
+class Dynamic(Ruled):
     """GPTQModel's ``dynamic``: ordered regular expressions over module names; the first that matches decides.
 
     Patterns match from the start of a name.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        super().__init__(config, _scheme)
+    def __init__(self, config: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Scheme]) -> None:
+        super().__init__(config, read)
         dynamic = config.get("dynamic") or {}
         if not isinstance(dynamic, Mapping):
             raise MalformedCheckpoint("bad-config-value", f"is {dynamic!r}, expected an object", where="dynamic")
@@ -77,9 +81,14 @@ def _scheme(config: Mapping[str, Any]) -> Scheme:
         raise UnsupportedFormat(
             "unsupported-bits", f"{bits} bits under {layout!r}; GPTQModel has them in planes, as gptq_p", where="bits"
         )
+    word, packing = _word(config), _PACKINGS[layout]
+    if word == 64:
+        raise UnsupportedFormat(
+            "unsupported-dtype", "words of 64 bits, which no layer of GPTQModel packs or reads", where="pack_dtype"
+        )
     return Scheme(
         dialect=ID,
-        packing=_PACKINGS[layout],
+        packing="gptq_narrow" if packing == "gptq" and word < 32 else packing,
         bits=bits,
         group_size=fields.group_size(config, default=-1),
         layout=layout,
@@ -87,7 +96,17 @@ def _scheme(config: Mapping[str, Any]) -> Scheme:
         desc_act=fields.boolean(config, "desc_act"),
         static_groups=fields.boolean(config, "static_groups"),
         producer=fields.producer(config),
+        word=word,
     )
+
+
+def _word(config: Mapping[str, Any]) -> int:
+    """Bits of the words that codes are packed in."""
+    name = fields.one(config, "pack_dtype")
+    name = "int32" if name is None else name
+    if not isinstance(name, str) or name.lower() not in _WORDS:
+        raise fields.bad("pack_dtype", name, f"one of {', '.join(_WORDS)}")
+    return _WORDS[name.lower()]
 
 
 def _layout(config: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ class Scheme:
         static_groups: as written; with it, act-order leaves groups where they are.
         producer: (name, version) of the program that packed it, or None.
         block: (rows, columns) of the matrix [out, in] that share a scale, or None where blocks are not two-dimensional.
+        word: bits of the words that codes are packed in, where the configuration may choose.
         strategy: what shares a scale, where the configuration names it: ``"tensor"``, ``"channel"`` or ``"group"``.
         notes: what of the configuration is not followed, in sentences; it changes no weight.
     """
@@ -36,6 +37,7 @@ class Scheme:
     static_groups: bool | None = None
     producer: tuple[str, tuple[int, ...]] | None = None
     block: tuple[int, int] | None = None
+    word: int = 32
     strategy: str = ""
     notes: tuple[str, ...] = ()
 

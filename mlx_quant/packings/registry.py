@@ -20,6 +20,7 @@ from . import (
     fp8,
     gptq,
     gptq_marlin,
+    gptq_narrow,
     gptq_planar,
     mxfp4,
     nvfp4,
@@ -43,6 +44,7 @@ PACKINGS: dict[str, Packing] = {
         nvfp4,
         gptq_planar,
         gptq_marlin,
+        gptq_narrow,
     )
 }
 

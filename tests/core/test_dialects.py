@@ -191,6 +191,42 @@ def test_gptqs_label_chooses_the_packing(found: Any, key: str, bits: int) -> Non
     assert (found(config=config).scheme.packing, found(config=config).scheme.layout) == ("gptq_planar", "gptq_p")
 
 
+@pytest.mark.parametrize(
+    ("said", "packing", "word"),
+    [
+        ({"pack_dtype": "int8"}, "gptq_narrow", 8),
+        ({"pack_dtype": "INT16", "format": "gptq_v2"}, "gptq_narrow", 16),
+        ({"pack_dtype": "int32"}, "gptq", 32),
+        ({"pack_dtype": None}, "gptq", 32),
+        ({"pack_dtype": "int8", "format": "gptq_p"}, "gptq_planar", 8),
+    ],
+)
+def test_gptqs_words_choose_the_packing(found: Any, said: Any, packing: str, word: int) -> None:
+    scheme = found(config=MODEL | {"quantization_config": GPTQ | said}).scheme
+    assert (scheme.packing, scheme.word) == (packing, word)
+
+
+def test_files_that_name_different_words_contradict_each_other(found: Any) -> None:
+    config = MODEL | {"quantization_config": GPTQ | {"pack_dtype": "int8"}}
+    sidecar = GPTQ | {"pack_dtype": "int16"}
+    error = refusal(found, MalformedCheckpoint, "config-contradiction", config=config, quantize_config=sidecar)
+    assert "pack_dtype" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "code"),
+    [
+        ("int64", UnsupportedFormat, "unsupported-dtype"),
+        ("int4", MalformedCheckpoint, "bad-config-value"),
+        (8, MalformedCheckpoint, "bad-config-value"),
+    ],
+)
+def test_words_that_nobody_writes_are_refused(said: Any, kind: type[QuantError], code: str) -> None:
+    with pytest.raises(kind) as caught:
+        gptq.schemes(GPTQ | {"pack_dtype": said})
+    assert (caught.value.code, caught.value.where) == (code, "pack_dtype")
+
+
 @pytest.mark.parametrize("said", [{"format": "marlin"}, {"checkpoint_format": "Marlin"}, {"is_marlin_format": True}])
 def test_tiles_are_known_by_each_of_their_labels(found: Any, said: Any) -> None:
     scheme = found(config=MODEL | {"quantization_config": GPTQ | said}).scheme
@@ -281,6 +317,7 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "mxfp4",
         "nvfp4",
         "gptq_marlin",
+        "gptq_narrow",
         "gptq_planar",
     }
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))

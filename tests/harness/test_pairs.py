@@ -55,6 +55,7 @@ def _spelling(question: Question) -> str:
 
 SEEN: dict[str, Callable[[Question], Any]] = {
     "bits": lambda q: next(int(flag[5:]) for flag in q.flags if flag.startswith("bits-")),
+    "word": lambda q: q.tensors["qweight"].dtype,
     "size": lambda q: q.config.get("group_size", q.config.get("q_group_size")),
     "map": _map,
     "dtype": lambda q: q.tensors["scales" if "scales" in q.tensors else "s"].dtype,
@@ -66,13 +67,6 @@ SEEN: dict[str, Callable[[Question], Any]] = {
     "shape": lambda q: q.expected.shape if q.expected else None,
     "spelling": _spelling,
     "offsets": _offsets,
-}
-# Two groups that were drawn at random, and happen to be of one size: seen as act-order.
-BY_CHANCE = {
-    "gptq_planar": [
-        (("map", "arbitrary"), ("dtype", "float32")),
-        *((("bits", bits), ("size", 128), ("map", "arbitrary")) for bits in (3, 6)),
-    ]
 }
 
 
@@ -93,7 +87,7 @@ def _unseen(item: covering.Tuple) -> bool:
 
 @pytest.mark.parametrize("slug", DECLARED)
 def test_every_pair_of_options_is_joined_or_explained(slug: str) -> None:
-    assert lacking(DECLARED[slug], [q for q in QUESTIONS if q.format == slug]) == BY_CHANCE.get(slug, [])
+    assert lacking(DECLARED[slug], [q for q in QUESTIONS if q.format == slug]) == []
 
 
 @pytest.mark.parametrize("slug", DECLARED)

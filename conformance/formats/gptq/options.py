@@ -19,8 +19,9 @@ from .packing import WIDTHS, config, group_size, pack, parts, symmetric, version
 ID, SLUG, TITLE = "gptq", "gptq", "GPTQ"
 LEAVES = ("qweight", "qzeros", "scales", "g_idx")
 NOT_APPLICABLE: dict[str, str] = {}
-# GPTQModel's labels that have rooms of their own.
+# GPTQModel's labels, and its words, that have rooms of their own.
 OTHERS = ("gptq_p", "marlin")
+NARROW = ("int8", "int16")
 FILES = Files(
     vectors=("auto-gptq-0.7.1", "auto-gptq-0.7.1-widths", "auto-round-0.16.1", "auto-round-0.15.0"),
     # Producers that store zero points in a way of their own.
@@ -80,6 +81,8 @@ def names(config: Config) -> bool:
     found = written(config)
     label = str(found.get("checkpoint_format") or found.get("format")).lower()
     if label in OTHERS or found.get("is_marlin_format"):
+        return False
+    if label in ("none", "gptq", "gptq_v2") and str(found.get("pack_dtype")).lower() in NARROW:
         return False
     method = found.get("quant_method") or found.get("method")
     # AutoGPTQ's quantize_config.json had no method for years.

@@ -82,7 +82,7 @@ def _sample(
     if kind == "act-order":
         g = draw.shuffled(consecutive)
     elif kind == "arbitrary":
-        g = draw.below(groups, in_features)
+        g = common.arbitrary(draw, consecutive)
     z = np.full((groups, out), limit // 2) if sym else draw.below(limit, groups, out)
     q, scales = draw.below(limit, out, in_features), draw.scales(dtype, options.get("scales", "ordinary"), groups, out)
     settings = config(bits, size) | {"desc_act": kind in ("act-order", "arbitrary"), "sym": sym}
