@@ -17,6 +17,7 @@ from . import (
     gptq,
     gptq_marlin,
     gptq_planar,
+    hqq,
     mxfp4,
     nvfp4,
 )
@@ -41,6 +42,7 @@ FORMATS: dict[str, Format] = {
         bnb_int8,
         gptq_planar,
         gptq_marlin,
+        hqq,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}
