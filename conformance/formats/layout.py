@@ -63,6 +63,7 @@ class Layout:
         room: groups that a row of scales has room for; those beyond the last one are padding, and nobody's.
         offsets: names of the tensor of floats that are added to each product, of which a module has one; it is
             addressed as the scales are.
+        subtracted: whether these floats are zero points, taken from a code before the product.
         weight_scales: address [out, in] of each weight's scale, where groups do not lie along the inputs of an output.
     """
 
@@ -80,6 +81,7 @@ class Layout:
     scales_of: Callable[[np.ndarray, Array], Array] = ones_and_twos
     room: Callable[[Shape], int] = all_groups
     offsets: tuple[str, ...] = ()
+    subtracted: bool = False
     weight_scales: Callable[[Shape], np.ndarray] | None = None
 
     def scale_places(self, shape: Shape) -> np.ndarray:

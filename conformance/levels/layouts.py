@@ -153,13 +153,14 @@ def _scales(probe: _Probe) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _offsets(probe: _Probe) -> tuple[np.ndarray, np.ndarray]:
-    """Of codes that are 0, so that a weight is its offset."""
+    """Of codes that are 0, so that a weight is its offset, or the negative of its zero point."""
     layout, given = probe.layout, probe.format.constant(probe.shape, *probe.one)[1]
+    sign = -1 if layout.subtracted else 1
     name = next(name for name in layout.offsets if name in given)
     stored = given[name]
 
     def read(bits: np.ndarray) -> np.ndarray:
-        return probe.values(0, probe.one[1], {name: layout.scales_of(bits, stored)}) - 1
+        return sign * probe.values(0, probe.one[1], {name: layout.scales_of(bits, stored)}) - 1
 
     return _addresses(stored.bits.size, read), layout.scale_places(probe.shape)
 

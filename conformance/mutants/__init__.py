@@ -8,6 +8,7 @@ from .compressed import COMPRESSED
 from .floats import FLOATS
 from .folders import FOLDERS
 from .fours import FOURS
+from .hqq import HQQ
 from .loading import LOADING
 from .model import Bug, Mutant, Subject
 from .narrow import WORDS
@@ -40,6 +41,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *COMPRESSED,
     *AWQ,
     *BITSANDBYTES,
+    *HQQ,
     *TILES,
     *WORDS,
     *LOADING,

@@ -65,7 +65,7 @@ def described(files: Files, tensors: Mapping[str, TensorInfo]) -> dict[str, Tens
     """
     suffixes, found = descriptions(), dict[str, list[TensorInfo]]()
     for name, info in tensors.items():
-        if f".{name}".endswith(suffixes) and info.dtype == "U8" and info.nbytes <= _MOST_DESCRIBED:
+        if f".{name}".endswith(suffixes) and info.nbytes <= _MOST_DESCRIBED:
             found.setdefault(info.file, []).append(info)
     read = {name: info for file, infos in found.items() for name, info in read_data(files.path(file), infos).items()}
     return {name: read.get(name, info) for name, info in tensors.items()}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import mlx.core as mx
 
 from ..checkpoint.modules import PackedModule
+from ..packings.registry import PACKINGS
 from .seam import Step
 
 
@@ -31,6 +32,13 @@ def _dense(modules: Mapping[str, PackedModule], steps: Sequence[Step]) -> Iterat
 
 def _packed(modules: Mapping[str, PackedModule], steps: Sequence[Step]) -> Iterator[str]:
     packed = [step for step in steps if step.kind == "affine"]
+    twice = [step for step in packed if _rounds_twice(modules[step.name])]
+    if twice:
+        yield (
+            f"{len(twice)} modules packed: codes are kept, and scales as far as their dtype is; their format rounds "
+            "twice and MLX once, so weights may be next to what it means; --target dense keeps them exact"
+        )
+    packed = [step for step in packed if step not in twice]
     if not packed:
         return
     cast = [step for step in packed if _dtype(step, "scales") in (mx.float16, mx.bfloat16) and _narrowed(step, modules)]
@@ -47,6 +55,10 @@ def _packed(modules: Mapping[str, PackedModule], steps: Sequence[Step]) -> Itera
         f"{start}; a zero point becomes a bias{few}, -zero x scale, which rounds once, by half a unit in its last "
         "place at most; --params-dtype float32 keeps it exact"
     )
+
+
+def _rounds_twice(module: PackedModule) -> bool:
+    return bool(getattr(PACKINGS[module.scheme.packing], "ROUNDS_TWICE", False))
 
 
 def _narrowed(step: Step, modules: Mapping[str, PackedModule]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, modelopt, mxfp4
+from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, hqq, modelopt, mxfp4
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
@@ -21,6 +21,7 @@ DIALECTS: dict[str, Dialect] = {
         modelopt,
         mxfp4,
         bitsandbytes,
+        hqq,
     )
 }
 
@@ -42,7 +43,6 @@ REFUSED: dict[str, str] = {
     "fbgemm-fp8": "8-bit floats, not integers",
     "fp-quant": "weights live in a rotated basis",
     "higgs": "lattice codebooks with a Hadamard rotation",
-    "hqq": "float zero points with two roundings; not decoded yet",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
     "qqq": "8-bit activations with a two-level scale",
     "quanto": "not decoded yet",

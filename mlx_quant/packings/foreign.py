@@ -16,7 +16,6 @@ SUFFIXES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((".weight_scb",), "bitsandbytes under GPTQModel's names"),
     ((".codebooks",), "AQLM"),
     ((".indices", ".centroids"), "VPTQ"),
-    ((".W_q",), "HQQ"),
     ((".trellis",), "EXL3"),
     ((".Qidxs",), "QuIP#"),
     ((".theta", ".pairs"), "ParoQuant, whose inputs are rotated"),

@@ -22,6 +22,7 @@ from . import (
     gptq_marlin,
     gptq_narrow,
     gptq_planar,
+    hqq,
     mxfp4,
     nvfp4,
 )
@@ -45,6 +46,7 @@ PACKINGS: dict[str, Packing] = {
         gptq_planar,
         gptq_marlin,
         gptq_narrow,
+        hqq,
     )
 }
 

@@ -19,6 +19,7 @@ from . import (
     gptq_marlin,
     gptq_narrow,
     gptq_planar,
+    hqq,
     mxfp4,
     nvfp4,
 )
@@ -36,6 +37,7 @@ FORMATS: dict[str, ModuleType] = {
     "gptq_planar": gptq_planar,
     "gptq_narrow": gptq_narrow,
     "gptq": gptq,
+    "hqq": hqq,
     "mxfp4": mxfp4,
     "nvfp4": nvfp4,
 }

@@ -21,6 +21,7 @@ import mlx_quant.subject
 from conformance.cases.verdict import declined
 from conformance.formats import strategies
 from conformance.formats.bnb_int8.packing import Rows
+from conformance.formats.hqq.packing import Zeroed
 from conformance.formats.module import Pack
 from conformance.formats.registry import FORMATS, integers, known, parts
 from conformance.formats.scaled import Scaled
@@ -76,6 +77,12 @@ OTHERS: dict[str, tuple[str, ...]] = {
         *("nf4", "fp4", "double"),
         *(f"stored-{dtype}" for dtype in ("uint8", "int8", *strategies.SCALE_DTYPES)),
         *(f"{what}-{dtype}" for what in ("is", "scales") for dtype in strategies.SCALE_DTYPES),
+        *_TAKEN,
+    ),
+    "hqq": (
+        *(f"{bits}bit" for bits in (1, 2, 3, 4, 8)),
+        *("axis-0", "axis-1", "viewed", "words"),
+        *(f"scales-{kind}" for kind in (*strategies.SCALE_KINDS, *strategies.SCALE_DTYPES)),
         *_TAKEN,
     ),
     "bnb_int8": ("no-weight_format", *(f"scales-{kind}" for kind in strategies.SCALE_KINDS), *_TAKEN),
@@ -203,7 +210,24 @@ ROW_EDGES: dict[str, Callable[[Pack], bool]] = {
     "one output": lambda pack: _rows(pack).shape[0] == 1,
     "square": lambda pack: _rows(pack).shape[0] == _rows(pack).shape[1] > 1,
 }
+
+
+def _zeroed(pack: Pack) -> Zeroed:
+    found = parts(pack.config, pack.tensors)
+    assert isinstance(found, Zeroed)
+    return found
+
+
+FOLDED_EDGES: dict[str, Callable[[Pack], bool]] = {
+    "negative scales": lambda pack: bool((_zeroed(pack).s < 0).any()),
+    "scales of zero": lambda pack: 0 in _zeroed(pack).s,
+    "zero points that are no code": lambda pack: bool((_zeroed(pack).z < 0).any()),
+    "groups across rows": lambda pack: _zeroed(pack).size is None and bool(pack.tensors["axis"].bits.item()),
+    "one row of what is folded": lambda pack: pack.tensors["scale"].bits.size == 1,
+    "the highest bit of a word": lambda pack: pack.tensors["W_q"].dtype == "int32" and bool((_codes(pack) < 0).any()),
+}
 EDGES_OF = {
+    "hqq": FOLDED_EDGES,
     "fp8": FLOAT_EDGES,
     "mxfp4": FLOAT_EDGES,
     "nvfp4": FLOAT_EDGES,

@@ -227,7 +227,7 @@ def refused_ones(copy: Copy) -> Iterator[Path]:
     yield model.path
     sidecar = copy(GPTQ, "sidecar")
     sidecar.configure(quantization_config=None)
-    (sidecar.path / "quantize_config.json").write_text('{"quant_method": "hqq"}')
+    (sidecar.path / "quantize_config.json").write_text('{"quant_method": "aqlm"}')
     yield sidecar.path
 
 

@@ -1,0 +1,109 @@
+"""Codes less a zero point that is a float, times a scale: two steps, each of them rounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mlx.core as mx
+
+from ..errors import UnsupportedFormat
+from .bits import pack
+from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights
+
+# Decoded in pieces of about this many weights: float32 temporaries then stay in cache.
+_PIECE_WEIGHTS = 1 << 19
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """``W = RN(RN(q - z) * s)``, both roundings in the dtype of the scales.
+
+    A matrix [out, in] is flattened by rows and folded to ``count`` rows. A word holds a code of several of them, whose
+    distance is the number of rows of words.
+
+    Attributes:
+        words: uint8 or int32 [n, columns].
+        shifts: of the codes of rows 0 to n - 1, of rows n to 2n - 1, and so on.
+        bits: width of a code, 1 to 8.
+        count: rows of codes, at most as many as there is room for.
+        scales, zeros: [count, 1] or [1, columns], of one dtype: float16, bfloat16 or float32.
+        size: (out, in), of as many weights as ``count`` rows have.
+    """
+
+    words: mx.array
+    shifts: tuple[int, ...]
+    bits: int
+    count: int
+    scales: mx.array
+    zeros: mx.array
+    size: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.size
+
+    @property
+    def dtype(self) -> mx.Dtype:
+        return self.scales.dtype
+
+    @property
+    def act_order(self) -> bool:
+        return False
+
+    def codes(self) -> mx.array:
+        """uint8 [out, in], lazy."""
+        planes = [self._plane(self.words, shift) for shift in self.shifts]
+        return mx.concatenate(planes)[: self.count].reshape(self.size)
+
+    def dense(self, dtype: mx.Dtype | None = None) -> mx.array:
+        """``W`` [out, in] as ``dtype``, lazy."""
+        dtype = dtype or self.dtype
+        scales, zeros = self.scales.astype(mx.float32), self.zeros.astype(mx.float32)
+        height, columns = self.words.shape
+        step = max(1, _PIECE_WEIGHTS // columns)
+        parts = []
+        for plane, shift in enumerate(self.shifts):
+            first = plane * height
+            for start in range(0, min(height, self.count - first), step):
+                words = self.words[start : min(start + step, self.count - first)]
+                rows = slice(None) if scales.shape[0] == 1 else slice(first + start, first + start + len(words))
+                # In float32 a sum of half floats is rounded too, and so far out that the next rounding hides it.
+                shifted = self._rounded(self._plane(words, shift).astype(mx.float32) - zeros[rows])
+                parts.append(self._rounded(shifted * scales[rows]).astype(dtype))
+        return (mx.concatenate(parts) if len(parts) > 1 else parts[0]).reshape(self.size)
+
+    def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
+        """MLX's affine form: codes and scales unchanged, ``biases = RN(-z * s)``.
+
+        MLX rounds ``scales * q + biases`` once, and the format rounds two steps: with float32 parameters one weight in
+        300 to 5,000 of a module of half floats is the number next to it, with those of its own dtype more than half
+        are. ``params_dtype`` None keeps the dtype of the scales, or is float32 where ``z * s`` is beyond float16.
+
+        Raises UnsupportedFormat ``unsupported-affine`` for groups that MLX cannot express.
+        """
+        group = self.words.shape[1]
+        target = next((size for size in AFFINE_GROUP_SIZES if group % size == 0), None)
+        if self.scales.shape[0] == 1 and self.count > 1:
+            raise _no_affine("groups go across the outputs")
+        if self.size[1] % group or target is None:
+            raise _no_affine(
+                f"groups of {group} of {self.size[1]} inputs do not divide into MLX's {AFFINE_GROUP_SIZES}"
+            )
+        bits = next(width for width in AFFINE_BITS if width >= self.bits)
+        scales, zeros = (array.reshape(self.size[0], -1).astype(mx.float32) for array in (self.scales, self.zeros))
+        biases, dtype = -(zeros * scales), params_dtype or self.dtype
+        if params_dtype is None and dtype == mx.float16 and not mx.isfinite(biases.astype(dtype)).all().item():
+            dtype = mx.float32
+        params = [mx.contiguous(mx.repeat(p.astype(dtype), group // target, axis=1)) for p in (scales, biases)]
+        return AffineWeights(pack(self.codes(), bits), params[0], params[1], target, bits)
+
+    def _plane(self, words: mx.array, shift: int) -> mx.array:
+        mask = mx.array((1 << self.bits) - 1, dtype=words.dtype)
+        return ((words >> mx.array(shift, dtype=words.dtype)) & mask).astype(mx.uint8)
+
+    def _rounded(self, values: mx.array) -> mx.array:
+        return values if self.dtype == mx.float32 else values.astype(self.dtype).astype(mx.float32)
+
+
+def _no_affine(why: str) -> UnsupportedFormat:
+    return UnsupportedFormat("unsupported-affine", f"{why}, which MLX cannot express; decode to dense")
