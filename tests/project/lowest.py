@@ -17,7 +17,10 @@ PINNED = {"torch"}
 
 def oldest() -> Iterator[str]:
     project = PROJECT["project"]
-    for text in [*project["dependencies"], *(text for own in project["optional-dependencies"].values() for text in own)]:
+    for text in [
+        *project["dependencies"],
+        *(text for own in project["optional-dependencies"].values() for text in own),
+    ]:
         wanted = Requirement(text)
         if wanted.name not in PINNED and (wanted.marker is None or wanted.marker.evaluate()):
             (bound,) = wanted.specifier

@@ -23,7 +23,7 @@ from conformance.formats import strategies
 from conformance.formats.bnb_int8.packing import Rows
 from conformance.formats.hqq.packing import Zeroed
 from conformance.formats.module import Pack
-from conformance.formats.registry import FORMATS, integers, known, parts
+from conformance.formats.registry import BY_SLUG, FORMATS, integers, known, parts
 from conformance.formats.scaled import Scaled
 from conformance.levels.catalogue import CHECKED, MET
 from conformance.levels.drawn import STRATEGIES, drawn
@@ -35,9 +35,8 @@ ROOT = Path(__file__).parents[2]
 ENOUGH = 400
 
 
-@pytest.fixture(scope="module")
-def packs() -> dict[str, tuple[Pack, ...]]:
-    return {label: drawn(label, ENOUGH) for label in STRATEGIES}
+# A format by itself; the strategies of its other widths differ in nothing else.
+LABELS = [label if label in BY_SLUG else pytest.param(label, marks=pytest.mark.slow) for label in STRATEGIES]
 
 
 SHARED = (
@@ -89,11 +88,11 @@ OTHERS: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.mark.parametrize("label", STRATEGIES)
-def test_every_flag_of_a_strategy_occurs(label: str, packs: dict[str, tuple[Pack, ...]]) -> None:
+@pytest.mark.parametrize("label", LABELS)
+def test_every_flag_of_a_strategy_occurs(label: str) -> None:
     maps = label.startswith("gptq") and label not in WITHOUT_MAPS
     claimed = {*OTHERS.get(label, (*SHARED, *(ONLY_GPTQ if maps else ())))}
-    found = {flag for pack in packs[label] for flag in pack.flags}
+    found = {flag for pack in drawn(label, ENOUGH) for flag in pack.flags}
     assert found == claimed
 
 
@@ -237,25 +236,25 @@ EDGES_OF = {
 
 
 @pytest.mark.parametrize(("label", "edge"), [(label, edge) for label, own in EDGES_OF.items() for edge in own])
-def test_the_strategies_of_floats_reach_the_edges(label: str, edge: str, packs: dict[str, tuple[Pack, ...]]) -> None:
+def test_the_strategies_of_floats_reach_the_edges(label: str, edge: str) -> None:
     assert EDGES_OF.keys() == OTHERS.keys()
-    reached = any(EDGES_OF[label][edge](pack) for pack in packs[label])
+    reached = any(EDGES_OF[label][edge](pack) for pack in drawn(label, ENOUGH))
     assert reached == (edge not in NOT_REACHED.get(label, ()))
 
 
 @pytest.mark.parametrize("edge", [*EDGES, *ONLY_AWQ])
-@pytest.mark.parametrize("label", [label for label in STRATEGIES if label not in OTHERS])
-def test_the_strategies_reach_the_edges(label: str, edge: str, packs: dict[str, tuple[Pack, ...]]) -> None:
+@pytest.mark.parametrize("label", [label for label in LABELS if label not in OTHERS])
+def test_the_strategies_reach_the_edges(label: str, edge: str) -> None:
     # At other widths than 4 bits a square would take other shapes than those that are drawn.
     if (edge in ONLY_AWQ and label != "awq") or (edge == "qzeros square" and label not in ("awq", "gptq")):
         return
     # Floats in place of zero points have the edges of scales.
-    if "zero point" in edge and known(packs[label][0].config).LAYOUT.zeros is None:
-        assert any(_offsets(pack) > 0 for pack in packs[label])
-        assert any(_offsets(pack) < 0 for pack in packs[label])
+    if "zero point" in edge and known(drawn(label, ENOUGH)[0].config).LAYOUT.zeros is None:
+        assert any(_offsets(pack) > 0 for pack in drawn(label, ENOUGH))
+        assert any(_offsets(pack) < 0 for pack in drawn(label, ENOUGH))
         return
     reached = EDGES.get(edge) or ONLY_AWQ[edge]
-    assert any(reached(pack) for pack in packs[label])
+    assert any(reached(pack) for pack in drawn(label, ENOUGH))
 
 
 def test_the_levels_of_the_ledger_are_those_of_the_matrix() -> None:

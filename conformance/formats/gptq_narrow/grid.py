@@ -12,7 +12,7 @@ from ...bits.array import FLOATS
 from .. import grid as common
 from ..covering import Apart, Options, rows
 from ..draw import Draw
-from ..module import Sample
+from ..module import Sample, Unmade, unmade
 from ..parts import Integer
 from .packing import WIDTHS, WORDS, config, pack
 
@@ -40,7 +40,7 @@ APART: Apart = (
 )
 
 
-def grid() -> Iterator[Sample]:
+def grid() -> Iterator[Unmade]:
     for word, bits in product(WORDS, WIDTHS):
         for size, kind in product((32, 128, -1), MAPS[1:3]):
             dtype = FLOATS[((32, 128, -1).index(size) + MAPS.index(kind)) % 3]
@@ -67,6 +67,7 @@ def _name(bits: int, name: str) -> str:
     return name if bits == WIDTHS[0] else f"{bits}bit-{name}"
 
 
+@unmade
 def _sample(
     name: str,
     size: int,

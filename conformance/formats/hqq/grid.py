@@ -13,7 +13,7 @@ from ...bits.rounding import nearest
 from .. import grid as common
 from ..covering import Apart, Options, rows
 from ..draw import Draw
-from ..module import Sample
+from ..module import Sample, Unmade, unmade
 from .packing import PACKINGS, TAKEN, config, pack_floats, zeroed
 
 SMOKE = "4bit-axis-1-float16"
@@ -32,7 +32,7 @@ THREEFOLD = ("bits", "axis", "size")
 APART: Apart = ()
 
 
-def grid() -> Iterator[Sample]:
+def grid() -> Iterator[Unmade]:
     for bits, axis, dtype in product(PACKINGS, (1, 0), FLOATS):
         yield _sample(f"{bits}bit-axis-{axis}-{dtype}", bits=bits, axis=axis, dtype=dtype)
     for said, axis in product(TAKEN, (1, 0)):
@@ -63,6 +63,7 @@ def _said(key: str, value: Any) -> Any:
     return f"axis-{value}" if key == "axis" else value
 
 
+@unmade
 def _sample(
     name: str,
     *,
