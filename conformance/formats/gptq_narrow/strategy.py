@@ -30,7 +30,7 @@ def modules(draw: st.DrawFn, bits: int) -> Pack:
         tensors["g_idx"] = Array.of(g_idx)
     sym, spelled = draw(st.booleans()), draw(st.sampled_from(_LABELS))
     settings = config(bits, group_size, word) | {"desc_act": kind in ("act-order", "arbitrary"), "sym": sym} | spelled
-    flags |= {f"g_idx-{kind}", "sym" if sym else "asym", word}
+    flags |= {f"g_idx-{kind}", "sym" if sym else "asym"}
     return draw(common.finished(settings, tensors, flags, out))
 
 
