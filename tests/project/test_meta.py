@@ -36,7 +36,9 @@ ENOUGH = 400
 
 
 # A format by itself; the strategies of its other widths differ in nothing else.
-LABELS = [label if label in BY_SLUG else pytest.param(label, marks=pytest.mark.slow) for label in STRATEGIES]
+LABELS = {
+    label: pytest.param(label, marks=() if label in BY_SLUG else pytest.mark.slow, id=label) for label in STRATEGIES
+}
 
 
 SHARED = (
@@ -88,7 +90,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("label", LABELS.values())
 def test_every_flag_of_a_strategy_occurs(label: str) -> None:
     maps = label.startswith("gptq") and label not in WITHOUT_MAPS
     claimed = {*OTHERS.get(label, (*SHARED, *(ONLY_GPTQ if maps else ())))}
@@ -243,7 +245,7 @@ def test_the_strategies_of_floats_reach_the_edges(label: str, edge: str) -> None
 
 
 @pytest.mark.parametrize("edge", [*EDGES, *ONLY_AWQ])
-@pytest.mark.parametrize("label", [label for label in LABELS if label not in OTHERS])
+@pytest.mark.parametrize("label", [marked for label, marked in LABELS.items() if label not in OTHERS])
 def test_the_strategies_reach_the_edges(label: str, edge: str) -> None:
     # At other widths than 4 bits a square would take other shapes than those that are drawn.
     if (edge in ONLY_AWQ and label != "awq") or (edge == "qzeros square" and label not in ("awq", "gptq")):
