@@ -17,6 +17,7 @@ from . import (
     gptq,
     gptq_marlin,
     gptq_planar,
+    modelopt_int4,
     mxfp4,
     nvfp4,
 )
@@ -32,6 +33,7 @@ FORMATS: dict[str, Format] = {
         # Checkpoints of these have modules of FP8, and count as theirs.
         mxfp4,
         nvfp4,
+        modelopt_int4,
         fp8,
         ct_packed,
         ct_int,

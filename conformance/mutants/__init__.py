@@ -10,6 +10,7 @@ from .folders import FOLDERS
 from .fours import FOURS
 from .loading import LOADING
 from .model import Bug, Mutant, Subject
+from .modelopt import MODELOPT
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
 from .repacking import REPACKING
@@ -39,6 +40,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *COMPRESSED,
     *AWQ,
     *BITSANDBYTES,
+    *MODELOPT,
     *TILES,
     *LOADING,
     *FOLDERS,

@@ -21,6 +21,7 @@ from . import (
     gptq,
     gptq_marlin,
     gptq_planar,
+    modelopt_int4,
     mxfp4,
     nvfp4,
 )
@@ -43,6 +44,7 @@ PACKINGS: dict[str, Packing] = {
         nvfp4,
         gptq_planar,
         gptq_marlin,
+        modelopt_int4,
     )
 }
 

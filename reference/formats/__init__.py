@@ -18,6 +18,7 @@ from . import (
     gptq,
     gptq_marlin,
     gptq_planar,
+    modelopt_int4,
     mxfp4,
     nvfp4,
 )
@@ -34,6 +35,7 @@ FORMATS: dict[str, ModuleType] = {
     "fp8": fp8,
     "gptq_planar": gptq_planar,
     "gptq": gptq,
+    "modelopt_int4": modelopt_int4,
     "mxfp4": mxfp4,
     "nvfp4": nvfp4,
 }

@@ -78,6 +78,11 @@ OTHERS: dict[str, tuple[str, ...]] = {
         *(f"{what}-{dtype}" for what in ("is", "scales") for dtype in strategies.SCALE_DTYPES),
         *_TAKEN,
     ),
+    "modelopt_int4": (
+        *(f"scales-{kind}" for kind in strategies.SCALE_KINDS),
+        *(f"inputs-{dtype}" for dtype in (None, *strategies.SCALE_DTYPES)),
+        *_TAKEN,
+    ),
     "bnb_int8": ("no-weight_format", *(f"scales-{kind}" for kind in strategies.SCALE_KINDS), *_TAKEN),
 }
 
@@ -203,7 +208,18 @@ ROW_EDGES: dict[str, Callable[[Pack], bool]] = {
     "one output": lambda pack: _rows(pack).shape[0] == 1,
     "square": lambda pack: _rows(pack).shape[0] == _rows(pack).shape[1] > 1,
 }
+HALF_EDGES: dict[str, Callable[[Pack], bool]] = {
+    **{edge: EDGES[edge] for edge in ("negative scales", "scales of zero")},
+    "one group": lambda pack: pack.tensors["weight_scale"].shape[1] == 1,
+    "several groups": lambda pack: pack.tensors["weight_scale"].shape[1] > 1,
+    "the least code": lambda pack: bool((pack.tensors["weight"].bits & 15 == 8).any()),
+    "one pair of outputs": lambda pack: pack.tensors["weight"].shape[0] == 1,
+    "scaled inputs that do not fill a word": lambda pack: (
+        "pre_quant_scale" in pack.tensors and pack.tensors["weight"].shape[1] % 8 > 0
+    ),
+}
 EDGES_OF = {
+    "modelopt_int4": HALF_EDGES,
     "fp8": FLOAT_EDGES,
     "mxfp4": FLOAT_EDGES,
     "nvfp4": FLOAT_EDGES,
