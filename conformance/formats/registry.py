@@ -19,6 +19,7 @@ from . import (
     gptq_narrow,
     gptq_planar,
     hqq,
+    modelopt_int4,
     mxfp4,
     nvfp4,
 )
@@ -34,6 +35,7 @@ FORMATS: dict[str, Format] = {
         # Checkpoints of these have modules of FP8, and count as theirs.
         mxfp4,
         nvfp4,
+        modelopt_int4,
         fp8,
         ct_packed,
         ct_int,

@@ -11,6 +11,7 @@ from .fours import FOURS
 from .hqq import HQQ
 from .loading import LOADING
 from .model import Bug, Mutant, Subject
+from .modelopt import MODELOPT
 from .narrow import WORDS
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
@@ -42,6 +43,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *AWQ,
     *BITSANDBYTES,
     *HQQ,
+    *MODELOPT,
     *TILES,
     *WORDS,
     *LOADING,

@@ -24,6 +24,7 @@ class _Kind:
     bits: int
     group_size: int = -1
     block: tuple[int, int] | None = None
+    sized: bool = False
 
 
 # By quant_algo, lower case. The block size of fp8_pb_wo stands in no configuration.
@@ -38,6 +39,15 @@ _KINDS = {
     "nvfp4": _Kind("nvfp4", 4, 16, (1, 16)),
     "w4a16_nvfp4": _Kind("nvfp4", 4, 16, (1, 16)),
     "w4a8_nvfp4_fp8": _Kind("nvfp4", 4, 16, (1, 16)),
+    # Groups are as large as the configuration says; where it does not, the tensors tell.
+    "w4a16_awq": _Kind("modelopt_int4", 4, sized=True),
+}
+# Known by name, with what stands in the way.
+_NOT = {
+    "w4a8_awq": "its weights are rounded to FP8 once more, by a scale of which the file holds no more than the rounded "
+    "inverse, and no reader of it runs without CUDA",
+    "nvfp4_awq": "its inputs have scales of their own",
+    "nvfp4_svd": "its weights have a part of low rank beside them",
 }
 _MIXED = "mixed_precision"
 
@@ -114,10 +124,12 @@ def _scheme(algorithm: object, config: Mapping[str, Any]) -> Scheme:
     if kind is None:
         raise UnsupportedFormat(
             "unsupported-layout",
-            f"quant_algo {algorithm!r} is not decoded; supported: {', '.join(sorted(_KINDS))}. "
-            "Use an export with one of them",
+            f"quant_algo {algorithm!r} is not decoded ({_NOT.get(_folded(algorithm), 'never heard of')}); "
+            f"supported: {', '.join(sorted(_KINDS))}. Use an export with one of them",
             where="quant_algo",
         )
+    if kind.sized:
+        return Scheme(dialect=ID, packing=kind.packing, bits=kind.bits, group_size=_groups(config), layout=ID, sym=True)
     size = config.get("group_size")
     if size is not None and kind.group_size != -1 and size != kind.group_size:
         raise UnsupportedFormat(
@@ -126,6 +138,13 @@ def _scheme(algorithm: object, config: Mapping[str, Any]) -> Scheme:
     return Scheme(
         dialect=ID, packing=kind.packing, bits=kind.bits, group_size=kind.group_size, layout=ID, block=kind.block
     )
+
+
+def _groups(config: Mapping[str, Any]) -> int:
+    size = fields.integer(config, "group_size", -1)
+    if size < 1 and fields.one(config, "group_size") is not None:
+        raise fields.bad("group_size", size, "a positive number")
+    return size
 
 
 def _folded(algorithm: object) -> str:

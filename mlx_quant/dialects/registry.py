@@ -42,6 +42,7 @@ REFUSED: dict[str, str] = {
     "exl3": "trellis codes; no integer-affine form",
     "fbgemm-fp8": "8-bit floats, not integers",
     "fp-quant": "weights live in a rotated basis",
+    "gemma": "rows of 2, 4 and 8 bits whose activations may be clamped as the model runs; not decoded yet",
     "higgs": "lattice codebooks with a Hadamard rotation",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
     "qqq": "8-bit activations with a two-level scale",

@@ -23,6 +23,7 @@ from . import (
     gptq_narrow,
     gptq_planar,
     hqq,
+    modelopt_int4,
     mxfp4,
     nvfp4,
 )
@@ -47,6 +48,7 @@ PACKINGS: dict[str, Packing] = {
         gptq_marlin,
         gptq_narrow,
         hqq,
+        modelopt_int4,
     )
 }
 

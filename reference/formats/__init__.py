@@ -20,6 +20,7 @@ from . import (
     gptq_narrow,
     gptq_planar,
     hqq,
+    modelopt_int4,
     mxfp4,
     nvfp4,
 )
@@ -38,6 +39,7 @@ FORMATS: dict[str, ModuleType] = {
     "gptq_narrow": gptq_narrow,
     "gptq": gptq,
     "hqq": hqq,
+    "modelopt_int4": modelopt_int4,
     "mxfp4": mxfp4,
     "nvfp4": nvfp4,
 }

@@ -314,6 +314,7 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "ct_packed",
         "fp8",
         "gptq",
+        "modelopt_int4",
         "mxfp4",
         "nvfp4",
         "gptq_marlin",

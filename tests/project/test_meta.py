@@ -86,6 +86,11 @@ OTHERS: dict[str, tuple[str, ...]] = {
         *(f"scales-{kind}" for kind in (*strategies.SCALE_KINDS, *strategies.SCALE_DTYPES)),
         *_TAKEN,
     ),
+    "modelopt_int4": (
+        *(f"scales-{kind}" for kind in strategies.SCALE_KINDS),
+        *(f"inputs-{dtype}" for dtype in (None, *strategies.SCALE_DTYPES)),
+        *_TAKEN,
+    ),
     "bnb_int8": ("no-weight_format", *(f"scales-{kind}" for kind in strategies.SCALE_KINDS), *_TAKEN),
 }
 
@@ -227,8 +232,20 @@ FOLDED_EDGES: dict[str, Callable[[Pack], bool]] = {
     "one row of what is folded": lambda pack: pack.tensors["scale"].bits.size == 1,
     "the highest bit of a word": lambda pack: pack.tensors["W_q"].dtype == "int32" and bool((_codes(pack) < 0).any()),
 }
+
+HALF_EDGES: dict[str, Callable[[Pack], bool]] = {
+    **{edge: EDGES[edge] for edge in ("negative scales", "scales of zero")},
+    "one group": lambda pack: pack.tensors["weight_scale"].shape[1] == 1,
+    "several groups": lambda pack: pack.tensors["weight_scale"].shape[1] > 1,
+    "the least code": lambda pack: bool((pack.tensors["weight"].bits & 15 == 8).any()),
+    "one pair of outputs": lambda pack: pack.tensors["weight"].shape[0] == 1,
+    "scaled inputs that do not fill a word": lambda pack: (
+        "pre_quant_scale" in pack.tensors and pack.tensors["weight"].shape[1] % 8 > 0
+    ),
+}
 EDGES_OF = {
     "hqq": FOLDED_EDGES,
+    "modelopt_int4": HALF_EDGES,
     "fp8": FLOAT_EDGES,
     "mxfp4": FLOAT_EDGES,
     "nvfp4": FLOAT_EDGES,
