@@ -11,7 +11,7 @@ from ...bits.array import FLOATS
 from .. import grid as common
 from ..covering import rows
 from ..draw import Draw
-from ..module import Sample
+from ..module import Sample, Unmade, unmade
 from ..parts import Integer
 from .packing import ZERO, Scaled, modelopt, pack
 
@@ -29,7 +29,7 @@ THREEFOLD = ("size", "inputs", "output")
 APART: tuple[Any, ...] = ()
 
 
-def grid() -> Iterator[Sample]:
+def grid() -> Iterator[Unmade]:
     yield _sample("plain")
     for size in (8, 16, 32, 64, 128, 256, -1):
         yield _sample(f"g{size}", size=size)
@@ -50,6 +50,7 @@ def grid() -> Iterator[Sample]:
         yield _sample(name, shape=shape, size=size, real_size=True)
 
 
+@unmade
 def _sample(name: str, size: int = 32, inputs: str | None = None, **options: Any) -> Sample:
     draw, (out, in_features) = Draw(f"modelopt_int4-{name}"), options.get("shape", (common.OUT, common.IN))
     groups = 1 if size == -1 else in_features // size
