@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, modelopt, mxfp4
+from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, modelopt, mxfp4, torchao
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
@@ -21,6 +21,7 @@ DIALECTS: dict[str, Dialect] = {
         modelopt,
         mxfp4,
         bitsandbytes,
+        torchao,
     )
 }
 
@@ -50,7 +51,8 @@ REFUSED: dict[str, str] = {
     "quip": "incoherence processing and lattice codebooks",
     "quip-sharp": "incoherence processing and lattice codebooks",
     "spqr": "sparse outliers beside a two-level base",
-    "torchao": "not decoded yet",
+    "torchao-int4": "Int4Tensor and its packed layouts: torchao 0.18.0 raises NotImplementedError when asked to "
+    "dequantise one, and its operation bf16i4bf16_rowwise is of mslk, of which PyPI has an empty 0.0.0",
     "vptq": "vector codebooks",
 }
 
@@ -91,6 +93,16 @@ def schemes_of(config: Mapping[str, Any]) -> Schemes:
 def beside(config: Mapping[str, Any], method: str | None) -> Mapping[str, Any]:
     """What ``config`` adds to that of another file, which is of ``method``; all of it, where both name one method."""
     return config if method in (None, modelopt.ID) else modelopt.changed(config)
+
+
+def goes_by_headers(config: Mapping[str, Any]) -> bool:
+    """Whether a dialect says of its modules nothing but what the headers of the files say."""
+    return method_of(config) == torchao.ID
+
+
+def described(config: Mapping[str, Any], said: Iterable[Mapping[str, str]]) -> dict[str, Any]:
+    """``config`` with what the headers of the files say; ``config-contradiction`` where two of them differ."""
+    return {**config, torchao.METADATA: torchao.gathered(said)}
 
 
 def stated(config: Mapping[str, Any], method: str) -> dict[str, Any]:

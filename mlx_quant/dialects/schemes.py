@@ -23,6 +23,7 @@ class Scheme:
         producer: (name, version) of the program that packed it, or None.
         block: (rows, columns) of the matrix [out, in] that share a scale, or None where blocks are not two-dimensional.
         strategy: what shares a scale, where the configuration names it: ``"tensor"``, ``"channel"`` or ``"group"``.
+        dtype: of the weight, where the configuration names one.
         notes: what of the configuration is not followed, in sentences; it changes no weight.
     """
 
@@ -37,6 +38,7 @@ class Scheme:
     producer: tuple[str, tuple[int, ...]] | None = None
     block: tuple[int, int] | None = None
     strategy: str = ""
+    dtype: str | None = None
     notes: tuple[str, ...] = ()
 
     @property
