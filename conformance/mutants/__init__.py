@@ -18,6 +18,7 @@ from .sizes import SIZES
 from .spelling import SPELLING
 from .state import STATE
 from .tiles import TILES
+from .torchao import TORCHAO
 from .values import VALUES
 from .widths import WIDTHS
 from .zeros import ZEROS
@@ -40,6 +41,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *AWQ,
     *BITSANDBYTES,
     *TILES,
+    *TORCHAO,
     *LOADING,
     *FOLDERS,
 )

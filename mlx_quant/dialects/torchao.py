@@ -60,13 +60,22 @@ def gathered(said: Iterable[Mapping[str, str]]) -> dict[str, str]:
                 raise MalformedCheckpoint(
                     "config-contradiction", "two files describe it differently; fetch matching files", where=name
                 )
-    return {name: text for name, text in found.items() if text != json.dumps({"_type": _PLAIN})}
+    return found
 
 
 def schemes(config: Mapping[str, Any]) -> Schemes:
     entries = config.get(METADATA)
     if entries is not None and not isinstance(entries, Mapping):
         raise fields.bad(METADATA, entries, "a mapping of names to JSON texts")
+    for name, text in (entries or {}).items():
+        if f".{name}".endswith(f".{_WEIGHT}") or (kind := _kind(text)) in (None, _PLAIN):
+            continue
+        raise UnsupportedFormat(
+            "unsupported-layout",
+            f"{kind} is packed, and it is no layer's weight: rules by the names of modules pack biases as well; name "
+            f"weights in FqnToConfig, or {_EXPORT}",
+            where=f"{METADATA}.{name}",
+        )
     return Described(entries)
 
 
@@ -80,8 +89,8 @@ class Described:
     def default(self) -> Scheme:
         """That of the module without a name, or of the first that is packed."""
         entries = self.entries or {}
-        names = [_WEIGHT] if _WEIGHT in entries else [name for name in entries if name.endswith(f".{_WEIGHT}")]
-        return self._of(names[0] if names else _WEIGHT)
+        packed = (name for name in entries if name.endswith(f".{_WEIGHT}") and _kind(entries[name]) != _PLAIN)
+        return self._of(_WEIGHT if _WEIGHT in entries else next(packed, _WEIGHT))
 
     def scheme(self, module: str) -> Scheme:
         if not module or set(self.entries or {}) == {_WEIGHT}:
@@ -151,6 +160,15 @@ def _dtype(said: Mapping[str, Any], key: str, known: tuple[str, ...], place: str
     if not isinstance(name, str) or name not in known:
         raise fields.bad(f"{place}._data.{key}", value, f"a torch.dtype, one of {', '.join(known)}")
     return name
+
+
+def _kind(text: object) -> str | None:
+    """The class that an entry names; None for what is no such entry."""
+    try:
+        kind = json.loads(text)["_type"] if isinstance(text, str) and len(text) <= _LONGEST else None
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return kind if isinstance(kind, str) else None
 
 
 def _parsed(text: object, place: str) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from . import (
     gptq_planar,
     mxfp4,
     nvfp4,
+    torchao_int8,
 )
 
 FORMATS: dict[str, ModuleType] = {
@@ -36,6 +37,7 @@ FORMATS: dict[str, ModuleType] = {
     "gptq": gptq,
     "mxfp4": mxfp4,
     "nvfp4": nvfp4,
+    "torchao_int8": torchao_int8,
 }
 
 
