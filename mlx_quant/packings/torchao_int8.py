@@ -20,7 +20,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "torchao_int8"
 TITLE = "torchao int8"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (1, 2, 3, 4, 5, 6, 7, 8)
 LAYOUTS = ("Int8Tensor", "IntxUnpackedToInt8Tensor")
 MARKS = ("._weight_qdata", "._weight_scale", "._weight_zero_point")
