@@ -64,10 +64,10 @@ def _by_index(files: Files, index: str, present: list[str]) -> Weights:
                 "missing-file", f"named by {index}, not found in {files.label}; download it again", where=shard
             )
     tensors: dict[str, TensorInfo] = {}
-    said = []
+    headers = []
     for shard in shards:
         header = files.header(shard)
-        said.append(header.said)
+        headers.append(header.said)
         for name, info in header.items():
             if weight_map.get(name) != shard:
                 claimed = weight_map.get(name)
@@ -82,7 +82,7 @@ def _by_index(files: Files, index: str, present: list[str]) -> Weights:
             f"puts {absent[0]} in {weight_map[absent[0]]}, which lacks it ({len(absent)} such); fetch matching files",
             where=index,
         )
-    return Weights(tensors, tuple(shards), tuple(name for name in present if name not in shards), tuple(said))
+    return Weights(tensors, tuple(shards), tuple(name for name in present if name not in shards), tuple(headers))
 
 
 def _only_file(files: Files, present: list[str], quantization_config: Mapping[str, Any]) -> str:

@@ -132,7 +132,9 @@ def test_shards_must_say_the_same(tmp_path: Path) -> None:
 
 
 def test_scales_of_another_dtype_are_told_when_they_are_rounded(tmp_path: Path) -> None:
-    kept = mlx_quant.convert(MODEL, tmp_path / "kept", progress=False)
-    narrowed = mlx_quant.convert(MODEL, tmp_path / "narrowed", params_dtype=mx.bfloat16, progress=False)
+    kept = mlx_quant.convert(MODEL, tmp_path / "kept", target="affine", progress=False)
+    narrowed = mlx_quant.convert(
+        MODEL, tmp_path / "narrowed", target="affine", params_dtype=mx.bfloat16, progress=False
+    )
     assert not any("scales rounded" in text for text in kept.exact)
     assert any("scales rounded" in text for text in narrowed.exact)

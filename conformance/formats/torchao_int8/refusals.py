@@ -24,7 +24,7 @@ def refusals() -> Iterator[Refusal]:
     plain = described(own)
     tensors = pack(rng.integers(0, 256, (64, 128)), rng.integers(0, 256, (4, 64)), scales)
 
-    def refusal(id: str, code: str, config: dict[str, Any] | None = None, **changed: Array) -> Refusal:
+    def refusal(id: str, code: str, config: dict[str, Any] | None = None, /, **changed: Array) -> Refusal:
         return Refusal(f"torchao_int8-{id}", plain if config is None else config, tensors | changed, code)
 
     for name in (CODES, SCALES, ZEROS):
@@ -56,6 +56,7 @@ def _entries(tensors: dict[str, Array]) -> Iterator[Refusal]:
     """What a header should not say."""
     own = entry(BYTES, (1, 32))
     bad, other = "bad-config-value", "unsupported-layout"
+    value: Any
 
     def refusal(id: str, code: str, metadata: Any) -> Refusal:
         return Refusal(f"torchao_int8-{id}", described(own) | {"metadata": metadata}, tensors, code)
