@@ -54,7 +54,7 @@ class Folder:
     raw: dict[str, bytes] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
     linked: bool = False
-    said: dict[str, str] = field(default_factory=dict)
+    said: dict[str, str] | None = None
 
     def settings(self) -> Iterator[Mapping[str, Any]]:
         """The config of every packed module, and every object of the files: a loader may find its settings in any."""
@@ -88,8 +88,8 @@ class Folder:
             for name, text in (packed.config.get(METADATA) or {}).items()
         }
         if not found:
-            return self.said
-        return {"format": "pt", **found, "tensor_names": json.dumps([*found])} | self.said
+            return self.said or {}
+        return {"format": "pt", **found, "tensor_names": json.dumps([*found])} | (self.said or {})
 
     def _link(self, file: Path, data: bytes) -> None:
         """As the Hub's cache does: the bytes lie in ``blobs`` under their digest, and the file is a link to them."""
