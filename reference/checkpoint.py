@@ -157,6 +157,8 @@ def said(folder: Path) -> dict[str, str]:
             for key, text in (opened.metadata() or {}).items():
                 if key != "tensor_names" and found.setdefault(key, text) != text:
                     raise Refused(f"two files differ about {key}")
+                if key.rpartition(".")[2] != "weight" and torchao_int8.packed(text):
+                    raise Refused(f"{key} is packed, and is no weight of a layer")
     return found
 
 

@@ -53,6 +53,15 @@ class Blocks:
         return products.reshape(out, inputs).to(due)
 
 
+def packed(text: str) -> bool:
+    """Whether a text in a header describes a tensor that is stored in parts."""
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and isinstance(kind := found.get("_type"), str) and kind != "Tensor"
+
+
 def described(config: Config) -> tuple[tuple[int, int], torch.dtype, bool]:
     """Block, dtype, and whether there are zero points; Refused for what is none of the two classes."""
     entries = config.get("metadata")
