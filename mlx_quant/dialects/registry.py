@@ -46,7 +46,8 @@ REFUSED: dict[str, str] = {
     "hqq": "float zero points with two roundings; not decoded yet",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
     "qqq": "8-bit activations with a two-level scale",
-    "quanto": "not decoded yet",
+    "quanto": "qint8 and 8-bit floats are not decoded yet; codes of qint4 and qint2 lie in rows of a group each, and no "
+    "file says how many of them make an output (quanto 0.2.7 asks the model's own modules)",
     "quark": "not decoded yet",
     "quip": "incoherence processing and lattice codebooks",
     "quip-sharp": "incoherence processing and lattice codebooks",
