@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from .config import Config, values, written
 from .dialects import settings_of
-from .formats import FORMATS
+from .formats import FORMATS, torchao_int8
 from .unpacked import Refused
 
 Given = Mapping[str, torch.Tensor]
@@ -112,8 +112,8 @@ def packed(names: Iterable[str]) -> list[str]:
 
 
 def joined(module: str, leaf: str) -> str:
-    """The name of a tensor in a checkpoint; one that begins with an underscore follows the module's without a dot."""
-    return f"{module}{leaf}" if leaf.startswith("_") else f"{module}.{leaf}"
+    """The name of a tensor in a checkpoint; those of stacks of experts follow the module's without a dot."""
+    return f"{module}{leaf}" if leaf in ("_blocks", "_scales") else f"{module}.{leaf}"
 
 
 def local_names(module: str, names: Container[str]) -> dict[str, str]:
@@ -142,7 +142,24 @@ def settings(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     for name in AGREED:
         if len(different := values(sources, name)) > 1:
             raise Refused(f"the files disagree about {name}: {different}")
-    return {key: value for source in reversed(sources) for key, value in source.items()}
+    merged = {key: value for source in reversed(sources) for key, value in source.items()}
+    if torchao_int8.wrote(merged):
+        # What is true of a weight is in the headers of the files, and nowhere else.
+        merged["metadata"] = said(folder)
+    return merged
+
+
+def said(folder: Path) -> dict[str, str]:
+    """The ``__metadata__`` of all files of weights; two that differ about a tensor are refused."""
+    found: dict[str, str] = {}
+    for name in sorted(set(places(folder).values())):
+        with safe_open(folder / name, framework="pt") as opened:
+            for key, text in (opened.metadata() or {}).items():
+                if key != "tensor_names" and found.setdefault(key, text) != text:
+                    raise Refused(f"two files differ about {key}")
+                if key.rpartition(".")[2] != "weight" and torchao_int8.packed(text):
+                    raise Refused(f"{key} is packed, and is no weight of a layer")
+    return found
 
 
 def _added(sidecar: dict[str, Any], others: list[Any]) -> dict[str, Any]:

@@ -22,6 +22,10 @@ def settings_of(module: str, quantization: Config) -> dict[str, Any]:
     if layer := (quantization.get("quantized_layers") or {}).get(module):
         # ModelOpt's mixed precision has an algorithm for each layer by its name.
         return {"quant_method": "modelopt"} | layer
+    if quantization.get("quant_method") == "torchao":
+        # The header of a file describes each weight by its name.
+        entries = quantization.get("metadata") or {}
+        return dict(quantization) | {"metadata": {"weight": entries.get(f"{module}.weight")}}
     if autoround.wrote(quantization):
         return autoround.settings_of(module, quantization)
     if "config_groups" in quantization:

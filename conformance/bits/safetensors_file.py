@@ -35,10 +35,17 @@ def read_safetensors(data: bytes) -> dict[str, Array]:
     return tensors
 
 
-def write_safetensors(tensors: Mapping[str, Array]) -> bytes:
+def read_metadata(data: bytes) -> dict[str, str]:
+    """The ``__metadata__`` of a safetensors file."""
+    size = int.from_bytes(data[:8], "little")
+    return dict(json.loads(data[8 : 8 + size]).get("__metadata__") or {})
+
+
+def write_safetensors(tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
     """A safetensors file; what safetensors itself writes from differs from release to release."""
     names = {dtype: name for name, dtype in _SAFETENSORS.items()}
-    header, parts, end = {}, [], 0
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    parts, end = [], 0
     for name, array in tensors.items():
         data = np.ascontiguousarray(array.bits, array.bits.dtype.newbyteorder("<")).tobytes()
         header[name] = {"dtype": names[array.dtype], "shape": array.shape, "data_offsets": (end, end + len(data))}

@@ -7,13 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..bits.array import Array
-from ..bits.safetensors_file import read_safetensors
+from ..bits.safetensors_file import read_metadata, read_safetensors
+from ..formats.folder import METADATA
 from ..formats.module import full_name
 from ..formats.protocol import Format
 from ..formats.registry import FORMATS, config_of, known, leaves, marks
@@ -87,12 +88,13 @@ def upstream_digests() -> dict[str, dict[str, dict[str, Any]]]:
 
 @dataclass(frozen=True)
 class TinyCheckpoint:
-    """A real packed model of the fixtures, its tensors as stored."""
+    """A real packed model of the fixtures, its tensors as stored; ``said`` is what the headers of its files say."""
 
     folder: Path
     format: Format
     config: dict[str, Any]
     tensors: dict[str, Array]
+    said: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
     def lent(self) -> Iterator[Path]:
@@ -116,7 +118,8 @@ class TinyCheckpoint:
 
     def config_of(self, module: str) -> dict[str, Any]:
         """The ``quantization_config`` of one module."""
-        return config_of(self.config["quantization_config"], module)
+        own = {METADATA: self.said} if "tensor_names" in self.said else {}
+        return config_of(self.config["quantization_config"] | own, module)
 
     def format_of(self, module: str) -> Format:
         """The format of one module, which may be another than that of most."""
@@ -137,9 +140,12 @@ def checkpoint(name: str) -> TinyCheckpoint:
     format = CHECKPOINTS[name]
     folder = _folder(format, name)
     tensors: dict[str, Array] = {}
+    said: dict[str, str] = {}
     for file in sorted(folder.glob("*.safetensors")):
-        tensors |= read_safetensors(file.read_bytes())
-    return TinyCheckpoint(folder, format, json.loads((folder / "config.json").read_text()), tensors)
+        data = file.read_bytes()
+        tensors |= read_safetensors(data)
+        said |= read_metadata(data)
+    return TinyCheckpoint(folder, format, json.loads((folder / "config.json").read_text()), tensors, said)
 
 
 def _folder(format: Format, name: str) -> Path:

@@ -13,6 +13,8 @@ from ..bits.array import Array
 from ..bits.safetensors_file import write_safetensors
 
 Shard = dict[str, Array]
+# Of a config: what the header of a file says of the weights, by their names.
+METADATA = "metadata"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Folder:
     ``packed`` modules are expected decoded and ``plain`` tensors as they are; no other weight may appear but those of
     ``optional``, which must be right if they do. ``code`` is set where the folder is unsound: then only that refusal is
     right, or, with ``either``, also the full set of weights. ``linked`` folders lie in a cache of the Hub, whose files
-    are links: ``name`` has three parts then.
+    are links: ``name`` has three parts then. ``said`` is what the headers of all its files say beside the ``metadata``
+    that the configs of its modules have, which is not said in its JSON.
     """
 
     id: str
@@ -51,6 +54,7 @@ class Folder:
     raw: dict[str, bytes] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
     linked: bool = False
+    said: dict[str, str] | None = None
 
     def settings(self) -> Iterator[Mapping[str, Any]]:
         """The config of every packed module, and every object of the files: a loader may find its settings in any."""
@@ -66,8 +70,9 @@ class Folder:
         """Write it into ``parent``, and return the folder to load."""
         folder = parent / self.name
         folder.mkdir(parents=True)
-        files = {name: json.dumps(content).encode() for name, content in self.json.items()}
-        files |= {name: write_safetensors(tensors) for name, tensors in self.shards.items()}
+        files = {name: json.dumps(_unsaid(content)).encode() for name, content in self.json.items()}
+        metadata = self.metadata()
+        files |= {name: write_safetensors(tensors, metadata) for name, tensors in self.shards.items()}
         for name, data in (files | self.raw).items():
             if self.linked:
                 self._link(folder / name, data)
@@ -75,9 +80,27 @@ class Folder:
                 (folder / name).write_bytes(data)
         return folder
 
+    def metadata(self) -> dict[str, str]:
+        """The ``__metadata__`` of all its files: what the config of a module says of ``weight`` is said of its own."""
+        found = {
+            f"{module}.{name}": text
+            for module, packed in self.packed.items()
+            for name, text in (packed.config.get(METADATA) or {}).items()
+        }
+        if not found:
+            return self.said or {}
+        return {"format": "pt", **found, "tensor_names": json.dumps([*found])} | (self.said or {})
+
     def _link(self, file: Path, data: bytes) -> None:
         """As the Hub's cache does: the bytes lie in ``blobs`` under their digest, and the file is a link to them."""
         blob = file.parents[2] / "blobs" / sha256(data).hexdigest()
         blob.parent.mkdir(exist_ok=True)
         blob.write_bytes(data)
         file.symlink_to(Path("..", "..", "blobs", blob.name))
+
+
+def _unsaid(content: Any) -> Any:
+    """JSON without what is said in headers."""
+    if isinstance(content, Mapping) and "quant_method" in content:
+        return {key: value for key, value in content.items() if key != METADATA}
+    return {key: _unsaid(value) for key, value in content.items()} if isinstance(content, Mapping) else content

@@ -12,10 +12,13 @@ import numpy as np
 from ..bits.array import Array
 from .parts import Parts
 
+# Names that follow the module's without a dot.
+_BARE = ("_blocks", "_scales")
+
 
 def full_name(module: str, leaf: str) -> str:
-    """The name of a tensor in a checkpoint; one that begins with an underscore follows the module's without a dot."""
-    return f"{module}{leaf}" if leaf.startswith("_") else f"{module}.{leaf}"
+    """The name of a tensor in a checkpoint: after that of its module and a dot, but for a few."""
+    return f"{module}{leaf}" if leaf in _BARE else f"{module}.{leaf}"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class Format(Protocol):
         SLUG: what case ids, flags and claims call it. Published, so it outlives a change of mind about ``ID``.
         TITLE: what people call it.
         LEAVES: local names of a module's tensors, but for the bias; the first marks a packed module, or all of
-            ``MARKS`` where a format has them. A name that begins with an underscore follows the module's without a dot.
+            ``MARKS`` where a format has them. See :func:`full_name` for their names in a checkpoint.
         WIDTHS: widths of a code in bits that the suite asks for, the usual one first.
         NOT_APPLICABLE: levels by id that this format cannot be asked, with the reason; they have no case of it.
         LAYOUT: how its layouts are proven.

@@ -22,6 +22,7 @@ from . import (
     modelopt_int4,
     mxfp4,
     nvfp4,
+    torchao_int8,
 )
 from .dialects import DIALECTS, modelopt
 from .parts import Config, Integer, Parts, Tensors
@@ -47,6 +48,7 @@ FORMATS: dict[str, Format] = {
         gptq_marlin,
         gptq_narrow,
         hqq,
+        torchao_int8,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

@@ -21,6 +21,7 @@ from .sizes import SIZES
 from .spelling import SPELLING
 from .state import STATE
 from .tiles import TILES
+from .torchao import TORCHAO
 from .values import VALUES
 from .widths import WIDTHS
 from .zeros import ZEROS
@@ -46,6 +47,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *MODELOPT,
     *TILES,
     *WORDS,
+    *TORCHAO,
     *LOADING,
     *FOLDERS,
 )

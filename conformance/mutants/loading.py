@@ -13,7 +13,7 @@ import numpy as np
 
 from ..bits.array import Array
 from ..bits.rounding import nearest
-from ..bits.safetensors_file import read_safetensors
+from ..bits.safetensors_file import read_metadata, read_safetensors
 from ..formats.folder import Folder
 from .model import Bug, Load, Mutant, Weights, github
 
@@ -23,11 +23,13 @@ _INDEX = "model.safetensors.index.json"
 
 def files(folder: Path) -> Folder:
     """What is on disk."""
+    shards = {file.name: file.read_bytes() for file in sorted(folder.glob("*.safetensors"))}
     return Folder(
         "read",
         "",
         json={file.name: json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))},
-        shards={file.name: read_safetensors(file.read_bytes()) for file in sorted(folder.glob("*.safetensors"))},
+        shards={name: read_safetensors(data) for name, data in shards.items()},
+        said={key: text for data in shards.values() for key, text in read_metadata(data).items()},
         name=folder.name,
     )
 

@@ -67,6 +67,7 @@ class Checkpoint:
         found = detect(files)
         weights = locate(files, found.quantization)
         refuse_layers(found.config, len(weights.tensors))
+        found = found.with_headers(lambda: weights.said)
         self.files, self.label, self.candidates = files, files.label, candidates
         self.config, self.quantization_config = found.config, found.quantization
         self.sources, self.scheme = found.sources, found.scheme

@@ -32,6 +32,7 @@ class PackedModule:
         tensors: local name (``qweight``, ``scales``, ..., ``bias``) to header entry, that of the codes first; they may
             lie in several shards.
         experts: of a stack, whose axis comes first; None for one matrix.
+        scales: dtype of the scales, where it is another than that of the weight.
     """
 
     name: str
@@ -41,6 +42,7 @@ class PackedModule:
     dtype: mx.Dtype
     tensors: Mapping[str, TensorInfo]
     experts: int | None = None
+    scales: mx.Dtype | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -138,7 +140,7 @@ def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes, cand
     if bias := tensors.get(_named(name, f".{BIAS}")):
         leaves[BIAS] = bias
     shape = (measured.out_features, measured.in_features)
-    return PackedModule(name, scheme, *shape, measured.dtype, leaves, measured.experts)
+    return PackedModule(name, scheme, *shape, measured.dtype, leaves, measured.experts, measured.scales)
 
 
 def _named(module: str, suffix: str) -> str:

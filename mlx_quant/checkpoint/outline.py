@@ -8,7 +8,7 @@ from pathlib import Path
 import mlx.core as mx
 
 from ..errors import MalformedCheckpoint
-from ..files.folder import Files, TensorInfo
+from ..files.folder import Files, Header, TensorInfo
 from ..packings.registry import stand_in
 from .checkpoint import Checkpoint, Examined
 
@@ -79,7 +79,7 @@ class _Unfetched:
     def path(self, name: str) -> Path:
         return self._files.path(name)
 
-    def header(self, name: str) -> dict[str, TensorInfo]:
+    def header(self, name: str) -> Header:
         return self._files.header(name)
 
     def fetch(self, names: Iterable[str]) -> None:

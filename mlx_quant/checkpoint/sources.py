@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..dialects.fields import overridden
-from ..dialects.registry import SIDECARS, beside, method_of, schemes_of, stated
+from ..dialects.registry import SIDECARS, beside, described, goes_by_headers, method_of, schemes_of, stated
 from ..dialects.schemes import Scheme, Schemes
 from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
 from ..files.documents import MAX_CONFIG_BYTES, check
@@ -43,6 +43,17 @@ class Detected:
     def scheme(self) -> Scheme:
         """The checkpoint's default scheme, before per-module overrides."""
         return self.schemes.default
+
+    def with_headers(self, said: Callable[[], Iterable[Mapping[str, str]]]) -> Detected:
+        """The same, with what the headers of the files say where that counts; raises as :func:`detect`."""
+        if not goes_by_headers(self.quantization):
+            return self
+        texts = said()
+        try:
+            merged = described(self.quantization, texts)
+            return replace(self, quantization=merged, schemes=schemes_of(merged))
+        except QuantError as error:
+            raise error.at("the headers of the files") from None
 
 
 def detect(files: Files) -> Detected:

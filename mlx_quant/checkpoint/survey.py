@@ -14,6 +14,7 @@ from ..dialects.registry import method_of
 from ..errors import QuantError, printable
 from ..files.folder import read_json
 from ..files.headers import Bounds, HubHeaders
+from ..files.shards import locate
 from .checkpoint import Checkpoint
 from .modules import PackedModule
 from .outline import Outline
@@ -66,7 +67,8 @@ def _facts(files: HubHeaders) -> Iterator[Facts]:
         # The first of them wins.
         for source in reversed(sources_of(files, config).values()):
             yield _claimed(source)
-    scheme = detect(files).scheme
+    found = detect(files)
+    scheme = found.with_headers(lambda: locate(files, found.quantization).said).scheme
     producer, version = scheme.producer or (None, ())
     yield {
         "family": scheme.method,

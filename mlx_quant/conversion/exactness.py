@@ -62,12 +62,17 @@ def _rounds_twice(module: PackedModule) -> bool:
 
 
 def _narrowed(step: Step, modules: Mapping[str, PackedModule]) -> bool:
-    return modules[step.name].dtype != _dtype(step, "scales")
+    return _stored(modules[step.name]) != _dtype(step, "scales")
 
 
 def _holds(step: Step, module: PackedModule) -> bool:
     """Whether biases hold every product of a code and a scale: in float32 those of half precision fit."""
-    return _dtype(step, "biases") == mx.float32 and module.dtype != mx.float32
+    return _dtype(step, "biases") == mx.float32 and _stored(module) != mx.float32
+
+
+def _stored(module: PackedModule) -> mx.Dtype:
+    """Of its scales."""
+    return module.scales or module.dtype
 
 
 def _dtype(step: Step, leaf: str) -> mx.Dtype:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, hqq, modelopt, mxfp4
+from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, hqq, modelopt, mxfp4, torchao
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
@@ -22,6 +22,7 @@ DIALECTS: dict[str, Dialect] = {
         mxfp4,
         bitsandbytes,
         hqq,
+        torchao,
     )
 }
 
@@ -46,12 +47,14 @@ REFUSED: dict[str, str] = {
     "higgs": "lattice codebooks with a Hadamard rotation",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
     "qqq": "8-bit activations with a two-level scale",
-    "quanto": "not decoded yet",
+    "quanto": "qint8 and 8-bit floats are not decoded yet; codes of qint4 and qint2 lie in rows of a group each, and "
+    "no file says how many of them make an output (quanto 0.2.7 asks the model's own modules)",
     "quark": "not decoded yet",
     "quip": "incoherence processing and lattice codebooks",
     "quip-sharp": "incoherence processing and lattice codebooks",
     "spqr": "sparse outliers beside a two-level base",
-    "torchao": "not decoded yet",
+    "torchao-int4": "Int4Tensor and its packed layouts: torchao 0.18.0 raises NotImplementedError when asked to "
+    "dequantise one, and its operation bf16i4bf16_rowwise is of mslk, of which PyPI has an empty 0.0.0",
     "vptq": "vector codebooks",
 }
 
@@ -92,6 +95,16 @@ def schemes_of(config: Mapping[str, Any]) -> Schemes:
 def beside(config: Mapping[str, Any], method: str | None) -> Mapping[str, Any]:
     """What ``config`` adds to that of another file, which is of ``method``; all of it, where both name one method."""
     return config if method in (None, modelopt.ID) else modelopt.changed(config)
+
+
+def goes_by_headers(config: Mapping[str, Any]) -> bool:
+    """Whether a dialect says of its modules nothing but what the headers of the files say."""
+    return method_of(config) == torchao.ID
+
+
+def described(config: Mapping[str, Any], said: Iterable[Mapping[str, str]]) -> dict[str, Any]:
+    """``config`` with what the headers of the files say; ``config-contradiction`` where two of them differ."""
+    return {**config, torchao.METADATA: torchao.gathered(said)}
 
 
 def stated(config: Mapping[str, Any], method: str) -> dict[str, Any]:

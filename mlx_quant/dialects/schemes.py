@@ -24,6 +24,7 @@ class Scheme:
         block: (rows, columns) of the matrix [out, in] that share a scale, or None where blocks are not two-dimensional.
         word: bits of the words that codes are packed in, where the configuration may choose.
         strategy: what shares a scale, where the configuration names it: ``"tensor"``, ``"channel"`` or ``"group"``.
+        dtype: of the weight, where the configuration names one.
         notes: what of the configuration is not followed, in sentences; it changes no weight.
     """
 
@@ -39,6 +40,7 @@ class Scheme:
     block: tuple[int, int] | None = None
     word: int = 32
     strategy: str = ""
+    dtype: str | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import mlx.core as mx
@@ -78,6 +79,12 @@ class TensorInfo:
         return self.size * self.mlx_dtype.size
 
 
+class Header(dict[str, TensorInfo]):
+    """The tensors of one safetensors file by name; ``said`` is its ``__metadata__``, names to texts."""
+
+    said: Mapping[str, str] = MappingProxyType({})
+
+
 class Files(Protocol):
     """A checkpoint's files. Names are relative, with forward slashes; nothing outside is ever reached."""
 
@@ -92,7 +99,7 @@ class Files(Protocol):
     def path(self, name: str) -> Path:
         """A readable local path; downloads the file if need be."""
 
-    def header(self, name: str) -> dict[str, TensorInfo]:
+    def header(self, name: str) -> Header:
         """The tensors of one safetensors file, without reading (or downloading) its data."""
 
     def fetch(self, names: Iterable[str]) -> None:
@@ -156,7 +163,7 @@ class Folder:
     def _is_blob(self, real: Path) -> bool:
         return real.parent == self._blobs and not (self._by_digest and not _DIGEST.fullmatch(real.name))
 
-    def header(self, name: str) -> dict[str, TensorInfo]:
+    def header(self, name: str) -> Header:
         return read_header(self.path(name), name)
 
     def fetch(self, names: Iterable[str]) -> None:
@@ -211,7 +218,7 @@ def checked_name(name: str) -> str:
     return name
 
 
-def read_header(path: Path, name: str) -> dict[str, TensorInfo]:
+def read_header(path: Path, name: str) -> Header:
     """Tensors of the safetensors file at ``path``; ``name`` is what errors and infos call it.
 
     Raises MalformedCheckpoint ``truncated-file`` where header and file size disagree.
@@ -219,9 +226,10 @@ def read_header(path: Path, name: str) -> dict[str, TensorInfo]:
     try:
         with readable(name), safe_open(path, framework="numpy") as shard:
             slices = {key: shard.get_slice(key) for key in shard.keys()}
-            found = {
-                key: TensorInfo(key, part.get_dtype(), tuple(part.get_shape()), name) for key, part in slices.items()
-            }
+            found = Header(
+                (key, TensorInfo(key, part.get_dtype(), tuple(part.get_shape()), name)) for key, part in slices.items()
+            )
+            found.said = shard.metadata() or {}
     except SafetensorError as error:
         raise MalformedCheckpoint(
             "truncated-file",
@@ -230,6 +238,12 @@ def read_header(path: Path, name: str) -> dict[str, TensorInfo]:
         ) from error
     refuse_sizes(found, name)
     return found
+
+
+def texts(said: object) -> dict[str, str]:
+    """What of a ``__metadata__`` is as it should be: texts by names."""
+    found = said if isinstance(said, Mapping) else {}
+    return {key: text for key, text in found.items() if isinstance(key, str) and isinstance(text, str)}
 
 
 def read_data(path: Path, infos: Iterable[TensorInfo]) -> dict[str, TensorInfo]:

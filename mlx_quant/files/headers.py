@@ -18,7 +18,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 
 from ..errors import MalformedCheckpoint
 from .documents import limit_of
-from .folder import TensorInfo, checked_name, refuse_sizes
+from .folder import Header, TensorInfo, checked_name, refuse_sizes, texts
 from .hub import refuse_spans
 from .patience import patiently
 
@@ -71,7 +71,7 @@ class HubHeaders:
         self.repo_id: str | None = repo_id
         self.requests = self.received = 0
         self._bounds, self._scratch, self._alive = bounds or Bounds(), scratch, alive
-        self._api, self._paths, self._headers = HfApi(), dict[str, Path](), dict[str, dict[str, TensorInfo]]()
+        self._api, self._paths, self._headers = HfApi(), dict[str, Path](), dict[str, Header]()
         self._spent = 0.0
         timeout = self._bounds.timeout
         info = patiently(
@@ -100,7 +100,7 @@ class HubHeaders:
             self._paths[name].write_bytes(data)
         return self._paths[name]
 
-    def header(self, name: str) -> dict[str, TensorInfo]:
+    def header(self, name: str) -> Header:
         """As :meth:`Files.header`; MalformedCheckpoint also ``too-large``."""
         self._require(name)
         if name not in self._headers:
@@ -112,7 +112,7 @@ class HubHeaders:
     def fetch(self, names: Iterable[str]) -> None:
         raise NotImplementedError(f"weights of {self.label} are not fetched here")
 
-    def _header(self, name: str) -> dict[str, TensorInfo]:
+    def _header(self, name: str) -> Header:
         data = self._read(name, 0, _FIRST)
         size = int.from_bytes(data[:8], "little")
         if len(data) < 8 or not 2 <= size <= self._bounds.header:
@@ -187,11 +187,12 @@ def _heard(response: Any) -> None:
         response.read()
 
 
-def _parsed(text: bytes, name: str) -> tuple[dict[str, TensorInfo], dict[str, tuple[int, ...]]]:
-    infos: dict[str, TensorInfo] = {}
+def _parsed(text: bytes, name: str) -> tuple[Header, dict[str, tuple[int, ...]]]:
+    infos = Header()
     spans: dict[str, tuple[int, ...]] = {}
     for key, part in json.loads(text).items():
         if key == "__metadata__":
+            infos.said = texts(part)
             continue
         numbers = [*part["shape"], *part["data_offsets"]]
         if len(part["data_offsets"]) != 2 or not all(type(number) is int and 0 <= number < 2**63 for number in numbers):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ..errors import ConversionError, MalformedCheckpoint
-from .folder import DTYPES, Files, Folder, TensorInfo, checked_name, read_header, refuse_sizes
+from .folder import DTYPES, Files, Folder, Header, TensorInfo, checked_name, read_header, refuse_sizes, texts
 
 Result = TypeVar("Result")
 
@@ -56,7 +56,7 @@ class HubRepo:
         )
         return Path(str(found))
 
-    def header(self, name: str) -> dict[str, TensorInfo]:
+    def header(self, name: str) -> Header:
         from huggingface_hub import try_to_load_from_cache
 
         if checked_name(name) not in self.names:
@@ -69,10 +69,11 @@ class HubRepo:
         )
         try:
             spans = {key: tuple(map(int, part.data_offsets)) for key, part in found.tensors.items()}
-            infos = {
-                key: TensorInfo(key, str(part.dtype), tuple(map(int, part.shape)), name)
+            infos = Header(
+                (key, TensorInfo(key, str(part.dtype), tuple(map(int, part.shape)), name))
                 for key, part in found.tensors.items()
-            }
+            )
+            infos.said = texts(found.metadata)
         except (TypeError, ValueError, OverflowError) as error:
             raise MalformedCheckpoint("truncated-file", f"no safetensors header ({error})", where=name) from error
         refuse_sizes(infos, name)

@@ -22,11 +22,13 @@ class Weights:
         tensors: name to header entry, in file order.
         shards: the files that hold them, in order.
         ignored: safetensors files beside them that belong to something else.
+        said: the ``__metadata__`` of each shard.
     """
 
     tensors: dict[str, TensorInfo]
     shards: tuple[str, ...]
     ignored: tuple[str, ...]
+    said: tuple[Mapping[str, str], ...] = ()
 
 
 def locate(files: Files, quantization_config: Mapping[str, Any]) -> Weights:
@@ -49,7 +51,8 @@ def locate(files: Files, quantization_config: Mapping[str, Any]) -> Weights:
         return _by_index(files, indices[0], present)
     chosen = _only_file(files, present, quantization_config)
     ignored = tuple(name for name in present if name != chosen)
-    return Weights(files.header(chosen), (chosen,), ignored)
+    header = files.header(chosen)
+    return Weights(header, (chosen,), ignored, (header.said,))
 
 
 def _by_index(files: Files, index: str, present: list[str]) -> Weights:
@@ -61,8 +64,11 @@ def _by_index(files: Files, index: str, present: list[str]) -> Weights:
                 "missing-file", f"named by {index}, not found in {files.label}; download it again", where=shard
             )
     tensors: dict[str, TensorInfo] = {}
+    headers = []
     for shard in shards:
-        for name, info in files.header(shard).items():
+        header = files.header(shard)
+        headers.append(header.said)
+        for name, info in header.items():
             if weight_map.get(name) != shard:
                 claimed = weight_map.get(name)
                 said = f"{index} puts it in {claimed}" if claimed else f"{index} does not list it"
@@ -76,7 +82,7 @@ def _by_index(files: Files, index: str, present: list[str]) -> Weights:
             f"puts {absent[0]} in {weight_map[absent[0]]}, which lacks it ({len(absent)} such); fetch matching files",
             where=index,
         )
-    return Weights(tensors, tuple(shards), tuple(name for name in present if name not in shards))
+    return Weights(tensors, tuple(shards), tuple(name for name in present if name not in shards), tuple(headers))
 
 
 def _only_file(files: Files, present: list[str], quantization_config: Mapping[str, Any]) -> str:

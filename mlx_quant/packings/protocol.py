@@ -22,13 +22,15 @@ Tensors = Mapping[str, mx.array]
 class Measured:
     """What headers say of a module: the shape of its dense weight, and the dtype that the format gives it.
 
-    ``experts`` is the number of matrices of a stack, whose axis comes first; None for one matrix.
+    ``experts`` is the number of matrices of a stack, whose axis comes first; None for one matrix. ``scales`` is the
+    dtype of scales, where it is another than that of the weight.
     """
 
     out_features: int
     in_features: int
     dtype: mx.Dtype
     experts: int | None = None
+    scales: mx.Dtype | None = None
 
 
 class Packing(Protocol):

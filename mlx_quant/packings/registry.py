@@ -26,6 +26,7 @@ from . import (
     modelopt_int4,
     mxfp4,
     nvfp4,
+    torchao_int8,
 )
 from .protocol import Infos, Packing, Tensors
 from .status import FormatStatus, allow, status_of
@@ -49,6 +50,7 @@ PACKINGS: dict[str, Packing] = {
         gptq_narrow,
         hqq,
         modelopt_int4,
+        torchao_int8,
     )
 }
 

@@ -23,6 +23,7 @@ from . import (
     modelopt_int4,
     mxfp4,
     nvfp4,
+    torchao_int8,
 )
 
 FORMATS: dict[str, ModuleType] = {
@@ -42,6 +43,7 @@ FORMATS: dict[str, ModuleType] = {
     "modelopt_int4": modelopt_int4,
     "mxfp4": mxfp4,
     "nvfp4": nvfp4,
+    "torchao_int8": torchao_int8,
 }
 
 
