@@ -20,6 +20,7 @@ from . import (
     gptq_planar,
     mxfp4,
     nvfp4,
+    qqq,
 )
 from .dialects import DIALECTS, modelopt
 from .parts import Config, Integer, Parts, Tensors
@@ -43,6 +44,7 @@ FORMATS: dict[str, Format] = {
         gptq_planar,
         gptq_marlin,
         gptq_narrow,
+        qqq,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

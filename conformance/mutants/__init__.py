@@ -18,6 +18,7 @@ from .rounds import ROUNDS
 from .sizes import SIZES
 from .spelling import SPELLING
 from .state import STATE
+from .steps import STEPS
 from .tiles import TILES
 from .values import VALUES
 from .widths import WIDTHS
@@ -42,6 +43,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *BITSANDBYTES,
     *TILES,
     *WORDS,
+    *STEPS,
     *LOADING,
     *FOLDERS,
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, modelopt, mxfp4
+from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, modelopt, mxfp4, qqq
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
@@ -21,6 +21,7 @@ DIALECTS: dict[str, Dialect] = {
         modelopt,
         mxfp4,
         bitsandbytes,
+        qqq,
     )
 }
 
@@ -35,7 +36,9 @@ SIDECARS: dict[str, str | None] = {
 # Refused by name until a dialect reads them; the text says what a user can do instead.
 REFUSED: dict[str, str] = {
     "aqlm": "additive codebooks; no integer-affine form",
-    "bitblas": "BitBLAS tile layout; re-export the checkpoint as plain GPTQ",
+    "bitblas": "kept in the layout of the kernel that BitBLAS chose for a GPU; GPTQModel 7.7.0 makes no such layer on a "
+    "CPU to hold a decoder to (ValueError: bitblas is not installed or the version is incompatible); re-export the "
+    "checkpoint as plain GPTQ",
     "bitnet": "ternary weights with a divided scale",
     "eetq": "weights are pre-arranged for one CUDA kernel",
     "exl3": "trellis codes; no integer-affine form",
@@ -44,7 +47,6 @@ REFUSED: dict[str, str] = {
     "higgs": "lattice codebooks with a Hadamard rotation",
     "hqq": "float zero points with two roundings; not decoded yet",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
-    "qqq": "8-bit activations with a two-level scale",
     "quanto": "not decoded yet",
     "quark": "not decoded yet",
     "quip": "incoherence processing and lattice codebooks",

@@ -24,6 +24,7 @@ from . import (
     gptq_planar,
     mxfp4,
     nvfp4,
+    qqq,
 )
 from .protocol import Infos, Packing, Tensors
 from .status import FormatStatus, allow, status_of
@@ -45,6 +46,7 @@ PACKINGS: dict[str, Packing] = {
         gptq_planar,
         gptq_marlin,
         gptq_narrow,
+        qqq,
     )
 }
 
@@ -103,9 +105,10 @@ def descriptions() -> tuple[str, ...]:
     return tuple(suffix for packing in PACKINGS.values() for suffix in getattr(packing, "DESCRIPTIONS", ()))
 
 
-def partners() -> dict[str, str]:
-    """Marks of a packing that are some under another configuration only beside another tensor, by their suffixes."""
-    return {mark: other for packing in PACKINGS.values() for mark, other in getattr(packing, "PARTNERS", {}).items()}
+def partners() -> dict[str, tuple[str, ...]]:
+    """Marks of packings that are some under another configuration only beside one of these, by their suffixes."""
+    pairs = [pair for packing in PACKINGS.values() for pair in getattr(packing, "PARTNERS", {}).items()]
+    return {mark: tuple(other for first, other in pairs if first == mark) for mark, _ in pairs}
 
 
 def marks() -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from . import (
     gptq_planar,
     mxfp4,
     nvfp4,
+    qqq,
 )
 
 FORMATS: dict[str, ModuleType] = {
@@ -38,6 +39,7 @@ FORMATS: dict[str, ModuleType] = {
     "gptq": gptq,
     "mxfp4": mxfp4,
     "nvfp4": nvfp4,
+    "qqq": qqq,
 }
 
 

@@ -79,6 +79,11 @@ OTHERS: dict[str, tuple[str, ...]] = {
         *_TAKEN,
     ),
     "bnb_int8": ("no-weight_format", *(f"scales-{kind}" for kind in strategies.SCALE_KINDS), *_TAKEN),
+    "qqq": (
+        *(f"g{size}" for size in strategies.GROUP_SIZES),
+        *(f"{what}-{kind}" for what in ("scales", "grown") for kind in strategies.SCALE_KINDS),
+        *_TAKEN,
+    ),
 }
 
 
@@ -203,7 +208,17 @@ ROW_EDGES: dict[str, Callable[[Pack], bool]] = {
     "one output": lambda pack: _rows(pack).shape[0] == 1,
     "square": lambda pack: _rows(pack).shape[0] == _rows(pack).shape[1] > 1,
 }
+# Integers of 8 bits that scales of groups make, with 128 added.
+STEP_EDGES: dict[str, Callable[[Pack], bool]] = {
+    "negative scales": EDGES["negative scales"],
+    "scales of zero": EDGES["scales of zero"],
+    "one group": lambda pack: pack.tensors["s_group"].bits.size == 0,
+    "several groups": lambda pack: pack.tensors["s_group"].bits.size > 0,
+    "the least integer": lambda pack: 0 in integers(pack.config, pack.tensors).q,
+    "the largest integer": lambda pack: 255 in integers(pack.config, pack.tensors).q,
+}
 EDGES_OF = {
+    "qqq": STEP_EDGES,
     "fp8": FLOAT_EDGES,
     "mxfp4": FLOAT_EDGES,
     "nvfp4": FLOAT_EDGES,

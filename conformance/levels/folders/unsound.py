@@ -78,7 +78,7 @@ def _contents(format: Format) -> Iterator[Folder]:
         )
     build = build_of(format, "one-nan-scale")
     scales = build.packed[_Q].tensors[format.LAYOUT.scales]
-    scales.bits[(1,) * scales.bits.ndim] = _NANS[scales.dtype]
+    scales.bits[tuple(min(1, size - 1) for size in scales.shape)] = _NANS[scales.dtype]
     yield build.folder(code="non-finite-scales")
     build = build_of(format, "another-quant-method")
     build.settings["quant_method"] = "eetq"
