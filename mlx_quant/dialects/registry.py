@@ -36,8 +36,8 @@ SIDECARS: dict[str, str | None] = {
 # Refused by name until a dialect reads them; the text says what a user can do instead.
 REFUSED: dict[str, str] = {
     "aqlm": "additive codebooks; no integer-affine form",
-    "bitblas": "kept in the layout of the kernel that BitBLAS chose for a GPU; GPTQModel 7.7.0 makes no such layer on a "
-    "CPU to hold a decoder to (ValueError: bitblas is not installed or the version is incompatible); re-export the "
+    "bitblas": "kept in the layout of the kernel that BitBLAS chose for a GPU; on a CPU GPTQModel 7.7.0 makes no such "
+    "layer to hold a decoder to (ValueError: bitblas is not installed or the version is incompatible); re-export the "
     "checkpoint as plain GPTQ",
     "bitnet": "ternary weights with a divided scale",
     "eetq": "weights are pre-arranged for one CUDA kernel",

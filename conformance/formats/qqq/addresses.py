@@ -3,9 +3,10 @@
 A row of words holds 16 inputs. It is a stream of nibbles, lowest first, 1024 of them for each 64 outputs: 32 lanes of
 four tiles of 16 outputs times eight. Lane ``4 * (n % 8) + k // 4`` of a tile has output ``n`` and input ``k``. With
 groups, even inputs of the four come before odd ones, outputs below 8 before those above, and the first pair before the
-second; without, inputs follow one another, outputs above before those below, and the highest bit of a code is turned,
-for it is a sign. A row of scales of outputs has pairs of neighbours, of each 32 the first pair of each eight, then the
-second, third and fourth. Scales of groups are held by upstream's vectors and the grid.
+second; without, inputs follow one another, and outputs above before those below. A row of scales of outputs has pairs
+of neighbours, of each 32 the first pair of each eight, then the second, third and fourth. Layouts are proven with
+groups: a nibble without has a sign, and is no code as it is. That order, and scales of groups, are held by upstream's
+vectors and the grid.
 """
 
 from __future__ import annotations
@@ -20,22 +21,18 @@ from ..layout import Layout
 from ..module import Shape
 from .packing import config
 
-_NUMBERS = ((64, 16, -1), (64, 32, 16), (64, 64, 32), (128, 32, -1), (128, 96, 32), (192, 48, 16), (64, 256, 128))
+_NUMBERS = ((64, 16, 8), (64, 32, 16), (64, 64, 32), (128, 32, 16), (128, 96, 32), (192, 48, 16), (64, 256, 128))
 SHAPES = tuple(Shape("qqq", *numbers) for numbers in _NUMBERS)
 
 
 def code_places(shape: Shape) -> np.ndarray:
-    """Address [out, in, bits] by the sentences above; a bit that is turned reads the complement of its address."""
+    """Address [out, in, bits] by the sentences above."""
     o, i, b = np.ogrid[: shape.out, : shape.in_features, : shape.bits]
     n, k = o % 16, i % 16
     lane = 4 * (n % 8) + k // 4
     within = k % 2 * 4 + n // 8 * 2 + k % 4 // 2 if shape.groups > 1 else k % 4 * 2 + 1 - n // 8
     nibble = lane * 32 + o % 64 // 16 * 8 + within
-    found = np.asarray(4 * (i // 16 * 16 * shape.out + o // 64 * 1024 + nibble) + b)
-    if shape.groups > 1:
-        return found
-    every = (1 << (4 * shape.out * shape.in_features - 1).bit_length()) - 1
-    return np.where(b == 3, every - found, found)
+    return np.asarray(4 * (i // 16 * 16 * shape.out + o // 64 * 1024 + nibble) + b)
 
 
 def group_scales(shape: Shape) -> np.ndarray:
