@@ -22,6 +22,7 @@ from . import (
     modelopt_int4,
     mxfp4,
     nvfp4,
+    qqq,
     torchao_int8,
 )
 from .dialects import DIALECTS, modelopt
@@ -49,6 +50,7 @@ FORMATS: dict[str, Format] = {
         gptq_narrow,
         hqq,
         torchao_int8,
+        qqq,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

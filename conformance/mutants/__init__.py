@@ -20,6 +20,7 @@ from .rounds import ROUNDS
 from .sizes import SIZES
 from .spelling import SPELLING
 from .state import STATE
+from .steps import STEPS
 from .tiles import TILES
 from .torchao import TORCHAO
 from .values import VALUES
@@ -48,6 +49,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *TILES,
     *WORDS,
     *TORCHAO,
+    *STEPS,
     *LOADING,
     *FOLDERS,
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, hqq, modelopt, mxfp4, torchao
+from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, hqq, modelopt, mxfp4, qqq, torchao
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
@@ -23,6 +23,7 @@ DIALECTS: dict[str, Dialect] = {
         bitsandbytes,
         hqq,
         torchao,
+        qqq,
     )
 }
 
@@ -37,7 +38,9 @@ SIDECARS: dict[str, str | None] = {
 # Refused by name until a dialect reads them; the text says what a user can do instead.
 REFUSED: dict[str, str] = {
     "aqlm": "additive codebooks; no integer-affine form",
-    "bitblas": "BitBLAS tile layout; re-export the checkpoint as plain GPTQ",
+    "bitblas": "kept in the layout of the kernel that BitBLAS chose for a GPU; on a CPU GPTQModel 7.7.0 makes no such "
+    "layer to hold a decoder to (ValueError: bitblas is not installed or the version is incompatible); re-export the "
+    "checkpoint as plain GPTQ",
     "bitnet": "ternary weights with a divided scale",
     "eetq": "weights are pre-arranged for one CUDA kernel",
     "exl3": "trellis codes; no integer-affine form",
@@ -46,7 +49,6 @@ REFUSED: dict[str, str] = {
     "gemma": "rows of 2, 4 and 8 bits whose activations may be clamped as the model runs; not decoded yet",
     "higgs": "lattice codebooks with a Hadamard rotation",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
-    "qqq": "8-bit activations with a two-level scale",
     "quanto": "qint8 and 8-bit floats are not decoded yet; codes of qint4 and qint2 lie in rows of a group each, and "
     "no file says how many of them make an output (quanto 0.2.7 asks the model's own modules)",
     "quark": "not decoded yet",

@@ -23,6 +23,7 @@ from . import (
     modelopt_int4,
     mxfp4,
     nvfp4,
+    qqq,
     torchao_int8,
 )
 
@@ -44,6 +45,7 @@ FORMATS: dict[str, ModuleType] = {
     "mxfp4": mxfp4,
     "nvfp4": nvfp4,
     "torchao_int8": torchao_int8,
+    "qqq": qqq,
 }
 
 

@@ -192,6 +192,16 @@ def test_gptqs_label_chooses_the_packing(found: Any, key: str, bits: int) -> Non
 
 
 @pytest.mark.parametrize(
+    "said",
+    [{"bits": 4}, {"wbits": 4}, {"wbits": 4, "bits": 4, "format": "QQQ"}, {"bits": 4, "checkpoint_format": "qqq"}],
+)
+def test_qqq_is_known_by_its_method_alone(found: Any, said: Any) -> None:
+    scheme = found(config=MODEL | {"quantization_config": {"quant_method": "QQQ", "group_size": 128} | said}).scheme
+    assert (scheme.dialect, scheme.packing, scheme.bits, scheme.group_size) == ("qqq", "qqq", 4, 128)
+    assert "activations" in scheme.notes[0]
+
+
+@pytest.mark.parametrize(
     ("said", "packing", "word"),
     [
         ({"pack_dtype": "int8"}, "gptq_narrow", 8),
