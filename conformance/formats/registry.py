@@ -18,6 +18,7 @@ from . import (
     gptq_marlin,
     gptq_planar,
     hqq,
+    metal,
     mxfp4,
     nvfp4,
 )
@@ -43,6 +44,7 @@ FORMATS: dict[str, Format] = {
         gptq_planar,
         gptq_marlin,
         hqq,
+        metal,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

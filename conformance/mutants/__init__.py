@@ -10,6 +10,7 @@ from .folders import FOLDERS
 from .fours import FOURS
 from .hqq import HQQ
 from .loading import LOADING
+from .metal import METAL
 from .model import Bug, Mutant, Subject
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
@@ -41,6 +42,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *AWQ,
     *BITSANDBYTES,
     *HQQ,
+    *METAL,
     *TILES,
     *LOADING,
     *FOLDERS,

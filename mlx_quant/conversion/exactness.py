@@ -66,8 +66,12 @@ def _narrowed(step: Step, modules: Mapping[str, PackedModule]) -> bool:
 
 
 def _holds(step: Step, module: PackedModule) -> bool:
-    """Whether biases hold every product of a code and a scale: in float32 those of half precision fit."""
-    return _dtype(step, "biases") == mx.float32 and module.dtype != mx.float32
+    """Whether biases hold every product of a code and a scale: in float32 those of half precision fit, and stored ones
+    stay as they are."""
+    dtype = _dtype(step, "biases")
+    if getattr(PACKINGS[module.scheme.packing], "BIASES_KEPT", False):
+        return dtype in (module.dtype, mx.float32)
+    return dtype == mx.float32 and module.dtype != mx.float32
 
 
 def _dtype(step: Step, leaf: str) -> mx.Dtype:

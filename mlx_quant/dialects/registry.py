@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, hqq, modelopt, mxfp4
+from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, hqq, metal, modelopt, mxfp4
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
@@ -22,6 +22,7 @@ DIALECTS: dict[str, Dialect] = {
         mxfp4,
         bitsandbytes,
         hqq,
+        metal,
     )
 }
 

@@ -22,6 +22,7 @@ from . import (
     gptq_marlin,
     gptq_planar,
     hqq,
+    metal,
     mxfp4,
     nvfp4,
 )
@@ -45,6 +46,7 @@ PACKINGS: dict[str, Packing] = {
         gptq_planar,
         gptq_marlin,
         hqq,
+        metal,
     )
 }
 

@@ -19,6 +19,7 @@ from . import (
     gptq_marlin,
     gptq_planar,
     hqq,
+    metal,
     mxfp4,
     nvfp4,
 )
@@ -36,6 +37,7 @@ FORMATS: dict[str, ModuleType] = {
     "gptq_planar": gptq_planar,
     "gptq": gptq,
     "hqq": hqq,
+    "metal": metal,
     "mxfp4": mxfp4,
     "nvfp4": nvfp4,
 }

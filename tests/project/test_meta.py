@@ -136,7 +136,8 @@ def _scale_bits(pack: Pack) -> Any:
 
 
 def _codes(pack: Pack) -> Any:
-    return _tensor(pack, known(pack.config).LAYOUT.codes).bits
+    found = _tensor(pack, known(pack.config).LAYOUT.codes).bits
+    return found.view(np.int32) if found.dtype == np.uint32 else found
 
 
 EDGES: dict[str, Callable[[Pack], bool]] = {
