@@ -19,6 +19,7 @@ from . import (
     gptq_narrow,
     gptq_planar,
     hqq,
+    metal,
     modelopt_int4,
     mxfp4,
     nvfp4,
@@ -51,6 +52,7 @@ FORMATS: dict[str, Format] = {
         hqq,
         torchao_int8,
         qqq,
+        metal,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

@@ -10,6 +10,7 @@ from .folders import FOLDERS
 from .fours import FOURS
 from .hqq import HQQ
 from .loading import LOADING
+from .metal import METAL
 from .model import Bug, Mutant, Subject
 from .modelopt import MODELOPT
 from .narrow import WORDS
@@ -46,6 +47,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *BITSANDBYTES,
     *HQQ,
     *MODELOPT,
+    *METAL,
     *TILES,
     *WORDS,
     *TORCHAO,

@@ -6,7 +6,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, hqq, modelopt, mxfp4, qqq, torchao
+from . import (
+    autoround,
+    awq,
+    bitsandbytes,
+    compressed_tensors,
+    fields,
+    fp8,
+    gptq,
+    hqq,
+    metal,
+    modelopt,
+    mxfp4,
+    qqq,
+    torchao,
+)
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
@@ -24,6 +38,7 @@ DIALECTS: dict[str, Dialect] = {
         hqq,
         torchao,
         qqq,
+        metal,
     )
 }
 

@@ -23,6 +23,7 @@ from . import (
     gptq_narrow,
     gptq_planar,
     hqq,
+    metal,
     modelopt_int4,
     mxfp4,
     nvfp4,
@@ -53,6 +54,7 @@ PACKINGS: dict[str, Packing] = {
         modelopt_int4,
         torchao_int8,
         qqq,
+        metal,
     )
 }
 

@@ -37,7 +37,9 @@ def _stored(pack: Pack, field: str) -> Any:
 
 
 def codes(pack: Pack) -> Any:
-    return _stored(pack, "codes").bits
+    """As signed numbers."""
+    found = _stored(pack, "codes").bits
+    return found.view(np.int32) if found.dtype == np.uint32 else found
 
 
 def _scales(pack: Pack) -> Any:
