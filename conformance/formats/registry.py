@@ -19,6 +19,7 @@ from . import (
     gptq_planar,
     mxfp4,
     nvfp4,
+    quanto_int8,
     torchao_int8,
 )
 from .dialects import DIALECTS, modelopt
@@ -43,6 +44,7 @@ FORMATS: dict[str, Format] = {
         gptq_planar,
         gptq_marlin,
         torchao_int8,
+        quanto_int8,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

@@ -12,6 +12,7 @@ from .loading import LOADING
 from .model import Bug, Mutant, Subject
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
+from .quanto import QUANTO
 from .repacking import REPACKING
 from .rounds import ROUNDS
 from .sizes import SIZES
@@ -42,6 +43,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *BITSANDBYTES,
     *TILES,
     *TORCHAO,
+    *QUANTO,
     *LOADING,
     *FOLDERS,
 )

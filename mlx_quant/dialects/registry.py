@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, modelopt, mxfp4, torchao
+from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, modelopt, mxfp4, quanto, torchao
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
@@ -22,6 +22,7 @@ DIALECTS: dict[str, Dialect] = {
         mxfp4,
         bitsandbytes,
         torchao,
+        quanto,
     )
 }
 
@@ -31,6 +32,7 @@ SIDECARS: dict[str, str | None] = {
     "quantize_config.json": None,
     "quant_config.json": None,
     "hf_quant_config.json": "modelopt",
+    "quanto_qmap.json": "quanto",
 }
 
 # Refused by name until a dialect reads them; the text says what a user can do instead.
@@ -46,7 +48,8 @@ REFUSED: dict[str, str] = {
     "hqq": "float zero points with two roundings; not decoded yet",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
     "qqq": "8-bit activations with a two-level scale",
-    "quanto": "not decoded yet",
+    "quanto-int4": "codes of qint4 and qint2 lie in rows of a group each, [out * in / group, group], and no file says "
+    "how many of them make an output: quanto 0.2.7 asks the model's own modules",
     "quark": "not decoded yet",
     "quip": "incoherence processing and lattice codebooks",
     "quip-sharp": "incoherence processing and lattice codebooks",
@@ -93,6 +96,14 @@ def schemes_of(config: Mapping[str, Any]) -> Schemes:
 def beside(config: Mapping[str, Any], method: str | None) -> Mapping[str, Any]:
     """What ``config`` adds to that of another file, which is of ``method``; all of it, where both name one method."""
     return config if method in (None, modelopt.ID) else modelopt.changed(config)
+
+
+def unfolded(content: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """A sidecar that keeps its settings one level down, or is a map of modules, beside the name of its producer."""
+    if method == quanto.ID:
+        return quanto.unfolded(content)
+    inner = content.get("quantization")
+    return {"quant_method": method} | (dict(inner) if isinstance(inner, Mapping) else {})
 
 
 def goes_by_headers(config: Mapping[str, Any]) -> bool:

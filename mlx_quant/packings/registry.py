@@ -23,6 +23,7 @@ from . import (
     gptq_planar,
     mxfp4,
     nvfp4,
+    quanto_int8,
     torchao_int8,
 )
 from .protocol import Infos, Packing, Tensors
@@ -45,6 +46,7 @@ PACKINGS: dict[str, Packing] = {
         gptq_planar,
         gptq_marlin,
         torchao_int8,
+        quanto_int8,
     )
 }
 

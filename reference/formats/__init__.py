@@ -20,6 +20,7 @@ from . import (
     gptq_planar,
     mxfp4,
     nvfp4,
+    quanto_int8,
     torchao_int8,
 )
 
@@ -38,6 +39,7 @@ FORMATS: dict[str, ModuleType] = {
     "mxfp4": mxfp4,
     "nvfp4": nvfp4,
     "torchao_int8": torchao_int8,
+    "quanto_int8": quanto_int8,
 }
 
 
