@@ -79,6 +79,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
         *_TAKEN,
     ),
     "bnb_int8": ("no-weight_format", *(f"scales-{kind}" for kind in strategies.SCALE_KINDS), *_TAKEN),
+    "quanto_int8": (*(f"scales-{kind}" for kind in (*strategies.SCALE_KINDS, *strategies.SCALE_DTYPES)), *_TAKEN),
 }
 
 
@@ -203,12 +204,20 @@ ROW_EDGES: dict[str, Callable[[Pack], bool]] = {
     "one output": lambda pack: _rows(pack).shape[0] == 1,
     "square": lambda pack: _rows(pack).shape[0] == _rows(pack).shape[1] > 1,
 }
+CODE_EDGES: dict[str, Callable[[Pack], bool]] = {
+    "negative scales": lambda pack: bool((integers(pack.config, pack.tensors).s < 0).any()),
+    "scales of zero": lambda pack: 0 in integers(pack.config, pack.tensors).s,
+    "the least code": lambda pack: 0 in integers(pack.config, pack.tensors).q,
+    "one output": lambda pack: integers(pack.config, pack.tensors).shape[0] == 1,
+    "rows of odd length": lambda pack: bool(integers(pack.config, pack.tensors).shape[1] % 4),
+}
 EDGES_OF = {
     "fp8": FLOAT_EDGES,
     "mxfp4": FLOAT_EDGES,
     "nvfp4": FLOAT_EDGES,
     "bnb_4bit": FLAT_EDGES,
     "bnb_int8": ROW_EDGES,
+    "quanto_int8": CODE_EDGES,
 }
 
 
