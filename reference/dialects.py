@@ -22,6 +22,9 @@ def settings_of(module: str, quantization: Config) -> dict[str, Any]:
     if layer := (quantization.get("quantized_layers") or {}).get(module):
         # ModelOpt's mixed precision has an algorithm for each layer by its name.
         return {"quant_method": "modelopt"} | layer
+    if isinstance(entries := quantization.get("quantization_map"), dict):
+        # quanto's, by the names of modules.
+        return {"quant_method": "quanto"} | (entries.get(module) or {})
     if quantization.get("quant_method") == "torchao":
         # The header of a file describes each weight by its name.
         entries = quantization.get("metadata") or {}

@@ -24,6 +24,7 @@ from . import (
     mxfp4,
     nvfp4,
     qqq,
+    quanto_int8,
     torchao_int8,
 )
 from .dialects import DIALECTS, modelopt
@@ -53,6 +54,7 @@ FORMATS: dict[str, Format] = {
         torchao_int8,
         qqq,
         metal,
+        quanto_int8,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

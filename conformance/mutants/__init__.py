@@ -16,6 +16,7 @@ from .modelopt import MODELOPT
 from .narrow import WORDS
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
+from .quanto import QUANTO
 from .repacking import REPACKING
 from .rounds import ROUNDS
 from .sizes import SIZES
@@ -52,6 +53,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *WORDS,
     *TORCHAO,
     *STEPS,
+    *QUANTO,
     *LOADING,
     *FOLDERS,
 )

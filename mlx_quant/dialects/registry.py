@@ -19,6 +19,7 @@ from . import (
     modelopt,
     mxfp4,
     qqq,
+    quanto,
     torchao,
 )
 from .schemes import Dialect, Schemes
@@ -39,6 +40,7 @@ DIALECTS: dict[str, Dialect] = {
         torchao,
         qqq,
         metal,
+        quanto,
     )
 }
 
@@ -48,6 +50,7 @@ SIDECARS: dict[str, str | None] = {
     "quantize_config.json": None,
     "quant_config.json": None,
     "hf_quant_config.json": "modelopt",
+    "quanto_qmap.json": "quanto",
 }
 
 # Refused by name until a dialect reads them; the text says what a user can do instead.
@@ -64,8 +67,8 @@ REFUSED: dict[str, str] = {
     "gemma": "rows of 2, 4 and 8 bits whose activations may be clamped as the model runs; not decoded yet",
     "higgs": "lattice codebooks with a Hadamard rotation",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
-    "quanto": "qint8 and 8-bit floats are not decoded yet; codes of qint4 and qint2 lie in rows of a group each, and "
-    "no file says how many of them make an output (quanto 0.2.7 asks the model's own modules)",
+    "quanto-int4": "codes of qint4 and qint2 lie in rows of a group each, [out * in / group, group], and no file says "
+    "how many of them make an output: quanto 0.2.7 asks the model's own modules",
     "quark": "not decoded yet",
     "quip": "incoherence processing and lattice codebooks",
     "quip-sharp": "incoherence processing and lattice codebooks",
@@ -112,6 +115,14 @@ def schemes_of(config: Mapping[str, Any]) -> Schemes:
 def beside(config: Mapping[str, Any], method: str | None) -> Mapping[str, Any]:
     """What ``config`` adds to that of another file, which is of ``method``; all of it, where both name one method."""
     return config if method in (None, modelopt.ID) else modelopt.changed(config)
+
+
+def unfolded(content: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """A sidecar that keeps its settings one level down, or is a map of modules, beside the name of its producer."""
+    if method == quanto.ID:
+        return quanto.unfolded(content)
+    inner = content.get("quantization")
+    return {"quant_method": method} | (dict(inner) if isinstance(inner, Mapping) else {})
 
 
 def goes_by_headers(config: Mapping[str, Any]) -> bool:

@@ -19,7 +19,6 @@ SUFFIXES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((".Qidxs",), "QuIP#"),
     ((".theta", ".pairs"), "ParoQuant, whose inputs are rotated"),
     ((".forward_hadamard_matrix",), "FP-Quant"),
-    ((".weight._data",), "quanto"),
     ((".act.scales",), "AWQ with a scaled activation, which has no place in MLX's model"),
 )
 

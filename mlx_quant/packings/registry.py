@@ -28,6 +28,7 @@ from . import (
     mxfp4,
     nvfp4,
     qqq,
+    quanto_int8,
     torchao_int8,
 )
 from .protocol import Infos, Packing, Tensors
@@ -55,6 +56,7 @@ PACKINGS: dict[str, Packing] = {
         torchao_int8,
         qqq,
         metal,
+        quanto_int8,
     )
 }
 

@@ -25,6 +25,7 @@ from . import (
     mxfp4,
     nvfp4,
     qqq,
+    quanto_int8,
     torchao_int8,
 )
 
@@ -48,6 +49,7 @@ FORMATS: dict[str, ModuleType] = {
     "nvfp4": nvfp4,
     "torchao_int8": torchao_int8,
     "qqq": qqq,
+    "quanto_int8": quanto_int8,
 }
 
 

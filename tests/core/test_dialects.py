@@ -333,6 +333,7 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "hqq",
         "torchao_int8",
         "metal",
+        "quanto_int8",
     }
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))
     assert all(status.reason for status in listed.values())
