@@ -19,6 +19,7 @@ from . import (
     gptq_planar,
     mxfp4,
     nvfp4,
+    quark_int,
 )
 from .dialects import DIALECTS, modelopt
 from .parts import Config, Integer, Parts, Tensors
@@ -41,6 +42,7 @@ FORMATS: dict[str, Format] = {
         bnb_int8,
         gptq_planar,
         gptq_marlin,
+        quark_int,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

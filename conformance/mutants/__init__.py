@@ -12,6 +12,7 @@ from .loading import LOADING
 from .model import Bug, Mutant, Subject
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
+from .quark import QUARK
 from .repacking import REPACKING
 from .rounds import ROUNDS
 from .sizes import SIZES
@@ -39,6 +40,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *COMPRESSED,
     *AWQ,
     *BITSANDBYTES,
+    *QUARK,
     *TILES,
     *LOADING,
     *FOLDERS,

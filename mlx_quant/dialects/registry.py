@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, modelopt, mxfp4
+from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, modelopt, mxfp4, quark
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
@@ -21,6 +21,7 @@ DIALECTS: dict[str, Dialect] = {
         modelopt,
         mxfp4,
         bitsandbytes,
+        quark,
     )
 }
 
@@ -46,7 +47,6 @@ REFUSED: dict[str, str] = {
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
     "qqq": "8-bit activations with a two-level scale",
     "quanto": "not decoded yet",
-    "quark": "not decoded yet",
     "quip": "incoherence processing and lattice codebooks",
     "quip-sharp": "incoherence processing and lattice codebooks",
     "spqr": "sparse outliers beside a two-level base",

@@ -23,6 +23,7 @@ from . import (
     gptq_planar,
     mxfp4,
     nvfp4,
+    quark_int,
 )
 from .protocol import Infos, Packing, Tensors
 from .status import FormatStatus, allow, status_of
@@ -43,6 +44,7 @@ PACKINGS: dict[str, Packing] = {
         nvfp4,
         gptq_planar,
         gptq_marlin,
+        quark_int,
     )
 }
 

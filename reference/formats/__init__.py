@@ -20,6 +20,7 @@ from . import (
     gptq_planar,
     mxfp4,
     nvfp4,
+    quark_int,
 )
 
 FORMATS: dict[str, ModuleType] = {
@@ -36,6 +37,7 @@ FORMATS: dict[str, ModuleType] = {
     "gptq": gptq,
     "mxfp4": mxfp4,
     "nvfp4": nvfp4,
+    "quark_int": quark_int,
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.floats import E4M3
 from ..dialects import compressed_tensors as dialect
+from ..dialects import quark
 from ..domain import Domain
 from ..module import Files
 from ..parts import Config, Tensors
@@ -21,7 +22,7 @@ LEAVES = ("weight_scale_inv", "weight_scale", "weight", "input_scale", "activati
 MARKS = SCALES
 NOT_APPLICABLE = {"affine": "a float times a scale has no whole numbers; MLX's mxfp8 is compared in tests/core"}
 FILES = Files(
-    vectors=("transformers-5.23.0", "modelopt-0.47.0", "compressed-tensors-0.19.0"),
+    vectors=("transformers-5.23.0", "modelopt-0.47.0", "compressed-tensors-0.19.0", "amd-quark-0.13"),
     checkpoints=("qwen2-fp8-b128", "llama-fp8-ue8m0-b32"),
     heard=("qwen2-fp8-b128",),
     digests=("transformers-5.23.0",),
@@ -39,7 +40,7 @@ BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"FP8": ((), ())}
 def names(config: Config) -> bool:
     if config.get("quant_method") == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
-    return config.get("quant_method") == "fp8" or is_compressed(config)
+    return config.get("quant_method") == "fp8" or is_compressed(config) or quark.dtype(config) == "fp8_e4m3"
 
 
 def said_width(config: Config) -> Any:

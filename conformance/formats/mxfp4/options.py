@@ -10,6 +10,7 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.floats import E2M1
 from ..dialects import compressed_tensors as dialect
+from ..dialects import quark
 from ..domain import Domain
 from ..module import Files
 from ..parts import Config, Tensors
@@ -21,7 +22,7 @@ LEAVES = ("_blocks", "_scales", "weight_packed", "weight", "weight_scale", "inpu
 MARKS = ("_blocks", "weight_packed", "weight_scale")
 NOT_APPLICABLE = {"affine": "a float times a scale has no whole numbers; MLX's mxfp4 is compared in tests/core"}
 FILES = Files(
-    vectors=("transformers-5.23.0", "modelopt-0.47.0", "compressed-tensors-0.19.0"),
+    vectors=("transformers-5.23.0", "modelopt-0.47.0", "compressed-tensors-0.19.0", "amd-quark-0.13"),
     checkpoints=("gpt-oss-mxfp4", "qwen2-ct-mxfp4"),
     heard=("gpt-oss-mxfp4",),
     digests=("transformers-5.23.0", "compressed-tensors-0.19.0"),
@@ -40,6 +41,8 @@ BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"MXFP4": ((), ())}
 def names(config: Config) -> bool:
     if config.get("quant_method") == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
+    if quark.dtype(config) == "fp4":
+        return True
     return str(config.get("quant_method")).lower() == "mxfp4" or is_compressed(config)
 
 
