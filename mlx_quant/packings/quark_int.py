@@ -28,7 +28,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "quark_int"
 TITLE = "Quark (integers)"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (4, 8)
 LAYOUTS = ("int-reorder", "int-order", "uint-reorder", "uint-order")
 MARKS = (".weight_scale",)
