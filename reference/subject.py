@@ -52,7 +52,11 @@ class _Subject:
     refusals = (Refused,)
 
     def info(self) -> dict[str, Any]:
-        return {"version": torch.__version__, "formats": sorted([*slugs(), autoround.NAME, METHOD, QUARK]), "backend": "cpu"}
+        return {
+            "version": torch.__version__,
+            "formats": sorted([*slugs(), autoround.NAME, METHOD, QUARK]),
+            "backend": "cpu",
+        }
 
     dequantize = staticmethod(dequantize)
     load = staticmethod(load)

@@ -6,11 +6,11 @@ On disk, ``int4`` and ``uint4`` as eight nibbles an int32 word, the others as by
     per_channel  ``weight`` [out, in], ``weight_scale`` [out], ``weight_zero_point`` [out]
     per_tensor   ``weight`` [out, in], ``weight_scale`` [], ``weight_zero_point`` [], which is no nibble
 
-Last axes are those of numbers: words make them an eighth as long. Under ``pack_method: reorder`` nibble ``i`` of a word
-is number ``ORDER[i]`` of its eight, as in AWQ; under ``order`` it is number ``i``. Codes and zero points of ``int4`` and
-``int8`` are in two's complement. ``W = RN32((q - z) * s)``, which the forward pass rounds to the dtype of the model, in
-which scales are stored. Source: amd-quark 0.13, ``torch/utils/pack.py``, ``torch/export/nn/modules/realquantizer.py``
-and ``torch/kernel/hw_emulation/hw_emulation_interface.py``.
+Last axes are those of numbers: words make them an eighth as long. Under ``pack_method: reorder`` nibble ``i`` of a
+word is number ``ORDER[i]`` of its eight, as in AWQ; under ``order`` it is number ``i``. Codes and zero points of
+``int4`` and ``int8`` are in two's complement. ``W = RN32((q - z) * s)``, which the forward pass rounds to the dtype of
+the model, in which scales are stored. Source: amd-quark 0.13, ``torch/utils/pack.py``,
+``torch/export/nn/modules/realquantizer.py`` and ``torch/kernel/hw_emulation/hw_emulation_interface.py``.
 """
 
 from __future__ import annotations

@@ -116,7 +116,8 @@ def _block(config: Config) -> tuple[int, int] | None:
         return _block_of_group(only_group(config)["weights"])
     if quark(config):
         return _block_of_quark(config)
-    value: Any = config.get("weight_block_size", (128, 128))
+    # FP8Config of amd-quark 0.13 (``quant_config_parser.py``) is of one scale a matrix, and has ``export`` beside it.
+    value: Any = config.get("weight_block_size", None if "export" in config else (128, 128))
     if value is None:
         return None
     if not isinstance(value, (list, tuple)) or len(value) != 2 or any(type(n) is not int or n < 1 for n in value):

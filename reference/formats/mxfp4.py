@@ -32,7 +32,11 @@ def names(config: Config) -> bool:
     method = setting(config, "quant_method")
     if method == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
-    return quark_type(config) == "fp4" or method == SLUG or ("config_groups" in config and group_of(config) == (COMPRESSED, "float"))
+    return (
+        quark_type(config) == "fp4"
+        or method == SLUG
+        or ("config_groups" in config and group_of(config) == (COMPRESSED, "float"))
+    )
 
 
 @dataclass

@@ -282,6 +282,7 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "nvfp4",
         "gptq_marlin",
         "gptq_planar",
+        "quark_int",
     }
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))
     assert all(status.reason for status in listed.values())

@@ -111,6 +111,36 @@ def test_codes_in_mlx_are_those_that_were_packed() -> None:
     assert asked > 25
 
 
+@pytest.mark.parametrize(("packing", "cases"), [("fp8", 5), ("mxfp4", 2)])
+def test_floats_are_what_quark_multiplies_by(packing: str, cases: int) -> None:
+    """Every vector of them, bit for bit, against the operand of the product in Quark's own layer."""
+    stem = FIXTURES / packing / "vectors/amd-quark-0.13"
+    tensors, index = mx.load(f"{stem}.safetensors"), json.loads(Path(f"{stem}.json").read_text())["cases"]
+    for case in index:
+        prefix = f"{case['id']}/"
+        own = {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
+        due = own.pop("expected.forward")
+        assert schemes_of(case["config"]).default.packing == packing
+        found = mlx_quant.dequantize(case["config"], own)
+        assert found.dtype == due.dtype
+        assert mx.array_equal(found.view(mx.uint16), due.view(mx.uint16)).item(), case["id"]
+    assert len(index) == cases
+
+
+def test_what_quark_writes_under_other_methods() -> None:
+    """As FP8 with one scale a matrix; as AWQ with codes that have a sign, which AWQ's do not."""
+    exported = {"quant_method": "fp8", "ignored_layers": ["lm_head"], "export": {"pack_method": "reorder"}}
+    codes = mx.arange(126, dtype=mx.uint8).reshape(2, 63)
+    made = mlx_quant.dequantize(exported, {"weight": codes, "weight_scale": mx.array(0.5, mx.bfloat16)})
+    assert mx.array_equal(made, mx.from_fp8(codes, mx.bfloat16) * 0.5).item()
+    awq = {"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm", "pack_method": "reorder"}
+    assert schemes_of(awq | {"zero_point": True}).default.packing == "awq_gemm"
+    for changes in ({"zero_point": False}, {"zero_point": True, "pack_method": "order"}):
+        with pytest.raises(QuantError, match="AMD Quark") as caught:
+            schemes_of(awq | changes)
+        assert caught.value.code == "unsupported-layout"
+
+
 def test_a_real_checkpoint_has_all_of_it() -> None:
     checkpoint = Checkpoint.open(MIXED)
     packings = {module.rpartition(".")[2]: found.scheme.packing for module, found in checkpoint.modules.items()}

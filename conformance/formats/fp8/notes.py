@@ -33,8 +33,6 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
             "tensor-one-axis": ("One scale with one axis.", ""),
             "channel-one-axis": ("Scales of outputs with one axis.", ""),
             "modelopt-mxfp8": ("ModelOpt's MXFP8 is blocks of 1 by 32 with E8M0 scales.", "FP-07"),
-            "quark-channel": ("AMD Quark's name for a scale an output.", ""),
-            "quark-tensor": ("AMD Quark's name for one scale, without axes.", ""),
             "modelopt-lower-case": ("ModelOpt's algorithm in lower case.", ""),
             "modelopt-four-axes": ("ModelOpt's scales of blocks have four axes, two of them of size 1.", ""),
             "ct-naive-quantized": ("compressed-tensors' old name of float-quantized.", ""),

@@ -75,7 +75,8 @@ def block_of(config: Config) -> tuple[int, int] | None:
     if quark.reads(config):
         own = quark.said(config)
         return (own["block_size"][0], own["block_size"][1]) if own["qscheme"] == "per_block" else None
-    value = config.get("weight_block_size", (128, 128))
+    # What AMD Quark writes under this method has one scale.
+    value = config.get("weight_block_size", None if "export" in config else (128, 128))
     return None if value is None else (value[0], value[1])
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ...bits.array import Array
-from ..dialects import quark
 from ..module import Spelling
 from ..parts import Config, Tensors
 from .grid import LEGAL
@@ -64,11 +63,6 @@ def _pairs() -> Iterator[_Pair]:
         blocks((1, 32), "ue8m0"),
         {"weight": weight, "weight_scale_inv": group},
     )
-    halves = {"weight": weight, "weight_scale": Array.of(column[:, 0].astype(np.float16))}
-    as_columns = {"weight": weight, "weight_scale_inv": Array.of(column.astype(np.float16))}
-    yield "quark-channel", quark.config(quark.weight("fp8_e4m3", "channel")), halves, one, as_columns
-    lone = {"weight": weight, "weight_scale": Array.of(np.array(0.3, np.float32))}
-    yield "quark-tensor", quark.config(quark.weight("fp8_e4m3", "tensor")), lone, one, large
     yield "modelopt-lower-case", modelopt("mxfp8"), mx, modelopt("MXFP8"), mx
     block = {"weight": weight, "weight_scale": Array.of(np.array([[[[0.3]]]], np.float32))}
     flat = {"weight": weight, "weight_scale": Array.of(np.array([[0.3]], np.float32))}

@@ -16,7 +16,6 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
             "blocks-and-scales": ("gpt-oss' names and axes.", ""),
             "modelopt": ("ModelOpt's names.", ""),
             "modelopt-w4a8": ("ModelOpt's MXFP4 whose activations are quantised as well.", ""),
-            "quark": ("AMD Quark's MXFP4, which it calls fp4 with scales of e8m0.", ""),
             "modelopt-lower-case": ("ModelOpt's algorithm in lower case.", ""),
             "modelopt-group_size": ("ModelOpt's group_size beside the algorithm.", ""),
             "modelopt-input_scale": ("A scale of activations lies beside the weight, and is not part of it.", ""),

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ...bits.array import Array
-from ..dialects import quark
 from ..module import Spelling
 from ..parts import Config, Tensors
 from .packing import GPT_OSS, blocks, compressed, flat, modelopt
@@ -30,8 +29,6 @@ def _pairs() -> Iterator[_Pair]:
     byte, small = {"weight": plain["weight_packed"]}, {"weight_scale": plain["weight_scale"]}
     yield "modelopt", modelopt(), byte | small, plain_config, plain
     yield "modelopt-w4a8", modelopt("W4A8_MXFP4_FP8"), byte | small, plain_config, plain
-    quarks = quark.config(quark.weight("fp4", "group", 32, scale_format="e8m0", symmetric=None))
-    yield "quark", quarks, byte | small, plain_config, plain
     yield "modelopt-lower-case", modelopt("mxfp4"), byte | small, modelopt(), byte | small
     yield "modelopt-group_size", modelopt() | {"group_size": 32}, byte | small, modelopt(), byte | small
     scale = {"input_scale": Array.of(np.array(0.0123, np.float32))}

@@ -31,7 +31,7 @@ def _number(config: Config, tensors: Tensors, name: str, at: tuple[int, ...]) ->
     """One as it is stored: an element, or a nibble of one."""
     given, stored = dialect.arguments(config), tensors[name].bits
     if given.bits == 8 or not at:
-        element = (0,) * stored.ndim if not at else at
+        element = at or (0,) * stored.ndim
         value = int(stored[element])
         return Place(f"{name}[{', '.join(map(str, element))}] = {value}", value)
     *row, number = at

@@ -36,7 +36,10 @@ def _pairs() -> Iterator[_Pair]:
     plain = packed(settings, rng.integers(0, 16, (64, 128)), rng.integers(0, 16, (4, 64)), scales)
     weight = dialect.said(settings)
     activations = dialect.layer(weight, input_tensors=dialect.weight("int8", "tensor"))
-    given = plain | {"input_scale": Array.of(np.ones((), np.float16)), "input_zero_point": Array.of(np.zeros((), np.int8))}
+    given = plain | {
+        "input_scale": Array.of(np.ones((), np.float16)),
+        "input_zero_point": Array.of(np.zeros((), np.int8)),
+    }
     yield "activations", settings | {"global_quant_config": activations}, given, settings, plain
     yield "stages", settings | {"global_quant_config": dialect.layer([weight])}, plain, settings, plain
     yield "pack_method-absent", settings | {"export": {}}, plain, settings, plain
