@@ -70,6 +70,7 @@ def measure(scheme: Scheme, infos: Infos) -> Measured:
             f"dtype {infos[_SCALES].dtype}, expected float16, bfloat16 or float32",
             where=_SCALES,
         )
+    due: tuple[int, ...]
     if scheme.strategy == "group":
         in_features, out_features = rows, numbers
         due = (checks.whole_groups(infos, _CODES, scheme.group_size, in_features), out_features)
@@ -136,7 +137,7 @@ def _words(scheme: Scheme, stored: mx.array) -> mx.array | Words:
 def _zeros(scheme: Scheme, stored: mx.array, out_features: int) -> mx.array:
     """uint8 [groups, out], shifted as the codes are."""
     if scheme.strategy == "tensor":
-        value = int(stored.reshape(()).item())
+        (value,) = stored.reshape(1).tolist()
         least, limit = -_sign(scheme), 1 << scheme.bits
         # Quark's reader masks it to four bits, and then makes 253 of -3.
         if scheme.bits == 4 and not 0 <= value < limit + least:

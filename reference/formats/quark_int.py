@@ -118,6 +118,6 @@ def _stored(config: Config, kind: str, numbers: torch.Tensor) -> torch.Tensor:
     """Inverse of :func:`_numbers`."""
     if kind.endswith("8"):
         return (numbers - _least(kind)).to(TYPES[kind]).contiguous()
-    columns = (numbers ^ _least(kind)).unflatten(-1, (-1, 8))
+    columns = (numbers ^ _least(kind)).reshape(*numbers.shape[:-1], -1, 8)
     order = ORDER if _interleaved(config) else list(range(8))
     return word([columns[..., order.index(nibble)] for nibble in range(8)], 4)

@@ -48,7 +48,7 @@ def refusals() -> Iterator[Refusal]:
         )
     for name in ("weight_scale", "weight_zero_point"):
         turned = Array(tensors[name].dtype, tensors[name].bits.T.copy())
-        yield refused(f"{name}-turned", "bad-shape", **{name: turned})
+        yield Refusal(f"quark_int-{name}-turned", plain, tensors | {name: turned}, "bad-shape")
     floats = Array.of(tensors["weight"].bits.astype(np.float32))
     yield refused("codes-float", "bad-dtype", weight=floats)
     yield refused("scales-integer", "unsupported-dtype", weight_scale=Array.of(np.ones((4, 64), np.int32)))
