@@ -25,6 +25,7 @@ from . import (
     nvfp4,
     qqq,
     quanto_int8,
+    quark_int,
     torchao_int8,
 )
 from .dialects import DIALECTS, modelopt
@@ -55,6 +56,7 @@ FORMATS: dict[str, Format] = {
         qqq,
         metal,
         quanto_int8,
+        quark_int,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

@@ -17,6 +17,7 @@ from .narrow import WORDS
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
 from .quanto import QUANTO
+from .quark import QUARK
 from .repacking import REPACKING
 from .rounds import ROUNDS
 from .sizes import SIZES
@@ -49,6 +50,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *HQQ,
     *MODELOPT,
     *METAL,
+    *QUARK,
     *TILES,
     *WORDS,
     *TORCHAO,

@@ -20,6 +20,7 @@ from . import (
     mxfp4,
     qqq,
     quanto,
+    quark,
     torchao,
 )
 from .schemes import Dialect, Schemes
@@ -41,6 +42,7 @@ DIALECTS: dict[str, Dialect] = {
         qqq,
         metal,
         quanto,
+        quark,
     )
 }
 
@@ -69,7 +71,6 @@ REFUSED: dict[str, str] = {
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
     "quanto-int4": "codes of qint4 and qint2 lie in rows of a group each, [out * in / group, group], and no file says "
     "how many of them make an output: quanto 0.2.7 asks the model's own modules",
-    "quark": "not decoded yet",
     "quip": "incoherence processing and lattice codebooks",
     "quip-sharp": "incoherence processing and lattice codebooks",
     "spqr": "sparse outliers beside a two-level base",

@@ -25,7 +25,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "qqq"
 TITLE = "QQQ"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (4,)
 LAYOUTS = ("qqq",)
 MARKS = (".B", ".s_channel")

@@ -1,8 +1,8 @@
 """quanto's ``qint8``: one signed byte a code, one scale an output.
 
-On disk: ``weight._data`` int8 [out, in]; ``weight._scale`` [out, 1], or [] of one output. ``W = RN(s * q)`` in the dtype
-of the scales. Beside them lie ``input_scale`` and ``output_scale``, which belong to no weight. Source: optimum-quanto 0.2.7,
-``tensor/qbytes.py``, ``QBytesDequantizer``.
+On disk: ``weight._data`` int8 [out, in]; ``weight._scale`` [out, 1], or [] of one output. ``W = RN(s * q)`` in the
+dtype of the scales. Beside them lie ``input_scale`` and ``output_scale``, which belong to no weight. Source:
+optimum-quanto 0.2.7, ``tensor/qbytes.py``, ``QBytesDequantizer``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "quanto_int8"
 TITLE = "quanto int8"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (8,)
 LAYOUTS = ("qint8",)
 MARKS = (".weight._data", ".weight._scale")

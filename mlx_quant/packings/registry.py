@@ -29,6 +29,7 @@ from . import (
     nvfp4,
     qqq,
     quanto_int8,
+    quark_int,
     torchao_int8,
 )
 from .protocol import Infos, Packing, Tensors
@@ -57,6 +58,7 @@ PACKINGS: dict[str, Packing] = {
         qqq,
         metal,
         quanto_int8,
+        quark_int,
     )
 }
 

@@ -26,6 +26,7 @@ from . import (
     nvfp4,
     qqq,
     quanto_int8,
+    quark_int,
     torchao_int8,
 )
 
@@ -50,6 +51,7 @@ FORMATS: dict[str, ModuleType] = {
     "torchao_int8": torchao_int8,
     "qqq": qqq,
     "quanto_int8": quanto_int8,
+    "quark_int": quark_int,
 }
 
 

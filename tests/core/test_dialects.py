@@ -324,16 +324,18 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "ct_packed",
         "fp8",
         "gptq",
-        "modelopt_int4",
-        "mxfp4",
-        "nvfp4",
         "gptq_marlin",
         "gptq_narrow",
         "gptq_planar",
         "hqq",
-        "torchao_int8",
         "metal",
+        "modelopt_int4",
+        "mxfp4",
+        "nvfp4",
+        "qqq",
         "quanto_int8",
+        "quark_int",
+        "torchao_int8",
     }
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))
     assert all(status.reason for status in listed.values())
