@@ -14,6 +14,7 @@ from . import (
     ct_int,
     ct_packed,
     fp8,
+    gemma_quant,
     gptq,
     gptq_marlin,
     gptq_narrow,
@@ -49,6 +50,7 @@ FORMATS: dict[str, Format] = {
         gptq_narrow,
         hqq,
         torchao_int8,
+        gemma_quant,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

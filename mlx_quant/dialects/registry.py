@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gptq, hqq, modelopt, mxfp4, torchao
+from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gemma, gptq, hqq, modelopt, mxfp4, torchao
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
@@ -23,6 +23,7 @@ DIALECTS: dict[str, Dialect] = {
         bitsandbytes,
         hqq,
         torchao,
+        gemma,
     )
 }
 
@@ -43,7 +44,6 @@ REFUSED: dict[str, str] = {
     "exl3": "trellis codes; no integer-affine form",
     "fbgemm-fp8": "8-bit floats, not integers",
     "fp-quant": "weights live in a rotated basis",
-    "gemma": "rows of 2, 4 and 8 bits whose activations may be clamped as the model runs; not decoded yet",
     "higgs": "lattice codebooks with a Hadamard rotation",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
     "qqq": "8-bit activations with a two-level scale",

@@ -18,6 +18,7 @@ from . import (
     ct_packed,
     foreign,
     fp8,
+    gemma_quant,
     gptq,
     gptq_marlin,
     gptq_narrow,
@@ -51,6 +52,7 @@ PACKINGS: dict[str, Packing] = {
         hqq,
         modelopt_int4,
         torchao_int8,
+        gemma_quant,
     )
 }
 
