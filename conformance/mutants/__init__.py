@@ -8,6 +8,7 @@ from .compressed import COMPRESSED
 from .floats import FLOATS
 from .folders import FOLDERS
 from .fours import FOURS
+from .gemma import GEMMA
 from .hqq import HQQ
 from .loading import LOADING
 from .model import Bug, Mutant, Subject
@@ -48,6 +49,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *TILES,
     *WORDS,
     *TORCHAO,
+    *GEMMA,
     *LOADING,
     *FOLDERS,
 )

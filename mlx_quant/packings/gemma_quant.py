@@ -20,7 +20,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "gemma_quant"
 TITLE = "Gemma int2, int4 and int8"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (2, 4, 8)
 LAYOUTS = ("gemma",)
 MARKS = (".weight_scale", ".embedding_quantized", ".embedding_scale")

@@ -313,6 +313,7 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "ct_int",
         "ct_packed",
         "fp8",
+        "gemma_quant",
         "gptq",
         "modelopt_int4",
         "mxfp4",

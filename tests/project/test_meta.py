@@ -91,6 +91,11 @@ OTHERS: dict[str, tuple[str, ...]] = {
         *(f"inputs-{dtype}" for dtype in (None, *strategies.SCALE_DTYPES)),
         *_TAKEN,
     ),
+    "gemma_quant": (
+        *("2bit", "4bit", "8bit", "linear", "embedding"),
+        *(f"scales-{kind}" for kind in strategies.SCALE_KINDS),
+        *_TAKEN,
+    ),
     "bnb_int8": ("no-weight_format", *(f"scales-{kind}" for kind in strategies.SCALE_KINDS), *_TAKEN),
 }
 
@@ -243,6 +248,15 @@ HALF_EDGES: dict[str, Callable[[Pack], bool]] = {
         "pre_quant_scale" in pack.tensors and pack.tensors["weight"].shape[1] % 8 > 0
     ),
 }
+
+COLUMN_EDGES: dict[str, Callable[[Pack], bool]] = {
+    **{edge: EDGES[edge] for edge in ("negative scales", "scales of zero")},
+    "the least code": lambda pack: bool((integers(pack.config, pack.tensors).q == 0).any()),
+    "one output": lambda pack: integers(pack.config, pack.tensors).shape[0] == 1,
+    "rows that do not fill a word": lambda pack: (
+        integers(pack.config, pack.tensors).shape[1] * integers(pack.config, pack.tensors).bits % 32 > 0
+    ),
+}
 EDGES_OF = {
     "hqq": FOLDED_EDGES,
     "modelopt_int4": HALF_EDGES,
@@ -251,6 +265,7 @@ EDGES_OF = {
     "nvfp4": FLOAT_EDGES,
     "bnb_4bit": FLAT_EDGES,
     "bnb_int8": ROW_EDGES,
+    "gemma_quant": COLUMN_EDGES,
 }
 
 

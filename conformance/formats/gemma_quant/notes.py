@@ -6,7 +6,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
     "gemma_quant": (
         "Gemma's own integers in transformers: 2, 4 or 8 bits, times the scale of an output, which is first rounded "
         "to the dtype of the weight.",
-        "GE-01 GE-01b GE-02 GE-03",
+        "GE-01 GE-02 GE-02b GE-03",
     ),
     "embedding": ("The table of an embedding, packed under names of its own.", ""),
     "linear": ("The weight of a linear layer.", ""),
@@ -25,9 +25,9 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
     },
 }
 FOLDER_NOTES: dict[str, tuple[str, str]] = {
-    "widths": ("Patterns of names give modules widths of their own.", "GE-03"),
-    "leftmost-rule": ("Two patterns match; the one that matches further to the left decides.", "GE-03"),
-    "first-of-two": ("Two patterns match at one place; the first one decides.", "GE-03"),
+    "widths": ("Patterns of names give modules widths of their own.", ""),
+    "leftmost-rule": ("Two patterns match; the one that matches further to the left decides.", ""),
+    "first-of-two": ("Two patterns match at one place; the first one decides.", ""),
     "clamped": ("Activations are clamped as the model runs.", ""),
     "embedding": ("The embedding is packed.", ""),
     "rule-no-pattern": ("A pattern is no regular expression.", ""),

@@ -71,9 +71,9 @@ def pack(
     codes: np.ndarray, zeros: np.ndarray, scales: Array, *, bits: int = 4, embedding: bool = False
 ) -> dict[str, Array]:
     """The tensors of codes [out, in] and scales [1, out]; of zero points there is one, in the middle."""
-    stored = codes.astype(np.uint8)
+    stored: np.ndarray = codes.astype(np.uint8)
     if bits == 8:
-        stored = stored ^ 0x80
+        stored = stored ^ np.uint8(0x80)
     else:
         held = 8 // bits
         fields = stored.reshape(len(codes), -1, held) << (np.arange(held) * bits).astype(np.uint8)

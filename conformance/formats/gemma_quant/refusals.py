@@ -32,14 +32,14 @@ def refusals() -> Iterator[Refusal]:
     column = tensors["weight_scale"].bits
     for label, shape in (("short", (63, 1)), ("long", (65, 1)), ("of-groups", (64, 3))):
         yield refusal(f"scales-{label}", "bad-shape", weight_scale=Array("float32", np.resize(column, shape)))
-    for label, shape in (("in-a-row", (1, 64)), ("of-one-axis", (64,))):
-        own = {"weight_scale": Array("float32", column.reshape(shape))}
+    for label, folded in (("in-a-row", column.T), ("of-one-axis", column[:, 0])):
+        own = {"weight_scale": Array("float32", np.ascontiguousarray(folded))}
         yield Refusal(f"gemma_quant-scales-{label}", plain, tensors | own, "bad-shape", (weight,))
     for dtype in ("float16", "int32"):
         yield refusal(f"scales-{dtype}", "unsupported-dtype", weight_scale=Array.of(np.ones((64, 1), dtype)))
     octets = tensors["weight"].bits
-    for label, shape in (("one-axis", (-1,)), ("three-axes", (2, 32, 48))):
-        yield refusal(f"weight-{label}", "bad-shape", weight=Array("uint8", octets.reshape(shape)))
+    for label, folded in (("one-axis", octets.reshape(-1)), ("three-axes", octets.reshape(2, 32, 48))):
+        yield refusal(f"weight-{label}", "bad-shape", weight=Array("uint8", folded))
     yield refusal("no-outputs", "bad-shape", weight=Array("uint8", octets[:0]))
     yield refusal("weight-int8", "bad-dtype", weight=Array.of(octets.view(np.int8)))
     yield refusal("weight-int32", "bad-dtype", weight=Array.of(octets.astype(np.int32)))
