@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from . import autoround
+from . import autoround, gemma
 from .config import Config, overridden
 from .unpacked import Refused
 
@@ -31,6 +31,8 @@ def settings_of(module: str, quantization: Config) -> dict[str, Any]:
         # The header of a file describes each weight by its name.
         entries = quantization.get("metadata") or {}
         return dict(quantization) | {"metadata": {"weight": entries.get(f"{module}.weight")}}
+    if gemma.wrote(quantization):
+        return gemma.settings_of(module, quantization)
     if autoround.wrote(quantization):
         return autoround.settings_of(module, quantization)
     if "config_groups" in quantization:

@@ -29,7 +29,10 @@ CHECKPOINTS = {name: format for format in FORMATS.values() for name in format.FI
 
 @dataclass(frozen=True)
 class Vector:
-    """One upstream-packed module: inputs, and the dense weight each upstream reader made of them."""
+    """One upstream-packed module: inputs, and the dense weight each upstream reader made of them.
+
+    ``dtype`` is what they were asked for, where it is not the format's own.
+    """
 
     id: str
     format: Format
@@ -39,6 +42,7 @@ class Vector:
     comment: str
     tensors: dict[str, Array]
     expected: dict[str, Array]
+    dtype: str | None = None
 
     def __repr__(self) -> str:
         return f"Vector({self.id})"
@@ -73,6 +77,7 @@ def _vectors(format: Format, stem: str) -> Iterator[Vector]:
             comment=case["comment"],
             tensors={name: array for name, array in own.items() if not name.startswith("expected.")},
             expected=readers,
+            dtype=case.get("asked"),
         )
 
 

@@ -14,6 +14,7 @@ from . import (
     ct_int,
     ct_packed,
     fp8,
+    gemma_quant,
     gptq,
     gptq_marlin,
     gptq_narrow,
@@ -57,6 +58,7 @@ FORMATS: dict[str, Format] = {
         metal,
         quanto_int8,
         quark_int,
+        gemma_quant,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

@@ -15,4 +15,5 @@ def upstream() -> Iterator[Case]:
     for vector in vectors():
         if not disputed(vector):
             for reader, expected in sorted(vector.expected.items()):
-                yield Case(f"{vector.id}-{reader}", asked(vector.config, vector.tensors, expected), vector.format.SLUG)
+                judge = asked(vector.config, vector.tensors, expected, vector.dtype)
+                yield Case(f"{vector.id}-{reader}", judge, vector.format.SLUG)

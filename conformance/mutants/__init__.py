@@ -8,6 +8,7 @@ from .compressed import COMPRESSED
 from .floats import FLOATS
 from .folders import FOLDERS
 from .fours import FOURS
+from .gemma import GEMMA
 from .hqq import HQQ
 from .loading import LOADING
 from .metal import METAL
@@ -56,6 +57,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *TORCHAO,
     *STEPS,
     *QUANTO,
+    *GEMMA,
     *LOADING,
     *FOLDERS,
 )

@@ -44,10 +44,11 @@ class Patterns:
         except (re.error, regex.error, RecursionError, OverflowError, MemoryError) as error:
             raise _bad(f"not a regular expression: {error}", place) from error
 
-    def within_time(self, attempt: Callable[..., Any], text: str, place: str) -> bool:
+    def within_time(self, attempt: Callable[..., Any], text: str, place: str) -> Any:
+        """What ``attempt`` finds, or None."""
         started = time.monotonic()
         try:
-            return attempt(text, timeout=max(self._left, 0.001)) is not None
+            return attempt(text, timeout=max(self._left, 0.001))
         except TimeoutError as error:
             raise _bad(f"takes more than {_SECONDS:g} s to match; write it without nested repeats", place) from error
         finally:
@@ -62,15 +63,20 @@ class Pattern:
 
     def match(self, text: str) -> bool:
         """Whether it matches from the start of ``text``; ``bad-config-value`` when time is up."""
-        return self._tried(self._engine.match, text)
+        return self._tried(self._engine.match, text) is not None
 
     def search(self, text: str) -> bool:
         """Whether it matches anywhere in ``text``; as :meth:`match`."""
-        return self._tried(self._engine.search, text)
+        return self._tried(self._engine.search, text) is not None
 
-    def _tried(self, attempt: Callable[..., Any], text: str) -> bool:
+    def groups(self, text: str) -> list[str]:
+        """Names of the groups that take part in the first match in ``text``, none where there is none; as above."""
+        found = self._tried(self._engine.search, text)
+        return [] if found is None else [name for name, part in found.groupdict().items() if part is not None]
+
+    def _tried(self, attempt: Callable[..., Any], text: str) -> Any:
         if self._clock is None:
-            return attempt(text) is not None
+            return attempt(text)
         return self._clock.within_time(attempt, text, self._place)
 
 

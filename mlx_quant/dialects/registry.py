@@ -13,6 +13,7 @@ from . import (
     compressed_tensors,
     fields,
     fp8,
+    gemma,
     gptq,
     hqq,
     metal,
@@ -43,6 +44,7 @@ DIALECTS: dict[str, Dialect] = {
         metal,
         quanto,
         quark,
+        gemma,
     )
 }
 
@@ -66,7 +68,6 @@ REFUSED: dict[str, str] = {
     "exl3": "trellis codes; no integer-affine form",
     "fbgemm-fp8": "8-bit floats, not integers",
     "fp-quant": "weights live in a rotated basis",
-    "gemma": "rows of 2, 4 and 8 bits whose activations may be clamped as the model runs; not decoded yet",
     "higgs": "lattice codebooks with a Hadamard rotation",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
     "quanto-int4": "codes of qint4 and qint2 lie in rows of a group each, [out * in / group, group], and no file says "

@@ -18,6 +18,7 @@ from . import (
     ct_packed,
     foreign,
     fp8,
+    gemma_quant,
     gptq,
     gptq_marlin,
     gptq_narrow,
@@ -59,6 +60,7 @@ PACKINGS: dict[str, Packing] = {
         metal,
         quanto_int8,
         quark_int,
+        gemma_quant,
     )
 }
 

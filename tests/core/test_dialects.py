@@ -323,6 +323,7 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "ct_int",
         "ct_packed",
         "fp8",
+        "gemma_quant",
         "gptq",
         "gptq_marlin",
         "gptq_narrow",

@@ -44,7 +44,7 @@ ORDER = {
         "selftest",
         "cli",
     ),
-    "reference": ("unpacked", "config", "autoround", "dialects", "formats", "checkpoint", "subject"),
+    "reference": ("unpacked", "config", "autoround", "gemma", "dialects", "formats", "checkpoint", "subject"),
 }
 FOREIGN = {
     "mlx_quant": {"torch", "transformers", "conformance", "reference", "mlx_quant_conformance", "mlx_quant_reference"},
