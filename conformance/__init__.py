@@ -3,4 +3,4 @@
 Whatever is under test, and the oracle it is held to, are *subjects* named by a string; nothing here imports either.
 """
 
-SUITE_VERSION = "2026.4"
+SUITE_VERSION = "2026.5"

@@ -134,6 +134,8 @@ def settings(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     for name, method in NESTED.items():
         if (folder / name).is_file():
             found.append(_added({"quant_method": method} | read(folder / name)["quantization"], found))
+    if (folder / "quanto_qmap.json").is_file():
+        found.append({"quant_method": "quanto", "quantization_map": read(folder / "quanto_qmap.json")})
     older = config.get("compression_config") or {}
     found.insert(0, older.get("quantization_config", older))
     sources = [written(source) for source in found if source]

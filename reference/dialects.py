@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Container
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from .unpacked import Refused
 
 # compressed-tensors' own.
 METHOD = "compressed-tensors"
+QUARK = "quark"
 
 
 def settings_of(module: str, quantization: Config) -> dict[str, Any]:
@@ -22,6 +24,9 @@ def settings_of(module: str, quantization: Config) -> dict[str, Any]:
     if layer := (quantization.get("quantized_layers") or {}).get(module):
         # ModelOpt's mixed precision has an algorithm for each layer by its name.
         return {"quant_method": "modelopt"} | layer
+    if isinstance(entries := quantization.get("quantization_map"), dict):
+        # quanto's, by the names of modules.
+        return {"quant_method": "quanto"} | (entries.get(module) or {})
     if quantization.get("quant_method") == "torchao":
         # The header of a file describes each weight by its name.
         entries = quantization.get("metadata") or {}
@@ -32,7 +37,53 @@ def settings_of(module: str, quantization: Config) -> dict[str, Any]:
         return autoround.settings_of(module, quantization)
     if "config_groups" in quantization:
         return _of_groups(module, quantization)
+    if quark(quantization):
+        return _of_patterns(module, quantization)
     return _dynamic(module, quantization)
+
+
+def quark(config: Config) -> bool:
+    """Whether AMD's Quark wrote a config."""
+    return "global_quant_config" in config and str(config.get("quant_method") or QUARK).lower() == QUARK
+
+
+def _of_patterns(module: str, quantization: Config) -> dict[str, Any]:
+    """Quark's ``layer_quant_config``: the first of a shell's patterns that fits the name, else what is global.
+
+    Source: amd-quark 0.13, ``quant_config_parser.py`` (``get_layer_quant_config``).
+    """
+    layers = quantization.get("layer_quant_config") or {}
+    fit = [layer for pattern, layer in layers.items() if fnmatch.fnmatch(module, pattern) and layer.get("weight")]
+    own = {"global_quant_config": fit[0]} if fit else {}
+    return dict(quantization) | {"layer_quant_config": {}} | own
+
+
+def quark_weight(config: Config) -> dict[str, Any]:
+    """The type of a module's weights. Refused where it is one of several stages, or no type."""
+    weight: Any = config["global_quant_config"].get("weight")
+    stages = weight if isinstance(weight, list) else [weight]
+    if len(stages) != 1 or not isinstance(stages[0], dict):
+        raise Refused(f"weight is {weight!r}, expected one type")
+    return stages[0]
+
+
+def quark_type(config: Config) -> str:
+    """Its name; "" of any other config."""
+    if not quark(config):
+        return ""
+    try:
+        return str(quark_weight(config).get("dtype")).lower()
+    except Refused:
+        return "several"
+
+
+def quark_scheme(config: Config) -> str:
+    weight = quark_weight(config)
+    scheme, axis = weight.get("qscheme"), weight.get("ch_axis")
+    axes = {"per_tensor": (None, axis), "per_channel": (None, 0, -2), "per_group": (None, 1, -1)}.get(str(scheme), ())
+    if axis not in axes:
+        raise Refused(f"qscheme {scheme!r} along axis {axis!r}")
+    return str(scheme)
 
 
 def _dynamic(module: str, quantization: Config) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from . import autoround, checkpoint
 from .checkpoint import Given
 from .config import SPELLINGS, Config, setting
-from .dialects import METHOD
+from .dialects import METHOD, QUARK
 from .formats import FORMATS, named, slugs
 from .unpacked import Added, Refused, Unpacked
 
@@ -52,7 +52,11 @@ class _Subject:
     refusals = (Refused,)
 
     def info(self) -> dict[str, Any]:
-        return {"version": torch.__version__, "formats": sorted([*slugs(), autoround.NAME, METHOD]), "backend": "cpu"}
+        return {
+            "version": torch.__version__,
+            "formats": sorted([*slugs(), autoround.NAME, METHOD, QUARK]),
+            "backend": "cpu",
+        }
 
     dequantize = staticmethod(dequantize)
     load = staticmethod(load)

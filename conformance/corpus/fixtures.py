@@ -14,6 +14,7 @@ from typing import Any
 
 from ..bits.array import Array
 from ..bits.safetensors_file import read_metadata, read_safetensors
+from ..formats import quanto_int8
 from ..formats.folder import METADATA
 from ..formats.module import full_name
 from ..formats.protocol import Format
@@ -150,7 +151,11 @@ def checkpoint(name: str) -> TinyCheckpoint:
         data = file.read_bytes()
         tensors |= read_safetensors(data)
         said |= read_metadata(data)
-    return TinyCheckpoint(folder, format, json.loads((folder / "config.json").read_text()), tensors, said)
+    config = json.loads((folder / "config.json").read_text())
+    if (beside := folder / quanto_int8.MAP).is_file():
+        settings = {"quant_method": quanto_int8.METHOD, quanto_int8.KEY: json.loads(beside.read_text())}
+        config |= {"quantization_config": settings}
+    return TinyCheckpoint(folder, format, config, tensors, said)
 
 
 def _folder(format: Format, name: str) -> Path:

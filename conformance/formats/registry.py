@@ -20,9 +20,13 @@ from . import (
     gptq_narrow,
     gptq_planar,
     hqq,
+    metal,
     modelopt_int4,
     mxfp4,
     nvfp4,
+    qqq,
+    quanto_int8,
+    quark_int,
     torchao_int8,
 )
 from .dialects import DIALECTS, modelopt
@@ -50,6 +54,10 @@ FORMATS: dict[str, Format] = {
         gptq_narrow,
         hqq,
         torchao_int8,
+        qqq,
+        metal,
+        quanto_int8,
+        quark_int,
         gemma_quant,
     )
 }

@@ -134,7 +134,8 @@ def oracle_model(oracle: Any, name: str) -> Any:
 
     found = checkpoint(name)
     config = AutoConfig.from_pretrained(found.folder)
-    del config.quantization_config
+    # A map beside config.json may be all that says it is packed.
+    vars(config).pop("quantization_config", None)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     loaded = {key: to_framework(array.widened(), "torch") for key, array in load_weights(oracle, found.folder).items()}
     state = dict(_named_as(model.state_dict(), *pair) for pair in loaded.items())

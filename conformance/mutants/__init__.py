@@ -11,16 +11,20 @@ from .fours import FOURS
 from .gemma import GEMMA
 from .hqq import HQQ
 from .loading import LOADING
+from .metal import METAL
 from .model import Bug, Mutant, Subject
 from .modelopt import MODELOPT
 from .narrow import WORDS
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
+from .quanto import QUANTO
+from .quark import QUARK
 from .repacking import REPACKING
 from .rounds import ROUNDS
 from .sizes import SIZES
 from .spelling import SPELLING
 from .state import STATE
+from .steps import STEPS
 from .tiles import TILES
 from .torchao import TORCHAO
 from .values import VALUES
@@ -46,9 +50,13 @@ MUTANTS: tuple[Mutant, ...] = (
     *BITSANDBYTES,
     *HQQ,
     *MODELOPT,
+    *METAL,
+    *QUARK,
     *TILES,
     *WORDS,
     *TORCHAO,
+    *STEPS,
+    *QUANTO,
     *GEMMA,
     *LOADING,
     *FOLDERS,

@@ -100,13 +100,13 @@ def leftovers(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> set[str]:
 
 def _packed(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> Iterator[str]:
     suffixes, own = marks(), PACKINGS[schemes.default.packing].MARKS
-    beside = {mark: other for mark, other in partners().items() if mark not in own}
+    beside = {mark: others for mark, others in partners().items() if mark not in own}
     for name in tensors:
         # With a dot in front, a tensor that stands in no module has a suffix like all the others.
         whole = f".{name}"
         if suffix := next((suffix for suffix in suffixes if whole.endswith(suffix)), None):
             module = whole.removesuffix(suffix)[1:]
-            if suffix not in beside or _named(module, beside[suffix]) in tensors:
+            if suffix not in beside or any(_named(module, other) in tensors for other in beside[suffix]):
                 yield module
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dialects.fields import overridden
-from ..dialects.registry import SIDECARS, beside, described, goes_by_headers, method_of, schemes_of, stated
+from ..dialects.registry import SIDECARS, beside, described, goes_by_headers, method_of, schemes_of, stated, unfolded
 from ..dialects.schemes import Scheme, Schemes
 from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
 from ..files.documents import MAX_CONFIG_BYTES, check
@@ -209,19 +209,13 @@ def sources_of(files: Files, config: Mapping[str, Any]) -> dict[str, Mapping[str
     }
     for name, method in SIDECARS.items():
         content = read_json(files, name)
-        found[name] = content if content is None or method is None else _unfolded(content, method)
+        found[name] = content if content is None or method is None else unfolded(content, method)
     for name, value in found.items():
         if value is not None and not isinstance(value, Mapping):
             raise MalformedCheckpoint("bad-config-value", f"is {value!r}, expected an object", where=name)
     for name, value in found.items():
         check(value or {}, "quantize_config", name)
     return {name: value for name, value in found.items() if value}
-
-
-def _unfolded(content: Mapping[str, Any], method: str) -> dict[str, Any]:
-    """A sidecar that keeps its settings one level down, beside the name of its producer."""
-    inner = content.get("quantization")
-    return {"quant_method": method} | (dict(inner) if isinstance(inner, Mapping) else {})
 
 
 def _compression(found: Any) -> Any:

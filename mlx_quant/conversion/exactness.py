@@ -66,8 +66,12 @@ def _narrowed(step: Step, modules: Mapping[str, PackedModule]) -> bool:
 
 
 def _holds(step: Step, module: PackedModule) -> bool:
-    """Whether biases hold every product of a code and a scale: in float32 those of half precision fit."""
-    return _dtype(step, "biases") == mx.float32 and _stored(module) != mx.float32
+    """Whether biases hold every product of a code and a scale: in float32 those of half precision fit, and stored ones
+    stay as they are."""
+    dtype, stored = _dtype(step, "biases"), _stored(module)
+    if getattr(PACKINGS[module.scheme.packing], "BIASES_KEPT", False):
+        return dtype in (stored, mx.float32)
+    return dtype == mx.float32 and stored != mx.float32
 
 
 def _stored(module: PackedModule) -> mx.Dtype:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..errors import UnsupportedFormat
 from . import fields
 from .schemes import Scheme, Schemes, Uniform
 
@@ -45,6 +46,7 @@ def schemes(config: Mapping[str, Any]) -> Schemes:
     layout = _layout(config)
     if layout not in _PACKINGS:
         raise fields.undecoded_layout(ID, "version", layout, _PACKINGS, _ADVICE)
+    _refuse_other_codes(config)
     bits = fields.integer(config, "bits", default=4)
     return Uniform(
         Scheme(
@@ -57,6 +59,17 @@ def schemes(config: Mapping[str, Any]) -> Schemes:
             producer=fields.producer(config),
         )
     )
+
+
+def _refuse_other_codes(config: Mapping[str, Any]) -> None:
+    """Under this method AMD Quark, which alone says ``pack_method``, stores symmetric codes in two's complement."""
+    method = config.get("pack_method")
+    if method is not None and (method != "reorder" or _symmetric(config)):
+        raise UnsupportedFormat(
+            "unsupported-layout",
+            "AMD Quark's codes with a sign, or in another order of nibbles; export them with custom_mode quark",
+            where="pack_method",
+        )
 
 
 def _variant(label: str, bits: int) -> str:

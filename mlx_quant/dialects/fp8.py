@@ -1,7 +1,8 @@
 """``quant_method`` ``fp8``: FP8 weights as DeepSeek publishes them, and Qwen, MiniMax and transformers after it.
 
 ``modules_to_not_convert`` and its alias ``ignored_layers`` are not followed: which modules are packed is seen from
-their tensors. Source: transformers 5.23.0, ``utils/quantization_config.py``, ``FineGrainedFP8Config``.
+their tensors. Sources: transformers 5.23.0, ``utils/quantization_config.py``, ``FineGrainedFP8Config``; amd-quark 0.13,
+``torch/export/main_export/quant_config_parser.py``, ``FP8Config``, which its ``custom_mode`` ``fp8`` writes.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def schemes(config: Mapping[str, Any]) -> Schemes:
 
 def _block(config: Mapping[str, Any]) -> tuple[int, int] | None:
     """Rows and columns that share a scale, or None where null says that all do. An absent field is 128 by 128."""
-    value = config.get("weight_block_size", _BLOCK)
+    # Quark, which says how it exported, has one scale a matrix under this method, and no word for it.
+    value = config.get("weight_block_size", None if "export" in config else _BLOCK)
     if value is None:
         return None
     return fields.pair("weight_block_size", value, "two positive numbers, or null")

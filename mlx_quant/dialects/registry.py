@@ -6,7 +6,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import UnsupportedFormat
-from . import autoround, awq, bitsandbytes, compressed_tensors, fields, fp8, gemma, gptq, hqq, modelopt, mxfp4, torchao
+from . import (
+    autoround,
+    awq,
+    bitsandbytes,
+    compressed_tensors,
+    fields,
+    fp8,
+    gemma,
+    gptq,
+    hqq,
+    metal,
+    modelopt,
+    mxfp4,
+    qqq,
+    quanto,
+    quark,
+    torchao,
+)
 from .schemes import Dialect, Schemes
 
 # In the order in which they are asked.
@@ -23,6 +40,10 @@ DIALECTS: dict[str, Dialect] = {
         bitsandbytes,
         hqq,
         torchao,
+        qqq,
+        metal,
+        quanto,
+        quark,
         gemma,
     )
 }
@@ -33,12 +54,15 @@ SIDECARS: dict[str, str | None] = {
     "quantize_config.json": None,
     "quant_config.json": None,
     "hf_quant_config.json": "modelopt",
+    "quanto_qmap.json": "quanto",
 }
 
 # Refused by name until a dialect reads them; the text says what a user can do instead.
 REFUSED: dict[str, str] = {
     "aqlm": "additive codebooks; no integer-affine form",
-    "bitblas": "BitBLAS tile layout; re-export the checkpoint as plain GPTQ",
+    "bitblas": "kept in the layout of the kernel that BitBLAS chose for a GPU; on a CPU GPTQModel 7.7.0 makes no such "
+    "layer to hold a decoder to (ValueError: bitblas is not installed or the version is incompatible); re-export the "
+    "checkpoint as plain GPTQ",
     "bitnet": "ternary weights with a divided scale",
     "eetq": "weights are pre-arranged for one CUDA kernel",
     "exl3": "trellis codes; no integer-affine form",
@@ -46,10 +70,8 @@ REFUSED: dict[str, str] = {
     "fp-quant": "weights live in a rotated basis",
     "higgs": "lattice codebooks with a Hadamard rotation",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
-    "qqq": "8-bit activations with a two-level scale",
-    "quanto": "qint8 and 8-bit floats are not decoded yet; codes of qint4 and qint2 lie in rows of a group each, and "
-    "no file says how many of them make an output (quanto 0.2.7 asks the model's own modules)",
-    "quark": "not decoded yet",
+    "quanto-int4": "codes of qint4 and qint2 lie in rows of a group each, [out * in / group, group], and no file says "
+    "how many of them make an output: quanto 0.2.7 asks the model's own modules",
     "quip": "incoherence processing and lattice codebooks",
     "quip-sharp": "incoherence processing and lattice codebooks",
     "spqr": "sparse outliers beside a two-level base",
@@ -95,6 +117,14 @@ def schemes_of(config: Mapping[str, Any]) -> Schemes:
 def beside(config: Mapping[str, Any], method: str | None) -> Mapping[str, Any]:
     """What ``config`` adds to that of another file, which is of ``method``; all of it, where both name one method."""
     return config if method in (None, modelopt.ID) else modelopt.changed(config)
+
+
+def unfolded(content: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """A sidecar that keeps its settings one level down, or is a map of modules, beside the name of its producer."""
+    if method == quanto.ID:
+        return quanto.unfolded(content)
+    inner = content.get("quantization")
+    return {"quant_method": method} | (dict(inner) if isinstance(inner, Mapping) else {})
 
 
 def goes_by_headers(config: Mapping[str, Any]) -> bool:

@@ -10,7 +10,6 @@ from .protocol import Infos
 
 # A packing's tell-tale suffixes: a module that has all of them is packed that way.
 SUFFIXES: tuple[tuple[tuple[str, ...], str], ...] = (
-    ((".B", ".s_channel"), "QQQ"),
     ((".absmax",), "bitsandbytes, of a parameter that is no layer's weight"),
     ((".weight_absmax",), "bitsandbytes under GPTQModel's names"),
     ((".weight_scb",), "bitsandbytes under GPTQModel's names"),
@@ -20,7 +19,6 @@ SUFFIXES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((".Qidxs",), "QuIP#"),
     ((".theta", ".pairs"), "ParoQuant, whose inputs are rotated"),
     ((".forward_hadamard_matrix",), "FP-Quant"),
-    ((".weight._data",), "quanto"),
     ((".act.scales",), "AWQ with a scaled activation, which has no place in MLX's model"),
 )
 

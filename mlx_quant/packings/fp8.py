@@ -32,7 +32,7 @@ TITLE = "FP8"
 STATUS: Status = "enabled"
 _COMPRESSED = ("float-quantized", "naive-quantized", "mxfp8-quantized")
 BITS = (8,)
-LAYOUTS = ("block", *_COMPRESSED, "modelopt")
+LAYOUTS = ("block", *_COMPRESSED, "modelopt", "quark")
 MARKS = (".weight_scale_inv", ".weight_scale")
 # The last ones are of activations and of the cache: known, and not read.
 TENSORS = (".weight", *MARKS, ".input_scale", ".activation_scale", ".output_scale", ".k_scale", ".v_scale")

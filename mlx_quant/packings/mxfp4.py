@@ -4,7 +4,7 @@ On disk one of three pairs, of a matrix, or of a stack of experts, whose axis co
 
     transformers (gpt-oss)  ``x_blocks`` U8 [experts, out, in / 32, 16] and ``x_scales`` U8 [experts, out, in / 32]
     compressed-tensors      ``weight_packed`` U8 [out, in / 2] and ``weight_scale`` U8 [out, in / 32]
-    ModelOpt                ``weight`` U8 [out, in / 2] and ``weight_scale`` U8 [out, in / 32]
+    ModelOpt, Quark         ``weight`` U8 [out, in / 2] and ``weight_scale`` U8 [out, in / 32]
 
 ``W = value(code) * 2 ** (byte - 127)`` in bfloat16, where every such product is exact that does not overflow; so is it
 in every wider dtype. transformers keeps the experts of gpt-oss as [experts, in, out]; here, and in MLX, they are
@@ -29,7 +29,7 @@ ID = "mxfp4"
 TITLE = "MXFP4"
 STATUS: Status = "enabled"
 BITS = (4,)
-LAYOUTS = ("blocks", "mxfp4-pack-quantized", "modelopt")
+LAYOUTS = ("blocks", "mxfp4-pack-quantized", "modelopt", "quark")
 # Codes and the scales beside them.
 _PAIRS = {"_blocks": "_scales", "weight_packed": "weight_scale", "weight": "weight_scale"}
 MARKS = ("_blocks", ".weight_packed", ".weight_scale")

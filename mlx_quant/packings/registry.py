@@ -24,9 +24,13 @@ from . import (
     gptq_narrow,
     gptq_planar,
     hqq,
+    metal,
     modelopt_int4,
     mxfp4,
     nvfp4,
+    qqq,
+    quanto_int8,
+    quark_int,
     torchao_int8,
 )
 from .protocol import Infos, Packing, Tensors
@@ -52,6 +56,10 @@ PACKINGS: dict[str, Packing] = {
         hqq,
         modelopt_int4,
         torchao_int8,
+        qqq,
+        metal,
+        quanto_int8,
+        quark_int,
         gemma_quant,
     )
 }
@@ -111,9 +119,10 @@ def descriptions() -> tuple[str, ...]:
     return tuple(suffix for packing in PACKINGS.values() for suffix in getattr(packing, "DESCRIPTIONS", ()))
 
 
-def partners() -> dict[str, str]:
-    """Marks of a packing that are some under another configuration only beside another tensor, by their suffixes."""
-    return {mark: other for packing in PACKINGS.values() for mark, other in getattr(packing, "PARTNERS", {}).items()}
+def partners() -> dict[str, tuple[str, ...]]:
+    """Marks of packings that are some under another configuration only beside one of these, by their suffixes."""
+    pairs = [pair for packing in PACKINGS.values() for pair in getattr(packing, "PARTNERS", {}).items()]
+    return {mark: tuple(other for first, other in pairs if first == mark) for mark, _ in pairs}
 
 
 def marks() -> tuple[str, ...]:

@@ -21,9 +21,13 @@ from . import (
     gptq_narrow,
     gptq_planar,
     hqq,
+    metal,
     modelopt_int4,
     mxfp4,
     nvfp4,
+    qqq,
+    quanto_int8,
+    quark_int,
     torchao_int8,
 )
 
@@ -43,9 +47,13 @@ FORMATS: dict[str, ModuleType] = {
     "gptq": gptq,
     "hqq": hqq,
     "modelopt_int4": modelopt_int4,
+    "metal": metal,
     "mxfp4": mxfp4,
     "nvfp4": nvfp4,
     "torchao_int8": torchao_int8,
+    "qqq": qqq,
+    "quanto_int8": quanto_int8,
+    "quark_int": quark_int,
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..config import Config, setting
-from ..dialects import group_of, only_group
+from ..dialects import group_of, only_group, quark, quark_scheme, quark_type, quark_weight
 from ..unpacked import Refused
 
 SLUG = "fp8"
@@ -31,7 +31,7 @@ def names(config: Config) -> bool:
     method = setting(config, "quant_method")
     if method == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
-    return method == SLUG or _compressed(config)
+    return method == SLUG or _compressed(config) or quark_type(config) == "fp8_e4m3"
 
 
 def _compressed(config: Config) -> bool:
@@ -114,12 +114,25 @@ def _block(config: Config) -> tuple[int, int] | None:
         return MODELOPT[str(config.get("quant_algo")).lower()]
     if _compressed(config):
         return _block_of_group(only_group(config)["weights"])
-    value: Any = config.get("weight_block_size", (128, 128))
+    if quark(config):
+        return _block_of_quark(config)
+    # FP8Config of amd-quark 0.13 (``quant_config_parser.py``) is of one scale a matrix, and has ``export`` beside it.
+    value: Any = config.get("weight_block_size", None if "export" in config else (128, 128))
     if value is None:
         return None
     if not isinstance(value, (list, tuple)) or len(value) != 2 or any(type(n) is not int or n < 1 for n in value):
         raise Refused(f"weight_block_size is {value!r}, expected two positive numbers")
     return value[0], value[1]
+
+
+def _block_of_quark(config: Config) -> tuple[int, int] | None:
+    weight = quark_weight(config)
+    block: Any = weight.get("block_size")
+    if weight.get("qscheme") == "per_block" and isinstance(block, (list, tuple)) and len(block) == 2:
+        return block[0], block[1]
+    if (scheme := quark_scheme(config)) not in ("per_tensor", "per_channel"):
+        raise Refused(f"FP8 of qscheme {scheme!r}")
+    return None
 
 
 def _block_of_group(weights: Mapping[str, Any]) -> tuple[int, int] | None:

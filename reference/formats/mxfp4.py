@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from ..config import Config, setting
-from ..dialects import group_of, only_group
+from ..dialects import group_of, only_group, quark, quark_scheme, quark_type, quark_weight
 from ..unpacked import Refused
 
 SLUG = "mxfp4"
@@ -32,7 +32,11 @@ def names(config: Config) -> bool:
     method = setting(config, "quant_method")
     if method == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
-    return method == SLUG or ("config_groups" in config and group_of(config) == (COMPRESSED, "float"))
+    return (
+        quark_type(config) == "fp4"
+        or method == SLUG
+        or ("config_groups" in config and group_of(config) == (COMPRESSED, "float"))
+    )
 
 
 @dataclass
@@ -102,5 +106,9 @@ def _check_groups(config: Config) -> None:
         found = [weights.get(key) for key in ("num_bits", "strategy", "group_size")]
         if found != [4, "group", GROUP] or weights.get("symmetric", True) is not True:
             raise Refused(f"{weights}: MXFP4 has 4 bits and groups of {GROUP}")
+    elif quark(config):
+        weight = quark_weight(config)
+        if (quark_scheme(config), weight.get("group_size"), weight.get("scale_format")) != ("per_group", GROUP, "e8m0"):
+            raise Refused(f"{weight}: MXFP4 has groups of {GROUP} and scales of e8m0")
     elif setting(config, "quant_method") == "modelopt" and config.get("group_size") not in (None, GROUP):
         raise Refused(f"group_size is {config['group_size']!r}, expected {GROUP}")

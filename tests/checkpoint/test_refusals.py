@@ -116,7 +116,6 @@ def test_one_format_under_the_name_of_the_other(copy: Copy, name: str, other: st
     [
         (AWQ, change("qweight", lambda t: t.to(torch.int64)), "unsupported-layout", "64-bit words"),
         (GPTQ, change("qweight", lambda t: t.to(torch.int8)), "unsupported-layout", "BitBLAS"),
-        (GPTQ, lambda t: t.update({"a.B": torch.ones(2), "a.s_channel": torch.ones(2)}), "unsupported-layout", "QQQ"),
         (
             AWQ,
             lambda t: t.update({"model.layers.0.mlp.act.scales": torch.ones(512)}),

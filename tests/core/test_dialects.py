@@ -192,6 +192,16 @@ def test_gptqs_label_chooses_the_packing(found: Any, key: str, bits: int) -> Non
 
 
 @pytest.mark.parametrize(
+    "said",
+    [{"bits": 4}, {"wbits": 4}, {"wbits": 4, "bits": 4, "format": "QQQ"}, {"bits": 4, "checkpoint_format": "qqq"}],
+)
+def test_qqq_is_known_by_its_method_alone(found: Any, said: Any) -> None:
+    scheme = found(config=MODEL | {"quantization_config": {"quant_method": "QQQ", "group_size": 128} | said}).scheme
+    assert (scheme.dialect, scheme.packing, scheme.bits, scheme.group_size) == ("qqq", "qqq", 4, 128)
+    assert "activations" in scheme.notes[0]
+
+
+@pytest.mark.parametrize(
     ("said", "packing", "word"),
     [
         ({"pack_dtype": "int8"}, "gptq_narrow", 8),
@@ -315,13 +325,17 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "fp8",
         "gemma_quant",
         "gptq",
-        "modelopt_int4",
-        "mxfp4",
-        "nvfp4",
         "gptq_marlin",
         "gptq_narrow",
         "gptq_planar",
         "hqq",
+        "metal",
+        "modelopt_int4",
+        "mxfp4",
+        "nvfp4",
+        "qqq",
+        "quanto_int8",
+        "quark_int",
         "torchao_int8",
     }
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))

@@ -62,6 +62,7 @@ SEEN: dict[str, Callable[[Question], Any]] = {
     "sym": lambda q: q.config["sym"],
     "version": lambda q: 2 if "gptq_v2" in q.flags else 1,
     "scales": lambda q: next((kind for kind in SCALE_KINDS if f"{kind}-scales" in q.flags), "ordinary"),
+    "grown": lambda q: next((flag[6:] for flag in q.flags if flag.startswith("grown-")), "filling"),
     "output": lambda q: q.dtype,
     "bias": _bias,
     "shape": lambda q: q.expected.shape if q.expected else None,

@@ -10,6 +10,7 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.floats import E4M3
 from ..dialects import compressed_tensors as dialect
+from ..dialects import quark
 from ..domain import Domain
 from ..module import Files
 from ..parts import Config, Tensors
@@ -39,7 +40,7 @@ BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"FP8": ((), ())}
 def names(config: Config) -> bool:
     if config.get("quant_method") == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
-    return config.get("quant_method") == "fp8" or is_compressed(config)
+    return config.get("quant_method") == "fp8" or is_compressed(config) or quark.dtype(config) == "fp8_e4m3"
 
 
 def said_width(config: Config) -> Any:

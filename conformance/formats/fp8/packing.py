@@ -13,6 +13,7 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.floats import E4M3, E8M0
 from ..dialects import compressed_tensors as dialect
+from ..dialects import quark
 from ..parts import Config, Tensors
 from ..scaled import Scaled
 
@@ -59,6 +60,8 @@ def is_compressed(config: Config) -> bool:
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
     """Modules of compressed-tensors have groups; elsewhere all of a checkpoint are alike."""
+    if quark.reads(config):
+        return quark.config_of(config, module)
     return dialect.config_of(config, module) if dialect.reads(config) else dict(config)
 
 
@@ -69,7 +72,11 @@ def block_of(config: Config) -> tuple[int, int] | None:
     if is_compressed(config):
         given = dialect.arguments(config)
         return (1, given.size) if given.strategy == "group" else given.block
-    value = config.get("weight_block_size", (128, 128))
+    if quark.reads(config):
+        own = quark.said(config)
+        return (own["block_size"][0], own["block_size"][1]) if own["qscheme"] == "per_block" else None
+    # What AMD Quark writes under this method has one scale.
+    value = config.get("weight_block_size", None if "export" in config else (128, 128))
     return None if value is None else (value[0], value[1])
 
 

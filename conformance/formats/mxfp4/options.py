@@ -10,6 +10,7 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.floats import E2M1
 from ..dialects import compressed_tensors as dialect
+from ..dialects import quark
 from ..domain import Domain
 from ..module import Files
 from ..parts import Config, Tensors
@@ -40,6 +41,8 @@ BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"MXFP4": ((), ())}
 def names(config: Config) -> bool:
     if config.get("quant_method") == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
+    if quark.dtype(config) == "fp4":
+        return True
     return str(config.get("quant_method")).lower() == "mxfp4" or is_compressed(config)
 
 

@@ -14,6 +14,7 @@ from ...bits.array import Array
 from ...bits.fields import nibbles
 from ...bits.floats import E2M1, E8M0
 from ..dialects import compressed_tensors as dialect
+from ..dialects import quark
 from ..parts import Config, Tensors
 from ..scaled import Scaled
 
@@ -45,6 +46,8 @@ def is_compressed(config: Config) -> bool:
 
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
+    if quark.reads(config):
+        return quark.config_of(config, module)
     return dialect.config_of(config, module) if dialect.reads(config) else dict(config)
 
 

@@ -1,0 +1,8 @@
+"""Tiles of codes whose zero point is nowhere stored."""
+
+from __future__ import annotations
+
+from .common import INTEGERS as FLAGS
+from .common import OFFSETS as EDGES
+
+__all__ = ["EDGES", "FLAGS"]
