@@ -17,7 +17,7 @@ from mlx_quant.dialects.registry import schemes_of
 from mlx_quant.errors import QuantWarning
 
 MODEL = Path(__file__).parents[2] / "fixtures/gemma_quant/models/qwen2-gemma-int8-int4"
-UP, Q = "model.layers.0.mlp.up_proj", "model.layers.0.self_attn.q_proj"
+UP, V = "model.layers.0.mlp.up_proj", "model.layers.0.self_attn.v_proj"
 FOUR = {"quant_method": "gemma", "num_bits": 4}
 
 
@@ -28,8 +28,8 @@ def module(scale: float, byte: int = 0xF8) -> dict[str, mx.array]:
 
 def test_patterns_give_each_module_its_width() -> None:
     found = Checkpoint.open(MODEL)
-    up, q = found.modules[UP], found.modules[Q]
-    assert (up.scheme.bits, up.shape, q.scheme.bits, q.shape) == (4, (512, 256), 8, (256, 256))
+    up, v = found.modules[UP], found.modules[V]
+    assert (up.scheme.bits, up.shape, v.scheme.bits, v.shape) == (4, (512, 256), 8, (128, 256))
     assert up.dtype == mx.float32
 
 

@@ -28,7 +28,7 @@ INTEGERS = (
 )
 MAPS = (*INTEGERS, *(f"g_idx-{kind}" for kind in strategies.GROUP_MAPS), "sym", "asym")
 # The names that another packer of the same format gives.
-_ALIASES = {"B": "qweight", "s": "scales", "weight_scale": "embedding_scale"}
+_ALIASES = {"B": "qweight", "s": "scales"}
 
 
 def _stored(pack: Pack, field: str) -> Any:

@@ -1,11 +1,11 @@
-"""Codes of 2, 4 and 8 bits with a scale an output, of linear modules and of embeddings."""
+"""Rows of bytes of three widths, under a scale an output."""
 
 from __future__ import annotations
 
 from conformance.formats import strategies
 from conformance.formats.registry import integers
 
-from .common import SCALES, TAKEN, Edges
+from .common import TAKEN, Edges
 
 FLAGS = (
     *("2bit", "4bit", "8bit", "linear", "embedding"),
@@ -13,7 +13,8 @@ FLAGS = (
     *TAKEN,
 )
 EDGES: Edges = {
-    **{edge: SCALES[edge] for edge in ("negative scales", "scales of zero")},
+    "negative scales": lambda pack: bool((integers(pack.config, pack.tensors).s < 0).any()),
+    "scales of zero": lambda pack: bool((integers(pack.config, pack.tensors).s == 0).any()),
     "the least code": lambda pack: bool((integers(pack.config, pack.tensors).q == 0).any()),
     "one output": lambda pack: integers(pack.config, pack.tensors).shape[0] == 1,
     "rows that do not fill a word": lambda pack: (
