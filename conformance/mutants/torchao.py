@@ -86,7 +86,7 @@ TORCHAO: tuple[Mutant, ...] = (
         Bug.OP_ORDER_DTYPE,
         "float32 scales are rounded to the dtype of the weight before they multiply",
         github("pytorch/ao#3819", "pytorch/ao#534"),
-        ("vectors", "arithmetic", "synthetic", "modules"),
+        ("vectors", "arithmetic", "synthetic"),
         valued(_half_scales),
     ),
     _mutant(

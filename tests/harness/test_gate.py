@@ -270,7 +270,7 @@ def test_the_worked_example_passes_its_gate_and_a_regression_does_not(
     assert any("act-order" in line for line in found.worse), found
 
 
-@pytest.mark.parametrize("suite", ["2026.1", "2026.2", "2026.3"])
+@pytest.mark.parametrize("suite", ["2026.1", "2026.2", "2026.3", "2026.4"])
 def test_a_baseline_of_an_earlier_suite_is_brought_to_this_one(
     suite: str, example: Report, invoke: Any, monkeypatch: Any, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from conformance import suite
+from conformance.bits.array import FLOATS
 from conformance.cases.question import Question
 from conformance.formats import covering
 from conformance.formats.gptq.packing import AUTOROUND_ALONE
@@ -45,6 +46,25 @@ def _offsets(question: Question) -> str:
     return "zeros" if (np.any([bits == stored.bits for bits in due], axis=0) | padding).all() else "any"
 
 
+def _moved(question: Question) -> str:
+    """The same of metal's biases, each the opposite of a zero point times a scale."""
+    scales, stored = question.tensors["scales"], question.tensors["qbiases"]
+    due = [scaled_zeros(np.full(scales.shape, zero), scales).bits for zero in range(1 << question.config["bits"])]
+    return "zeros" if np.any([bits == stored.bits for bits in due], axis=0).all() else "any"
+
+
+def _number(question: Question, name: str) -> float:
+    stored = question.tensors[name]
+    return round(float(stored.float64().item()), 2) if stored.dtype in FLOATS else stored.bits.item()
+
+
+def _folded(question: Question) -> int:
+    """HQQ's group size, -1 of a whole row or column."""
+    size, axis = int(_number(question, "group_size")), int(_number(question, "axis"))
+    assert question.expected is not None
+    return -1 if size == question.expected.shape[axis] else size
+
+
 def _spelling(question: Question) -> str:
     if "w_bit" in question.config:
         return "old"
@@ -70,12 +90,26 @@ SEEN: dict[str, Callable[[Question], Any]] = {
     "offsets": _offsets,
 }
 
+# Where a format says it in another way.
+SEEN_OF: dict[str, dict[str, Callable[[Question], Any]]] = {
+    "hqq": {
+        "bits": lambda q: _number(q, "nbits"),
+        "axis": lambda q: _number(q, "axis"),
+        "size": _folded,
+        "dtype": lambda q: q.tensors["scale"].dtype,
+        "zeros": lambda q: "whole" if (q.tensors["zero"].float64() % 1 == 0).all() else "real",
+        "as_float": lambda q: q.tensors["W_q"].dtype in FLOATS,
+    },
+    "metal": {"offsets": _moved},
+}
+
 
 def lacking(format: Any, questions: Iterable[Question]) -> list[covering.Tuple]:
     """What no question joins, of all that is due."""
     joined: set[covering.Tuple] = set()
     for question in questions:
-        row = [(name, SEEN[name](question)) for name in format.OPTIONS]
+        seen = SEEN | SEEN_OF.get(format.SLUG, {})
+        row = [(name, seen[name](question)) for name in format.OPTIONS]
         joined |= {*combinations(row, 2), *combinations([item for item in row if item[0] in format.THREEFOLD], 3)}
     due = covering.due(format.OPTIONS, format.THREEFOLD, format.APART)
     return [item for item in due if item not in joined and not _unseen(item)]
@@ -102,7 +136,7 @@ def test_it_tells_where_one_is_not(slug: str) -> None:
 def test_the_formats_that_users_meet_declare_their_options() -> None:
     assert {"gptq", "awq"} <= DECLARED.keys()
     for format in DECLARED.values():
-        assert format.OPTIONS.keys() <= SEEN.keys()
+        assert format.OPTIONS.keys() <= (SEEN | SEEN_OF.get(format.SLUG, {})).keys()
         assert set(format.THREEFOLD) <= format.OPTIONS.keys()
         assert all(reason and options.keys() <= format.OPTIONS.keys() for options, reason in format.APART)
 

@@ -13,6 +13,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
     "axis-0": ("A scale belongs to weights that lie a whole row of groups apart.", "HQ-03"),
     "as-float": ("Words lie under the dtype of a float.", "HQ-05"),
     "bits-1": ("Codes of 1 bit.", "HQ-01"),
+    "signed-zeros": ("Zeros of either sign are among the weights.", ""),
     "groups-across-rows": ("Groups cross the ends of the matrix's rows.", "HQ-03b"),
     **{
         f"policy-hqq-{policy}": (text, "")

@@ -8,6 +8,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
         "dtype of the scales.",
         "MT-01 MT-02 MT-03 MT-04",
     ),
+    "signed-zeros": ("Zeros of either sign are among the weights.", ""),
     **{
         f"policy-metal-{policy}": (text, "")
         for policy, text in {

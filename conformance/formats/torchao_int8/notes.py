@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ...bits.array import FLOATS
+
 _POLICIES = {
     "no-quant_type": "The recipe by which it was packed is not there.",
     "another-recipe": "The recipe says another class than the header of the file, which decides.",
@@ -16,6 +18,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
         "torchao's plain integers: a signed byte a code, scales of blocks, and the class in the header of the file.",
         "TO-01 TO-01b TO-02 TO-02b TO-03 TO-03b TO-04",
     ),
+    **{f"is-{dtype}": (f"The header says that the weight is {dtype}.", "TO-04") for dtype in FLOATS},
     "int8-tensor": ("The class is Int8Tensor.", ""),
     "intx-tensor": ("The class is IntxUnpackedToInt8Tensor: codes of fewer bits in bytes.", ""),
     "strategy-block": ("A scale for each block of outputs and inputs.", ""),
