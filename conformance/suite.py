@@ -11,9 +11,9 @@ from dataclasses import replace
 from functools import cache, partial
 
 from .bits.array import Array
-from .cases.case import Asked, Case
+from .cases.case import Asked, Case, tier_of
 from .cases.question import Question, Source, flags_of
-from .cases.tiers import UNSOUND, tier_of
+from .cases.tiers import UNSOUND
 from .corpus import kept
 from .corpus.fixtures import Vector, checkpoint, heard_checkpoints, produced_vectors, upstream_digests, vectors
 from .formats.dialects import spoken

@@ -56,8 +56,8 @@ def load(checkpoint_dir: str | Path, decode: Decode) -> Tensors:
         elif name.endswith(".act.scales"):
             raise Refused(f"{name} divides an activation, which the architecture does not")
         elif name not in inside | leftovers:
-            if tensor.dtype in (torch.float8_e4m3fn, torch.float8_e8m0fnu):
-                raise Refused(f"{name} is {tensor.dtype}, without a scale")
+            if tensor.dtype in (torch.float8_e4m3fn, torch.float8_e8m0fnu, torch.uint32):
+                raise Refused(f"{name} is {tensor.dtype}, without what it takes to read it")
             weights[name] = tensor
     for module in modules:
         if module == "lm_head" and config.get("tie_word_embeddings"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from .digest import digest
 from .question import Question
-from .tiers import tier_of
+from .tiers import DISPUTED, POLICY, SOUND, UNSOUND
 from .verdict import Verdict
 
 
@@ -58,3 +58,12 @@ class Asked(Case):
 
     flags = cached_property(lambda self: self.question.flags)
     tier = cached_property(lambda self: tier_of(self))
+
+
+def tier_of(case: Case) -> str:
+    """The tier of a case of the suite."""
+    if case.declined:
+        # A decoder that gives NaN for NaN has refused nothing, and read nothing wrong.
+        not_finite = case.level == "arithmetic" or (case.question is not None and "finite" in case.question.code)
+        return POLICY if not_finite else UNSOUND
+    return POLICY if case.flags & DISPUTED or case.level == "policies" else SOUND

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -66,6 +66,10 @@ class Question:
         if self.expected is not None:
             return self.expected
         return asked_of(oracle, self.config, self.tensors, self.dtype)
+
+    def changed(self, **changes: Any) -> Question:
+        """Another one, which differs in some fields."""
+        return Question(**{field.name: getattr(self, field.name) for field in fields(Question)} | changes)
 
     def judge(self, subject: Any, oracle: Any) -> Verdict:
         outcome = decode(subject, self.config, self.tensors, self.dtype)

@@ -94,7 +94,7 @@ TORCHAO: tuple[Mutant, ...] = (
         Bug.ROUNDING,
         "the product with a float32 scale is rounded once, where torchao rounds it to float32 first",
         _PRIMITIVES,
-        ("arithmetic", "synthetic"),
+        ("vectors", "sizes"),
         valued(_once),
     ),
     _mutant(

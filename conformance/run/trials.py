@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -132,7 +131,7 @@ def verdicts() -> Iterator[tuple[str, bool, bool]]:
     yield "the right answer", _passes(asked, lambda due: due), True
     for what, spoil in WRONG.items():
         yield what, _passes(asked, spoil), False
-    declined = replace(asked, code="bad-shape", expected=None)
+    declined = asked.changed(code="bad-shape", expected=None)
     coded = Declared("no")
     coded.code = "bad-dtype"  # type: ignore[attr-defined]
     yield "a declared refusal where one is due", _declined_passes(declined, asked, _raises(Declared("no"))), True

@@ -16,6 +16,7 @@ the model, in which scales are stored. Source: amd-quark 0.13, ``torch/utils/pac
 from __future__ import annotations
 
 import mlx.core as mx
+import numpy as np
 
 from ..dialects.schemes import Scheme
 from ..errors import UnsupportedFormat
@@ -137,7 +138,7 @@ def _words(scheme: Scheme, stored: mx.array) -> mx.array | Words:
 def _zeros(scheme: Scheme, stored: mx.array, out_features: int) -> mx.array:
     """uint8 [groups, out], shifted as the codes are."""
     if scheme.strategy == "tensor":
-        (value,) = stored.reshape(1).tolist()
+        value = int(np.array(stored).item())
         least, limit = -_sign(scheme), 1 << scheme.bits
         # Quark's reader masks it to four bits, and then makes 253 of -3.
         if scheme.bits == 4 and not 0 <= value < limit + least:

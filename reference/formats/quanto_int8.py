@@ -47,11 +47,12 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
     codes, scales = tensors["weight._data"], tensors["weight._scale"]
     if codes.dtype != torch.int8 or codes.ndim != 2 or codes.numel() == 0:
         raise Refused(f"weight._data is {codes.dtype} {tuple(codes.shape)}, expected int8, two axes, none empty")
-    check_scales(scales)
-    if scales.ndim or len(codes) > 1:
+    if scales.ndim == 0 and len(codes) == 1:
         # quanto drops both axes of a single scale.
-        check_shape("weight._scale", scales, (len(codes), 1))
-    q, s = codes.to(torch.int32) + 128, scales.reshape(1, -1)
+        scales = scales.reshape(1, 1)
+    check_scales(scales)
+    check_shape("weight._scale", scales, (len(codes), 1))
+    q, s = codes.to(torch.int32) + 128, scales.T.contiguous()
     return Unpacked(q, torch.full(s.shape, 128, dtype=torch.int32), s, torch.zeros(q.shape[1], dtype=torch.int64))
 
 

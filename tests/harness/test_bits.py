@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -82,11 +80,11 @@ def test_a_digest_is_of_what_is_asked() -> None:
     bits = array.bits.copy()
     bits.flat[0] ^= 1
     others = [
-        replace(question, tensors=question.tensors | {name: Array(array.dtype, bits)}),
-        replace(question, config=question.config | {"bits": 3}),
-        replace(question, dtype="bfloat16"),
-        replace(question, code="bad-shape"),
-        replace(question, expected=None),
+        question.changed(tensors=question.tensors | {name: Array(array.dtype, bits)}),
+        question.changed(config=question.config | {"bits": 3}),
+        question.changed(dtype="bfloat16"),
+        question.changed(code="bad-shape"),
+        question.changed(expected=None),
     ]
     found = [digest(own.judge) for own in (question, *others)]
     assert found[0] == case.asked

@@ -41,10 +41,10 @@ def grid() -> Iterator[Unmade]:
         yield _sample(f"g{size}", size=size)
         yield _sample(f"g{size}-axis-0", size=size, axis=0)
     for bits, dtype in product((4, 3), FLOATS):
-        yield _sample(f"{bits}bit-as-{dtype}", bits=bits, dtype=dtype, as_float=True)
+        yield _sample(f"{bits}bit-viewed-as-{dtype}", bits=bits, dtype=dtype, as_float=True)
     # Groups that cross the ends of rows, and rows of groups that do not fill their words.
     for axis, bits in product((1, 0), (4, 3)):
-        yield _sample(f"{bits}bit-axis-{axis}-across-rows", bits=bits, axis=axis, size=24, shape=(24, 40))
+        yield _sample(f"{bits}bit-axis-{axis}-groups-across-rows", bits=bits, axis=axis, size=24, shape=(24, 40))
     yield _sample("3bit-one-output", bits=3, size=40, shape=(1, 40))
     yield _sample("8bit-one-input", bits=8, size=1, shape=(48, 1))
     for name, dtype, options in common.variations():

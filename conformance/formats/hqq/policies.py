@@ -43,12 +43,16 @@ def spellings() -> Iterator[Spelling]:
     bare = {"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 32}}}
     yield spelling("bare", bare)
     # What fills the last words of 3 bits is no weight.
-    odd = draw.below(8, 7, 32)
-    own, points = draw.scales("float16", "ordinary", 7), draw.scales("float16", "ordinary", 7)
+    rows = 17
+    odd = draw.below(8, rows, 32)
+    own, points = draw.scales("float16", "ordinary", rows), draw.scales("float16", "ordinary", rows)
     short = pack_floats(odd, points, own, bits=3, group=32)
     words = short["W_q"].bits
-    spare = PACKINGS[3][1] * len(words) - 7
-    filled = Array.of(words | np.int32((1 << 3 * spare) - 1))
+    # Row r of the codes lies in row r % n of n rows of words; the first of them highest.
+    count, spare = PACKINGS[3][1], words.copy()
+    for row in range(rows, count * len(words)):
+        spare[row % len(words)] |= np.int32(7 << 3 * (count - 1 - row // len(words)))
+    filled = Array.of(spare)
     three = config(3, 32)
     yield Spelling(f"{SLUG}-filled-words", f"{SLUG}-filled-words", three, short | {"W_q": filled}, three, short)
     # Two bits of a word hold no code.

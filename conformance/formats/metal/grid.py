@@ -34,7 +34,7 @@ def grid() -> Iterator[Unmade]:
     for bits, size, dtype in product(WIDTHS, (64, 32, 128), FLOATS):
         yield _sample(f"{bits}bit-g{size}-{dtype}", bits=bits, size=size, dtype=dtype)
     for bits, size in product(WIDTHS, (16, 256)):
-        yield _sample(f"{bits}bit-g{size}", bits=bits, size=size)
+        yield _sample(f"{bits}bit-by-{size}", bits=bits, size=size)
     for bits, dtype in product(WIDTHS, FLOATS):
         yield _sample(f"{bits}bit-any-offsets-{dtype}", bits=bits, dtype=dtype, offsets="any", scales="any-finite")
     for name, dtype, options in common.variations():

@@ -36,9 +36,6 @@ def folders() -> Iterator[Folder]:
     layer = dialect.layer(dialect.weight("int8", "channel"), input_tensors=dialect.weight("int8", "tensor"))
     yield Build("quark_int", "w8a8", settings | {"global_quant_config": layer}, drawn).folder()
     yield _by_patterns()
-    build = Build("quark_int", "no-weight_zero_point", config(4, GROUP_SIZE), drawn)
-    del build.packed[LAYER + "mlp.down_proj"].tensors["weight_zero_point"]
-    yield build.folder(code="missing-tensor")
     build = Build("quark_int", "two-stages", config(4, GROUP_SIZE), drawn)
     stages = [dialect.weight("fp8_e4m3", "tensor"), dialect.said(build.settings)]
     build.settings["global_quant_config"] = dialect.layer(stages)

@@ -33,8 +33,7 @@ def grid() -> Iterator[Unmade]:
         yield _sample(f"{dtype}-any-finite", 32, type=dtype, scales="any-finite")
     yield _sample("uint4-g128-bfloat16", 128, dtype="bfloat16")
     for name, (shape, size) in common.REAL_SIZES.items():
-        if shape[0] * shape[1] < 400_000:
-            yield _sample(name, size, dtype="bfloat16", shape=shape, real_size=True)
+        yield _sample(name, size, dtype="bfloat16", shape=shape, real_size=True)
     for name, dtype, options in common.variations():
         yield _sample(name, 32, dtype=dtype, **options)
     for out, in_features in ((37, 67), (40, 36)):
