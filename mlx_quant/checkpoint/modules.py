@@ -92,11 +92,14 @@ def packed_modules(
 
 
 def leftovers(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> set[str]:
-    """Tensors of a packing beside a weight that was left dense: a producer made room for them, and never wrote them."""
+    """Tensors that mean nothing: those of a packing beside a weight that was left dense, which a producer made room for
+    and never wrote, and those that no model reads.
+    """
+    unread = getattr(PACKINGS[schemes.default.packing], "UNREAD", ())
     names = [name for name in dict.fromkeys(_packed(tensors, schemes)) if _dense(name, tensors, schemes)]
     packings = {name: PACKINGS[schemes.scheme(name).packing] for name in names}
     found = {_named(name, end) for name, packing in packings.items() for end in packing.TENSORS if end != _WEIGHT}
-    return found & tensors.keys()
+    return (found & tensors.keys()) | {name for name in tensors if unread and f".{name}".endswith(unread)}
 
 
 def _packed(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> Iterator[str]:
