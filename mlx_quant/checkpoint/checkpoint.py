@@ -58,7 +58,7 @@ class Checkpoint:
         scheme: the default :class:`Scheme`; a module's own is in ``modules``.
         modules: packed modules by name, in file order.
         plain: every other tensor by name, in file order; not the biases of packed modules.
-        leftovers: names of tensors that mean nothing: those of a packing beside a weight that was left dense.
+        leftovers: names of tensors that mean nothing: as :func:`leftovers` finds them.
         shards, ignored_files: safetensors files that are read, and those that belong to something else.
     """
 

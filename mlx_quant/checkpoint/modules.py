@@ -10,7 +10,7 @@ import mlx.core as mx
 from ..dialects.schemes import Scheme, Schemes
 from ..errors import MalformedCheckpoint, QuantError
 from ..files.folder import Files, TensorInfo, read_data
-from ..packings import foreign
+from ..packings import activation, foreign
 from ..packings.checks import BIAS, SCALES, leaf
 from ..packings.registry import PACKINGS, descriptions, marks, packing_for, partners
 
@@ -85,23 +85,31 @@ def packed_modules(
             :meth:`Packing.measure`.
         MalformedCheckpoint: ``unexpected-tensor``, packed and dense at once; as :meth:`Packing.measure`.
     """
-    foreign.refuse(tensors)
+    divisors = activation.followers(tensors, schemes.default)
+    foreign.refuse({name: info for name, info in tensors.items() if name not in divisors.values()})
     names = [name for name in dict.fromkeys(_packed(tensors, schemes)) if not _dense(name, tensors, schemes)]
-    return {name: _module(name, tensors, schemes, candidates) for name in names}
+    return {name: _module(name, tensors, schemes, candidates, divisors.get(name)) for name in names}
 
 
 def leftovers(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> set[str]:
-    """Tensors of a packing beside a weight that was left dense: a producer made room for them, and never wrote them."""
+    """Tensors that mean nothing: those of a packing beside a weight that was left dense, which a producer made room for
+    and never wrote, and those that no model reads.
+    """
+    unread = getattr(PACKINGS[schemes.default.packing], "UNREAD", ())
     names = [name for name in dict.fromkeys(_packed(tensors, schemes)) if _dense(name, tensors, schemes)]
     packings = {name: PACKINGS[schemes.scheme(name).packing] for name in names}
     found = {_named(name, end) for name, packing in packings.items() for end in packing.TENSORS if end != _WEIGHT}
-    return found & tensors.keys()
+    return (found & tensors.keys()) | {name for name in tensors if unread and f".{name}".endswith(unread)}
 
 
 def _packed(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> Iterator[str]:
     suffixes, own = marks(), PACKINGS[schemes.default.packing].MARKS
     beside = {mark: others for mark, others in partners().items() if mark not in own}
+    # Their names end as those of scales do, and they belong to the module that follows.
+    divisors = set(activation.followers(tensors, schemes.default).values())
     for name in tensors:
+        if name in divisors:
+            continue
         # With a dot in front, a tensor that stands in no module has a suffix like all the others.
         whole = f".{name}"
         if suffix := next((suffix for suffix in suffixes if whole.endswith(suffix)), None):
@@ -120,7 +128,9 @@ def _dense(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes) -> bo
     return _WEIGHT in packing.TENSORS and weight.dtype not in getattr(packing, "STORAGE", ())
 
 
-def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes, candidates: bool) -> PackedModule:
+def _module(
+    name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes, candidates: bool, divisors: str | None
+) -> PackedModule:
     scheme = schemes.scheme(name)
     packing = PACKINGS[scheme.packing]
     # Marks of other packings are gathered as well, for this one to wonder at.
@@ -134,9 +144,13 @@ def _module(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes, cand
         )
     try:
         measured = packing_for(scheme, leaves, candidates=candidates).measure(scheme, leaves)
+        if divisors is not None:
+            activation.measure(tensors[divisors], measured.in_features, candidates)
     except QuantError as error:
         rule = f" ({schemes.place(name)})" if schemes.place(name) else ""
         raise error.at(f"{place}{rule}") from None
+    if divisors is not None:
+        leaves[activation.LEAF] = tensors[divisors]
     if bias := tensors.get(_named(name, f".{BIAS}")):
         leaves[BIAS] = bias
     shape = (measured.out_features, measured.in_features)

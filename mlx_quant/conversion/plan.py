@@ -89,7 +89,7 @@ def make_plan(
     """
     _refuse_unknown_wrapper(checkpoint, architecture)
     dropped = _tied_head(checkpoint, architecture)
-    dropped |= dict.fromkeys(sorted(checkpoint.leftovers), "a scale beside a weight that was left dense")
+    dropped |= dict.fromkeys(sorted(checkpoint.leftovers), "a scale beside a dense weight, or one that no model reads")
     modules = {name: module for name, module in checkpoint.modules.items() if name not in dropped}
     plain = {info.name: _plain(info, architecture, dtype) for info in _plain_infos(checkpoint, modules)}
     dense = {name: _dense(module, dtype) for name, module in modules.items()}

@@ -20,6 +20,7 @@ SUFFIXES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((".theta", ".pairs"), "ParoQuant, whose inputs are rotated"),
     ((".forward_hadamard_matrix",), "FP-Quant"),
     ((".act.scales",), "AWQ with a scaled activation, which has no place in MLX's model"),
+    ((".gelu_impl.scales",), "AWQ with a scaled activation of Bloom's"),
 )
 
 # Packings that are decoded have suffixes that begin alike.

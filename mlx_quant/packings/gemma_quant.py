@@ -26,6 +26,8 @@ LAYOUTS = ("gemma",)
 MARKS = (".weight_scale", ".embedding_quantized", ".embedding_scale")
 ACTIVATIONS = (".input_activation_scale", ".output_activation_scale")
 TENSORS = (".weight", *MARKS, *ACTIVATIONS)
+# Of caches of keys and values: no model of transformers loads them.
+UNREAD = (".k_cache_scale", ".v_cache_scale")
 
 _LINEAR, _EMBEDDING = ("weight", "weight_scale"), ("embedding_quantized", "embedding_scale")
 # Signed bytes and unsigned ones counted from -128 differ in their highest bit.

@@ -41,7 +41,8 @@ class Packing(Protocol):
     of a packed weight: it is not declared, and ignored where it is given.
 
     A packing may have ``PARTNERS``: marks so common that under another packing's configuration they mark a module only
-    beside another tensor, given by its suffix.
+    beside another tensor, given by its suffix. It may have ``UNREAD``: suffixes of tensors beside its modules that no
+    model reads.
     """
 
     @property

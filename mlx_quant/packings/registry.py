@@ -9,11 +9,13 @@ from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint
 from ..weights.decoded import Weight
 from . import (
+    activation,
     awq_gemm,
     awq_gemv,
     awq_gemv_fast,
     bnb_4bit,
     bnb_int8,
+    checks,
     ct_int,
     ct_packed,
     foreign,
@@ -101,16 +103,24 @@ def decode(scheme: Scheme, tensors: Tensors, *, candidates: bool = False) -> Wei
     """
     packing = PACKINGS[scheme.packing]
     allow(packing, candidates)
-    return packing.decode(scheme, tensors)
+    own, divisors = activation.apart(scheme, tensors)
+    if divisors is None:
+        return packing.decode(scheme, own)
+    headers = checks.headers(tensors)
+    weight = packing.decode(scheme, own)
+    activation.measure(headers[activation.LEAF], weight.shape[1], candidates)
+    return activation.divided(weight, divisors)
 
 
 def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
     """What deserves a look in tensors that were decoded; it changes no weight."""
-    return PACKINGS[scheme.packing].remarks(scheme, tensors)
+    return PACKINGS[scheme.packing].remarks(scheme, activation.apart(scheme, tensors)[0])
 
 
 def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
     """A tensor in place of one that was not read, as the headers and the configuration promise it."""
+    if leaf == activation.LEAF:
+        return mx.ones(infos[leaf].shape, infos[leaf].mlx_dtype)
     return PACKINGS[scheme.packing].stand_in(scheme, leaf, infos)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -105,3 +106,25 @@ def test_clamped_activations_are_told(tmp_path: Path) -> None:
         Checkpoint.open(tmp_path / "model").examine(UP)
     assert len(caught) == 1
     assert "input_activation_scale" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("target", ["dense", "affine"])
+def test_a_packed_embedding_and_scales_of_caches_are_loaded(target: Any, tmp_path: Path) -> None:
+    shutil.copytree(MODEL, tmp_path / "model")
+    file, config = tmp_path / "model/model.safetensors", tmp_path / "model/config.json"
+    tensors = dict(mx.load(str(file)))
+    table = tensors.pop("model.embed_tokens.weight").astype(mx.float32)
+    scale = mx.abs(table).max(axis=1, keepdims=True) / 127
+    tensors["model.embed_tokens.embedding_quantized"] = mx.round(table / scale).astype(mx.int8)
+    tensors["model.embed_tokens.embedding_scale"] = scale
+    tensors["model.layers.0.self_attn.k_cache_scale"] = mx.array(0.01)
+    mx.save_safetensors(str(file), tensors, {"format": "pt"})
+    said = json.loads(config.read_text())
+    said["quantization_config"]["module_quant_configs"]["embed_tokens"] = {"num_bits": 8}
+    config.write_text(json.dumps(said))
+    found, _ = mlx_quant.load(tmp_path / "model", target=target)
+    plain, _ = mlx_quant.load(MODEL, target=target)
+    tokens = mx.arange(32)[None]
+    near, due = (np.array(model(tokens).astype(mx.float32)) for model in (found, plain))
+    # Of 8 bits little is lost.
+    assert 0 < np.abs(near - due).max() < 0.02 * np.abs(due).max()
