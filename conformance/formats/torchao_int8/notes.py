@@ -31,5 +31,6 @@ FOLDER_NOTES: dict[str, tuple[str, str]] = {
     "headers-differ": ("Two files describe one weight differently.", ""),
     "described-as-dense": ("The header says of a packed weight that it is dense.", ""),
     "packed-bias": ("A bias is packed like the weight.", ""),
+    "no-_weight_zero_point": ("One module lacks zero points that its header describes.", ""),
     "tile-packed": ("One module is stored in the order of a kernel.", ""),
 }
