@@ -22,6 +22,7 @@ from ..run.evidence import gather
 from ..run.record import Report, ReportError
 from ..subjects.resolve import CORE, ORACLE
 from ..survey.listing import SurveyError
+from . import site as cli_site
 from . import survey as cli_survey
 from . import terminal
 from . import tools as cli_tools
@@ -259,6 +260,7 @@ def _write(
 
 
 app.command()(cli_survey.survey)
+app.command()(cli_site.site)
 app.command()(cli_tools.bench)
 app.command("speed")(cli_tools.speed_of)
 app.command()(cli_tools.mutants)

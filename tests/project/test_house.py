@@ -40,6 +40,7 @@ ORDER = {
         "reports",
         "survey",
         "export",
+        "site",
         "bench",
         "selftest",
         "cli",
