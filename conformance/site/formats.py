@@ -66,7 +66,7 @@ def _page(facts: Facts, format: Format, archive: Archive | None) -> Page:
 
 def _example(format: Format) -> tuple[dict[str, Any], str, list[str]]:
     """The config of its plainest module, its formula, and one weight of it taken apart."""
-    sample = next(sample for sample in format.grid() if sample.name == format.SMOKE)
+    sample = next(unmade.sample for unmade in format.grid() if unmade.name == format.SMOKE)
     output, channel = min(1, sample.parts.shape[-2] - 1), min(2, sample.parts.shape[-1] - 1)
     lines = known(sample.config).explain(sample.config, sample.tensors, output, channel)
     lines.append(sample.parts.formula(output, channel))
