@@ -38,7 +38,8 @@ FORMATS: dict[str, Format] = {
     for format in (
         awq_gemm,
         gptq,
-        # Checkpoints of these have modules of FP8, and count as theirs.
+        # Checkpoints of these have modules of FP8, the first of them of MXFP4 too, and count as theirs.
+        quark_int,
         mxfp4,
         nvfp4,
         modelopt_int4,
@@ -57,7 +58,6 @@ FORMATS: dict[str, Format] = {
         qqq,
         metal,
         quanto_int8,
-        quark_int,
         gemma_quant,
     )
 }
