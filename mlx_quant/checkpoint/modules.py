@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import mlx.core as mx
@@ -86,8 +86,10 @@ def packed_modules(
         MalformedCheckpoint: ``unexpected-tensor``, packed and dense at once; as :meth:`Packing.measure`.
     """
     divisors = activation.followers(tensors, schemes.default)
-    foreign.refuse({name: info for name, info in tensors.items() if name not in divisors.values()})
-    names = [name for name in dict.fromkeys(_packed(tensors, schemes)) if not _dense(name, tensors, schemes)]
+    beside = set(divisors.values())
+    foreign.refuse({name: info for name, info in tensors.items() if name not in beside})
+    packed = dict.fromkeys(_packed(tensors, schemes, beside))
+    names = [name for name in packed if not _dense(name, tensors, schemes)]
     return {name: _module(name, tensors, schemes, candidates, divisors.get(name)) for name in names}
 
 
@@ -96,17 +98,18 @@ def leftovers(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> set[str]:
     and never wrote, and those that no model reads.
     """
     unread = getattr(PACKINGS[schemes.default.packing], "UNREAD", ())
-    names = [name for name in dict.fromkeys(_packed(tensors, schemes)) if _dense(name, tensors, schemes)]
+    beside = set(activation.followers(tensors, schemes.default).values())
+    packed = dict.fromkeys(_packed(tensors, schemes, beside))
+    names = [name for name in packed if _dense(name, tensors, schemes)]
     packings = {name: PACKINGS[schemes.scheme(name).packing] for name in names}
     found = {_named(name, end) for name, packing in packings.items() for end in packing.TENSORS if end != _WEIGHT}
     return (found & tensors.keys()) | {name for name in tensors if unread and f".{name}".endswith(unread)}
 
 
-def _packed(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> Iterator[str]:
+def _packed(tensors: Mapping[str, TensorInfo], schemes: Schemes, divisors: Collection[str]) -> Iterator[str]:
+    """``divisors`` have names that end as those of scales do, and belong to the module that follows."""
     suffixes, own = marks(), PACKINGS[schemes.default.packing].MARKS
     beside = {mark: others for mark, others in partners().items() if mark not in own}
-    # Their names end as those of scales do, and they belong to the module that follows.
-    divisors = set(activation.followers(tensors, schemes.default).values())
     for name in tensors:
         if name in divisors:
             continue

@@ -229,7 +229,7 @@ def read_header(path: Path, name: str) -> Header:
             found = Header(
                 (key, TensorInfo(key, part.get_dtype(), tuple(part.get_shape()), name)) for key, part in slices.items()
             )
-            found.said = shard.metadata() or {}
+            found.said = texts(shard.metadata())
     except SafetensorError as error:
         raise MalformedCheckpoint(
             "truncated-file",
@@ -241,9 +241,9 @@ def read_header(path: Path, name: str) -> Header:
 
 
 def texts(said: object) -> dict[str, str]:
-    """What of a ``__metadata__`` is as it should be: texts by names."""
+    """What of a ``__metadata__`` is as it should be: texts by names, in their order, because safetensors keeps none."""
     found = said if isinstance(said, Mapping) else {}
-    return {key: text for key, text in found.items() if isinstance(key, str) and isinstance(text, str)}
+    return dict(sorted((key, text) for key, text in found.items() if isinstance(key, str) and isinstance(text, str)))
 
 
 def read_data(path: Path, infos: Iterable[TensorInfo]) -> dict[str, TensorInfo]:

@@ -59,10 +59,7 @@ def measure(info: TensorInfo, in_features: int, candidates: bool) -> None:
             where=LEAF,
         )
     infos: Infos = {LEAF: info}
-    if info.dtype not in checks.SCALES:
-        raise UnsupportedFormat(
-            "unsupported-dtype", f"dtype {info.dtype}, expected float16, bfloat16 or float32", where=LEAF
-        )
+    checks.floats(infos, LEAF)
     if info.shape != (in_features,):
         raise checks.bad_shape(infos, LEAF, f"expected one for each of {in_features} inputs")
 

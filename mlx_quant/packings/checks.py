@@ -94,12 +94,17 @@ def words(infos: Infos, name: str) -> tuple[int, int]:
     return matrix(infos, name)
 
 
-def scales(infos: Infos, name: str = "scales") -> tuple[int, int]:
-    """The shape of a matrix of scales; ``unsupported-dtype`` unless they are floats of 16 or 32 bits."""
+def floats(infos: Infos, name: str) -> None:
+    """``unsupported-dtype`` unless they are floats of 16 or 32 bits."""
     if infos[name].dtype not in SCALES:
         raise UnsupportedFormat(
             "unsupported-dtype", f"dtype {infos[name].dtype}, expected float16, bfloat16 or float32", where=name
         )
+
+
+def scales(infos: Infos, name: str = "scales") -> tuple[int, int]:
+    """The shape of a matrix of scales, which are :func:`floats`."""
+    floats(infos, name)
     return matrix(infos, name)
 
 
@@ -188,10 +193,8 @@ def padded(groups: int, size: int) -> int:
 def spread(infos: Infos, name: str, strategy: str, out_features: int) -> int:
     """Groups of a tensor [out, groups] of strategy ``group``, [out, 1] of ``channel``, one element of ``tensor``."""
     found = infos[name]
-    if name.endswith("scale") and found.dtype not in SCALES:
-        raise UnsupportedFormat(
-            "unsupported-dtype", f"dtype {found.dtype}, expected float16, bfloat16 or float32", where=name
-        )
+    if name.endswith("scale"):
+        floats(infos, name)
     if strategy == "tensor":
         if found.shape not in ((), (1,), (1, 1)):
             raise bad_shape(infos, name, "expected one element, as strategy tensor has")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
+from ..weights.bits import rows_as_words
 from ..weights.integer import Integer
 from . import checks
 from .protocol import Infos, Measured, Status, Tensors
@@ -53,14 +54,11 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     found = measure(scheme, checks.headers(tensors))
     checks.finite(tensors, _SCALES)
     scales = checks.rows(tensors[_SCALES], found.out_features)
-    octets = tensors[_CODES].view(mx.uint8) ^ _SIGN
-    if found.in_features % 4:
-        octets = mx.pad(octets, [(0, 0), (0, -found.in_features % 4)])
     zeros = mx.full(scales.shape, _SIGN, dtype=mx.uint8)
     if not scheme.sym:
         zeros = checks.rows(tensors[_ZEROS].view(mx.uint8) ^ _SIGN, found.out_features)
     return Integer(
-        words=mx.contiguous(octets).view(mx.uint32),
+        words=rows_as_words(tensors[_CODES].view(mx.uint8) ^ _SIGN),
         zeros=zeros,
         scales=scales,
         bits=8,

@@ -13,6 +13,7 @@ import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..errors import UnsupportedFormat
+from ..weights.bits import rows_as_words
 from ..weights.cast import Cast
 from ..weights.integer import Integer
 from . import checks
@@ -66,12 +67,9 @@ def decode(scheme: Scheme, tensors: Tensors) -> Cast:
     octets = tensors[codes]
     if scheme.bits == 8:
         octets = octets.view(mx.uint8) ^ _SIGN
-    if octets.shape[1] % 4:
-        octets = mx.pad(octets, [(0, 0), (0, -octets.shape[1] % 4)])
     factors = mx.contiguous(tensors[scales].T)
     zeros = mx.full(factors.shape, 1 << (scheme.bits - 1), dtype=mx.uint8)
-    words = mx.contiguous(octets).view(mx.uint32)
-    return Cast(Integer(words, zeros, factors, scheme.bits, found.in_features, found.in_features))
+    return Cast(Integer(rows_as_words(octets), zeros, factors, scheme.bits, found.in_features, found.in_features))
 
 
 def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:

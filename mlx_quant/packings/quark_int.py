@@ -20,7 +20,7 @@ import numpy as np
 
 from ..dialects.schemes import Scheme
 from ..errors import UnsupportedFormat
-from ..weights.bits import NIBBLES, as_words, pack, unpack
+from ..weights.bits import NIBBLES, as_words, pack, rows_as_words, unpack
 from ..weights.integer import Integer
 from ..weights.words import Nibbles, Words
 from . import checks
@@ -65,12 +65,7 @@ def measure(scheme: Scheme, infos: Infos) -> Measured:
     checks.dtype(infos, _ZEROS, kind)
     rows, columns = checks.matrix(infos, _CODES)
     numbers = columns * (NIBBLES if scheme.bits == 4 else 1)
-    if infos[_SCALES].dtype not in checks.SCALES:
-        raise UnsupportedFormat(
-            "unsupported-dtype",
-            f"dtype {infos[_SCALES].dtype}, expected float16, bfloat16 or float32",
-            where=_SCALES,
-        )
+    checks.floats(infos, _SCALES)
     due: tuple[int, ...]
     if scheme.strategy == "group":
         in_features, out_features = rows, numbers
@@ -125,8 +120,7 @@ def _words(scheme: Scheme, stored: mx.array) -> mx.array | Words:
     grouped = scheme.strategy == "group"
     if scheme.bits == 8:
         octets = stored.view(mx.uint8) ^ _sign(scheme)
-        octets = octets.T if grouped else octets
-        return mx.contiguous(mx.pad(octets, [(0, 0), (0, -octets.shape[1] % 4)])).view(mx.uint32)
+        return rows_as_words(octets.T if grouped else octets)
     words = as_words(stored) ^ mx.array(_sign(scheme) * 0x11111111, mx.uint32)
     if grouped and stored.shape[0] % NIBBLES == 0:
         return Nibbles(words, _order(scheme))

@@ -13,6 +13,7 @@ import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..errors import UnsupportedFormat
+from ..weights.bits import rows_as_words
 from ..weights.integer import Integer
 from ..weights.stepped import Stepped
 from . import checks
@@ -67,14 +68,11 @@ def decode(scheme: Scheme, tensors: Tensors) -> Stepped:
     checks.finite(tensors, _SCALES)
     assert scheme.block is not None
     rows, columns = scheme.block
-    octets = tensors[_CODES].view(mx.uint8) ^ _SIGN
-    if found.in_features % 4:
-        octets = mx.pad(octets, [(0, 0), (0, -found.in_features % 4)])
+    words = rows_as_words(tensors[_CODES].view(mx.uint8) ^ _SIGN)
     scales = _turned(tensors[_SCALES], rows)
     zeros = mx.full(scales.shape, _SIGN, dtype=mx.uint8)
     if not scheme.sym:
         zeros = _turned(tensors[_ZEROS].view(mx.uint8) ^ _SIGN, rows)
-    words = mx.contiguous(octets).view(mx.uint32)
     return Stepped(Integer(words, zeros, scales, 8, found.in_features, columns), found.dtype)
 
 

@@ -19,6 +19,12 @@ def as_words(array: mx.array) -> mx.array:
     return array if array.dtype == mx.uint32 else array.view(mx.uint32)
 
 
+def rows_as_words(octets: mx.array) -> mx.array:
+    """uint32 [rows, ceil(n / 4)] of uint8 [rows, n], whose last word ends in zeros."""
+    short = -octets.shape[1] % 4
+    return mx.contiguous(mx.pad(octets, [(0, 0), (0, short)]) if short else octets).view(mx.uint32)
+
+
 def words_for(fields: int, bits: int) -> int:
     """How many 32-bit words a stream of so many fields takes, the last one possibly padded."""
     return -(-fields * bits // 32)

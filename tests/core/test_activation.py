@@ -13,7 +13,7 @@ import pytest
 import mlx_quant
 from mlx_quant import Checkpoint, MalformedCheckpoint, UnsupportedFormat
 
-MODEL = Path(__file__).parents[2] / "fixtures/awq_gemm/models/starcoder2-scaled-g32"
+MODEL = Path(__file__).parents[2] / "fixtures/awq_gemm/candidates/starcoder2-scaled-g32"
 NEXT = "model.layers.1.mlp.c_proj"
 DIVISORS = "model.layers.1.mlp.act.scales"
 
