@@ -8,29 +8,17 @@ plain one. Unpacking scatters.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 
 from ..config import Config, group_size, setting
-from ..unpacked import Refused, check_shape, check_words, field, word
+from ..unpacked import Refused, Unpacked, check_shape, check_words, field, word
 
 SLUG = "qqq"
 # The first one marks a packed module.
 LEAVES = ("B", "s_channel", "s_group")
 MARKS = ("B", "s_channel")
 TILE = 16
-
-
-@dataclass
-class Weighed:
-    """Integers int8 [out, in], scales float32 [out]."""
-
-    integers: torch.Tensor
-    scales: torch.Tensor
-
-    def dense(self, dtype: torch.dtype | None = None) -> torch.Tensor:
-        return (self.integers.to(torch.float32) * self.scales[:, None]).to(dtype or torch.float32)
 
 
 def names(config: Config) -> bool:
@@ -61,7 +49,7 @@ def _gathered(plain: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     return plain.reshape(-1, len(places))[:, places].reshape(plain.shape).contiguous()
 
 
-def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Weighed:
+def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
     """Integers and scales of one module; Refused where the formulas do not apply."""
     bits, size = setting(config, "bits"), group_size(config, -1)
     if type(bits) is not int or bits != 4:
@@ -95,13 +83,19 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Weighed:
     scales = _scattered(channel, OUTPUTS)[0]
     if not grouped:
         signed = torch.where(codes >= 8, codes - 16, codes)
-        return Weighed((signed * 16).to(torch.int8).T.contiguous(), scales)
+        return _unpacked(signed * 16, scales)
     if group is None:
         raise Refused("s_group is missing")
     check_shape("s_group", group, (inputs // size, out))
     own = _scattered(group, GROUPS).to(torch.float32)[torch.arange(inputs) // size]
     integers = ((codes.to(torch.float32) - 8.0) * own).round().clamp(-128, 127)
-    return Weighed(integers.to(torch.int8).T.contiguous(), scales)
+    return _unpacked(integers, scales)
+
+
+def _unpacked(integers: torch.Tensor, scales: torch.Tensor) -> Unpacked:
+    """Integers [in, out] of 8 bits have a sign, and no zero point."""
+    q = integers.to(torch.int32).T.contiguous()
+    return Unpacked(q, torch.zeros(1, len(q), dtype=torch.int32), scales[None], torch.zeros(q.shape[1], dtype=torch.int64))
 
 
 def pack(

@@ -9,7 +9,7 @@ from ..domain import Domain
 from ..module import Files
 from ..parts import Config, Tensors
 from .domain import Codes
-from .packing import EMBEDDING, LINEAR, METHOD, WIDTHS, width_of
+from .packing import EMBEDDING, LINEAR, METHOD, RULES, WIDTHS, width_of
 
 ID, SLUG, TITLE = "gemma_quant", "gemma_quant", "Gemma int2, int4 and int8"
 LEAVES = (*LINEAR, *EMBEDDING, "input_activation_scale", "output_activation_scale")
@@ -37,7 +37,8 @@ def names(config: Config) -> bool:
 
 
 def said_width(config: Config) -> Any:
-    return width_of(config)
+    """None where the rules are no rules, which is refused."""
+    return width_of(config) if isinstance(config.get(RULES) or {}, dict) else None
 
 
 def domains() -> Iterator[Domain]:
