@@ -33,7 +33,9 @@ def run(
         for row in rows:
             for level, kill in row.kills.items():
                 print(f"{row.mutant.id} {level}: {f'{kill.case}: {kill.complaint}' if kill else '-'}")
-        return int(any(not row.killers for row in rows))
+        if not output:
+            return int(any(not row.killers for row in rows))
+        rows = matrix_report.with_written(rows, output)
     found = matrix.faults(rows)
     if check:
         found += matrix_report.drift(rows, check)

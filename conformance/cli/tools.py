@@ -55,7 +55,9 @@ def speed_of(
 
 def mutants(
     oracle: Annotated[str, typer.Option(help="The sound subject that the faults are built into.")] = ORACLE,
-    only: Annotated[list[str] | None, typer.Option(metavar="ID", help="This mutant, without judging the rest.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="This mutant; with --output the rows of others stay.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(metavar="DIR", help="Write mutants.json, .md and .svg.")] = None,
     check: Annotated[Path | None, typer.Option(metavar="DIR", help="Fail if the matrix in there differs.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Only keep the smallest pack that catches each.")] = False,

@@ -9,7 +9,8 @@ from typing import Any
 
 from .. import SUITE_VERSION
 from ..levels.catalogue import MET
-from .matrix import Row, missed_by_ear
+from ..mutants import MUTANTS
+from .matrix import Kill, Row, missed_by_ear
 
 HEAD = """# The kill matrix
 
@@ -113,6 +114,21 @@ def write(rows: list[Row], folder: Path) -> None:
     (folder / "mutants.json").write_text(json.dumps(data(rows), indent=1) + "\n")
     (folder / "mutants.md").write_text(table(rows))
     (folder / "mutants.svg").write_text(picture(rows))
+
+
+def with_written(rows: list[Row], folder: Path) -> list[Row]:
+    """These, and of every other mutant the row that was written in ``folder``, without what was complained of."""
+    asked = {row.mutant.id: row for row in rows}
+    written = {entry["id"]: entry["levels"] for entry in json.loads((folder / "mutants.json").read_text())["mutants"]}
+    found = []
+    for mutant in MUTANTS:
+        if mutant.id in asked:
+            found.append(asked[mutant.id])
+        elif mutant.id in written:
+            levels = written[mutant.id].items()
+            kills = {level: Kill(kill["case"], kill["manner"], "") if kill else None for level, kill in levels}
+            found.append(Row(mutant, kills))
+    return found
 
 
 def drift(rows: list[Row], folder: Path) -> list[str]:
