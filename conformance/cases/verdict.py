@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Literal
+
+import numpy as np
 
 from ..bits.array import Array
 from ..bits.difference import Histogram, difference
@@ -68,8 +71,34 @@ def declined(outcome: Outcome, code: str) -> Verdict:
     return Verdict()
 
 
+# The last answers of oracles to small modules: many folders hold the same ones.
+_KEPT, _SMALL = 128, 1 << 19
+_answers: OrderedDict[tuple[int, bytes], tuple[Any, Array]] = OrderedDict()
+
+
 def asked_of(oracle: Any, config: Mapping[str, Any], tensors: Mapping[str, Array], dtype: str | None = None) -> Array:
-    """The oracle's weight; it must have one."""
+    """The oracle's weight, which may not be written to; it must have one.
+
+    An oracle is asked once for what its answers to are kept. A subject never gets such an answer.
+    """
+    if sum(tensor.bits.nbytes for tensor in tensors.values()) > _SMALL:
+        return _answered(oracle, config, tensors, dtype)
+    hashed = sha256(repr((sorted(config.items()), dtype)).encode())
+    for name, tensor in sorted(tensors.items()):
+        hashed.update(repr((name, tensor.dtype, tensor.shape)).encode())
+        hashed.update(np.ascontiguousarray(tensor.bits).data)
+    key = id(oracle), hashed.digest()
+    if key not in _answers:
+        # With the oracle, so that no other takes its place in memory.
+        _answers[key] = oracle, _answered(oracle, config, tensors, dtype)
+        _answers[key][1].bits.setflags(write=False)
+        if len(_answers) > _KEPT:
+            _answers.popitem(last=False)
+    _answers.move_to_end(key)
+    return _answers[key][1]
+
+
+def _answered(oracle: Any, config: Mapping[str, Any], tensors: Mapping[str, Array], dtype: str | None) -> Array:
     answer = decode(oracle, config, tensors, dtype)
     if not isinstance(answer, Array):
         raise RuntimeError(f"the oracle has no answer: {answer.error!r}") from answer.error

@@ -16,6 +16,7 @@ from conformance import suite
 from conformance.bits.array import Array
 from conformance.cases.question import flags_of
 from conformance.cases.tiers import TIERS
+from conformance.cases.verdict import asked_of
 from conformance.cli.main import main
 from conformance.formats.registry import integers, known
 from conformance.levels import catalogue
@@ -376,6 +377,31 @@ def test_fewer_cases_than_the_floor_exit_3(oracle: Any, monkeypatch: pytest.Monk
     due = catalogue.FLOORS["vectors", "dense"]
     assert f"vectors: {due - 1} cases, {due} expected" in report.below_floor
     assert judging.status(report) == 3
+
+
+def test_an_oracle_is_asked_once_for_what_it_has_answered(oracle: Any) -> None:
+    class Counting:
+        framework, refusals, asked = oracle.framework, oracle.refusals, 0
+
+        def dequantize(self, *given: Any, **more: Any) -> Any:
+            self.asked += 1
+            return oracle.dequantize(*given, **more)
+
+    counting, module = Counting(), next(own for own in suite.questions() if own.format == "gptq" and not own.code)
+    config, tensors = module.config, module.tensors
+    found = asked_of(counting, config, tensors)
+    again = asked_of(counting, dict(config), {name: Array(own.dtype, own.bits.copy()) for name, own in tensors.items()})
+    assert found is again
+    assert counting.asked == 1
+    with pytest.raises(ValueError, match="read-only"):
+        found.bits[0, 0] = 1
+    assert asked_of(counting, config, tensors, "float32").dtype == "float32"
+    asked_of(counting, config | {"desc_act": not config["desc_act"]}, tensors)
+    scales = tensors["scales"].bits.copy()
+    scales[0, 0] ^= 1
+    asked_of(counting, config, dict(tensors) | {"scales": Array(tensors["scales"].dtype, scales)})
+    asked_of(Counting(), config, tensors)
+    assert counting.asked == 4
 
 
 def test_a_subject_must_be_one() -> None:
