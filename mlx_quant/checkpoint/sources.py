@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from ..dialects.fields import overridden
-from ..dialects.registry import SIDECARS, beside, described, goes_by_headers, method_of, schemes_of, stated, unfolded
+from ..dialects.registry import (
+    SIDECARS,
+    beside,
+    described,
+    goes_by_headers,
+    method_of,
+    of_onnx,
+    schemes_of,
+    stated,
+    under_old_keys,
+    unfolded,
+)
 from ..dialects.schemes import Scheme, Schemes
 from ..errors import MalformedCheckpoint, QuantError, UnsupportedFormat
 from ..files.documents import MAX_CONFIG_BYTES, check
@@ -17,7 +28,7 @@ from ..files.folder import Files, read_bytes, read_json
 from ..weights.native import PERMUTED
 
 _LAYER_KEYS = ("num_hidden_layers", "num_layers", "num_transformer_layers", "n_layer", "n_layers")
-_CLAIMS = ("quantization_config", "compression_config")
+_CLAIMS = ("quantization_config", "compression_config", "aqlm")
 # Said beside the quantisation and not in it.
 _ROTATIONS = ("online-rotate", "online_rotate")
 _PARTS = ("vision_config", "visual", "vision_tower", "mm_vision_tower", "audio_config")
@@ -76,10 +87,12 @@ def detect(files: Files) -> Detected:
     read_json(files, "generation_config.json")
     sources = sources_of(files, config)
     if not sources:
+        onnx = [name for name in SIDECARS if of_onnx(read_json(files, name))]
+        missing = f"no quantization_config, and none of {', '.join(SIDECARS)}"
+        if onnx:
+            missing = f"no quantization_config, and {onnx[0]} is of ONNX files, which are not read"
         raise UnsupportedFormat(
-            "not-quantized",
-            f"no quantization_config, and none of {', '.join(SIDECARS)}; load it with mlx_lm, which needs no decoder",
-            where="config.json",
+            "not-quantized", f"{missing}; load it with mlx_lm, which needs no decoder", where="config.json"
         )
     merged = _merged(sources)
     try:
@@ -205,10 +218,11 @@ def sources_of(files: Files, config: Mapping[str, Any]) -> dict[str, Mapping[str
         "config.json: text_config.quantization_config": (
             text.get("quantization_config") if isinstance(text, Mapping) else None
         ),
-        "config.json: compression_config": _compression(config.get("compression_config")),
-    }
+    } | {f"config.json: {key}": value for key, value in under_old_keys(config).items()}
     for name, method in SIDECARS.items():
         content = read_json(files, name)
+        if of_onnx(content):
+            continue
         found[name] = content if content is None or method is None else unfolded(content, method)
     for name, value in found.items():
         if value is not None and not isinstance(value, Mapping):
@@ -216,12 +230,6 @@ def sources_of(files: Files, config: Mapping[str, Any]) -> dict[str, Mapping[str
     for name, value in found.items():
         check(value or {}, "quantize_config", name)
     return {name: value for name, value in found.items() if value}
-
-
-def _compression(found: Any) -> Any:
-    """The key under which compressed-tensors wrote before transformers knew it, with the settings one level down."""
-    inner = found.get("quantization_config") if isinstance(found, Mapping) else None
-    return found if inner is None else inner
 
 
 def _merged(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

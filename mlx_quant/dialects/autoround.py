@@ -1,8 +1,9 @@
 """AutoRound's configurations: which packing was written, and ``extra_config`` for modules that are unlike the rest.
 
 AutoRound packs as GPTQ or as AWQ does and says so in ``packing_format`` (``backend`` before 0.5). Whether zero points
-are stored less one hangs on that label alone. Source: auto-round 0.16.1, ``inference/convert_model.py`` and
-``export/export_to_autoround/export.py``; 0.3.1 for ``backend``.
+are stored less one hangs on that label alone. Its small floats are laid out as those of compressed-tensors, which it
+calls ``llm_compressor``. Source: auto-round 0.16.1, ``inference/convert_model.py``, ``inference/backend.py`` and
+``export/export_to_autoround``; 0.3.1 for ``backend``.
 """
 
 from __future__ import annotations
@@ -30,8 +31,13 @@ _PACKINGS = {
     "awq": ("awq_gemm", "gemm"),
 }
 _KERNELS = ("exllamav2", "triton", "tritonv2")
+_FLOATS = "llm_compressor"
+# By the width of floats whose scales are powers of two: every product is exact, so the order of its factors is nothing.
+_MX = {4: ("mxfp4", "mxfp4-pack-quantized"), 8: ("fp8", "mxfp8-quantized")}
+_MX_TYPES, _MX_GROUP = ("mx_fp", "mx_fp_rceil"), 32
+# Set where inputs are rotated as the model runs.
+_ROTATIONS = ("rotation_config", "spinquant_config")
 _ADVICE = {
-    "llm_compressor": "its tensors are compressed-tensors' FP4 or FP8; export the model in that format",
     "llm_compressor_nvfp4_e5m3": "its scales have five exponent bits, which nothing else reads",
     "fp8_static": "its weights are 8-bit floats; export the model as compressed-tensors",
     "fp8": "its weights are 8-bit floats; export the model as compressed-tensors",
@@ -56,6 +62,13 @@ def stated(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def schemes(config: Mapping[str, Any]) -> Schemes:
+    for key in _ROTATIONS:
+        if config.get(key):
+            raise UnsupportedFormat(
+                "unsupported-layout",
+                "the weights are stored in a rotated basis, which the model must undo; use an export without rotations",
+                where=key,
+            )
     return _Extra(config)
 
 
@@ -117,8 +130,11 @@ def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _scheme(config: Mapping[str, Any]) -> Scheme:
     label = _packing_format(config)
+    if label == _FLOATS:
+        return _floats(config)
     if label not in _PACKINGS:
-        raise fields.undecoded_layout(ID, "packing_format", label, [name for name in _PACKINGS if name], _ADVICE)
+        decoded = [name for name in (*_PACKINGS, _FLOATS) if name]
+        raise fields.undecoded_layout(ID, "packing_format", label, decoded, _ADVICE)
     kind = str(config.get("data_type") or "int").lower()
     if not kind.startswith("int"):
         raise UnsupportedFormat(
@@ -136,6 +152,46 @@ def _scheme(config: Mapping[str, Any]) -> Scheme:
         sym=fields.boolean(config, "sym"),
         producer=fields.producer(config) or _version(config),
     )
+
+
+def _floats(config: Mapping[str, Any]) -> Scheme:
+    """Of what AutoRound lays out as compressed-tensors does."""
+    kind, bits = str(config.get("data_type") or "int").lower(), fields.integer(config, "bits", default=4)
+    if kind not in _MX_TYPES or bits not in _MX:
+        why = "supported: mx_fp of 4 and of 8 bits. Export the model in llm_compressor's own format"
+        if kind == "nv_fp":
+            why = (
+                "AutoRound multiplies by the reciprocal of the scale of the matrix, which rounds otherwise than "
+                "compressed-tensors' quotient. Export it in llm_compressor's own format, of which NVFP4 is decoded"
+            )
+        raise UnsupportedFormat(
+            "unsupported-layout", f"data_type {kind!r} of {bits} bits is not decoded; {why}", where="data_type"
+        )
+    size = fields.group_size(config, default=_MX_GROUP)
+    packing, layout = _MX[bits]
+    if size != _MX_GROUP:
+        raise UnsupportedFormat(
+            "unsupported-group-size", f"is {size}; {kind} has groups of {_MX_GROUP}", where="group_size"
+        )
+    return Scheme(
+        dialect=ID,
+        packing=packing,
+        bits=bits,
+        group_size=size,
+        layout=layout,
+        sym=True,
+        producer=fields.producer(config) or _version(config),
+        block=(1, size),
+        strategy="group",
+        notes=_notes(config),
+    )
+
+
+def _notes(config: Mapping[str, Any]) -> tuple[str, ...]:
+    width = config.get("act_bits")
+    quantised = isinstance(width, int) and width < _DENSE
+    text = "the configuration quantises activations as well; they are left as they are, only weights are decoded"
+    return (text,) if quantised else ()
 
 
 def _float_advice(kind: str) -> str:

@@ -68,11 +68,13 @@ def schemes(config: Mapping[str, Any]) -> Schemes:
 def changed(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """Of a mixture, what it names: it may lie beside the configuration of the model that ModelOpt was given.
 
-    NVIDIA's DeepSeek models have DeepSeek's ``config.json``, and name the layers that became NVFP4 in their own file.
+    NVIDIA's DeepSeek models have DeepSeek's ``config.json``, and name the layers that became NVFP4 in their own file,
+    or in the same object, whose ``quant_method`` stays that of the other layers.
     """
     if _folded(config.get("quant_algo")) != _MIXED or not config.get("quantized_layers"):
         return config
-    return {key: value for key, value in config.items() if key not in ("quant_method", "quant_algo")}
+    own = ("quant_method", "quant_algo") if fields.method(config) == ID else ("quant_algo",)
+    return {key: value for key, value in config.items() if key not in own}
 
 
 class Changed:
@@ -108,15 +110,24 @@ class _Layers:
         self._layers = {str(name): rule for name, rule in layers.items()}
 
     def scheme(self, module: str) -> Scheme:
-        if module not in self._layers:
+        name = self._named(module)
+        if name is None:
             return self.default
         try:
-            return _scheme(self._layers[module].get("quant_algo"), self._layers[module])
+            return _scheme(self._layers[name].get("quant_algo"), self._layers[name])
         except QuantError as error:
             raise type(error)(error.code, error.message, where=self.place(module)) from None
 
     def place(self, module: str) -> str | None:
-        return f"quantized_layers: {module}" if module in self._layers else None
+        name = self._named(module)
+        return None if name is None else f"quantized_layers: {name}"
+
+    def _named(self, module: str) -> str | None:
+        """The module's own name, or that of the nearest one around it: experts may be named by what holds them."""
+        name = module
+        while name and name not in self._layers:
+            name = name.rpartition(".")[0]
+        return name or None
 
 
 def _scheme(algorithm: object, config: Mapping[str, Any]) -> Scheme:

@@ -127,6 +127,22 @@ def unfolded(content: Mapping[str, Any], method: str) -> dict[str, Any]:
     return {"quant_method": method} | (dict(inner) if isinstance(inner, Mapping) else {})
 
 
+def under_old_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a ``config.json`` says under the keys that producers had before transformers knew them.
+
+    compressed-tensors' settings may lie one level down; AQLM's first models have theirs under its own name.
+    """
+    old, aqlm = config.get("compression_config"), config.get("aqlm")
+    inner = old.get("quantization_config") if isinstance(old, Mapping) else None
+    named = {"quant_method": "aqlm"} | dict(aqlm) if aqlm and isinstance(aqlm, Mapping) else aqlm
+    return {"compression_config": old if inner is None else inner, "aqlm": named}
+
+
+def of_onnx(content: Mapping[str, Any] | None) -> bool:
+    """Whether a sidecar speaks of ONNX files, whose exporter gives it a name that GPTQ's has."""
+    return bool(content) and isinstance(content, Mapping) and "per_model_config" in content and "bits" not in content
+
+
 def goes_by_headers(config: Mapping[str, Any]) -> bool:
     """Whether a dialect says of its modules nothing but what the headers of the files say."""
     return method_of(config) == torchao.ID

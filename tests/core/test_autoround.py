@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
+import numpy as np
 import pytest
 
-from mlx_quant import MalformedCheckpoint, QuantError, UnsupportedFormat
+from mlx_quant import MalformedCheckpoint, QuantError, UnsupportedFormat, dequantize, to_native
 from mlx_quant.dialects.registry import method_of, schemes_of, stated
 from mlx_quant.dialects.schemes import Schemes
 
@@ -75,7 +78,14 @@ def test_packing_format_outranks_backend() -> None:
 @pytest.mark.parametrize(
     ("changes", "where"),
     [
-        ({"packing_format": "auto_round:llm_compressor"}, "packing_format"),
+        ({"packing_format": "auto_round:llm_compressor_nvfp4_e5m3"}, "packing_format"),
+        ({"packing_format": "auto_round:llm_compressor"}, "data_type"),
+        ({"packing_format": "auto_round:llm_compressor", "data_type": "nv_fp"}, "data_type"),
+        ({"packing_format": "auto_round:llm_compressor", "data_type": "nvfp4_v2"}, "data_type"),
+        ({"packing_format": "auto_round:llm_compressor", "data_type": "mx_int"}, "data_type"),
+        ({"packing_format": "auto_round:llm_compressor", "data_type": "mx_fp", "bits": 6}, "data_type"),
+        ({"rotation_config": {"hadamard_type": "random_hadamard"}}, "rotation_config"),
+        ({"spinquant_config": {"r1": True}}, "spinquant_config"),
         ({"packing_format": "auto_round:fp8_static"}, "packing_format"),
         ({"packing_format": "auto_round:fake"}, "packing_format"),
         ({"packing_format": "auto_round:mlx"}, "packing_format"),
@@ -151,3 +161,41 @@ def test_two_files_of_a_checkpoint_agree_in_every_spelling() -> None:
     one, two = CONFIG, CONFIG | {"packing_format": "auto-round", "quant_method": "intel/auto-round"}
     assert stated(one, "auto-round") == stated(two, "auto-round")
     assert stated(one, "auto-round") != stated(CONFIG | {"packing_format": "auto_round:auto_gptq"}, "auto-round")
+
+
+FLOATS = {
+    "quant_method": "auto-round",
+    "packing_format": "auto_round:llm_compressor",
+    "data_type": "mx_fp",
+    "group_size": 32,
+    "sym": True,
+    "act_bits": 4,
+}
+_VECTORS = Path(__file__).parent / "data/autoround-floats-0.16.1.safetensors"
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_floats_of_powers_of_two_are_what_autoround_s_own_layer_reads(bits: int) -> None:
+    vectors = mx.load(str(_VECTORS))
+    assert isinstance(vectors, dict)
+    names = [name for name in vectors if name.startswith(f"mxfp{bits}/")]
+    tensors = {name.partition("/")[2]: vectors[name] for name in names}
+    expected = np.array(tensors.pop("expected"))
+    config = FLOATS | {"bits": bits}
+    dense = np.array(dequantize(config, tensors, dtype=mx.float32))
+    assert np.array_equal(dense.view(np.uint32), expected.view(np.uint32))
+    native = to_native(config, tensors)
+    assert (native.mode, native.group_size) == (f"mxfp{bits}", 32)
+
+
+def test_other_groups_of_such_floats_are_refused() -> None:
+    with pytest.raises(UnsupportedFormat, match="groups of 32") as caught:
+        schemes_of(FLOATS | {"bits": 4, "group_size": 16})
+    assert caught.value.code == "unsupported-group-size"
+
+
+def test_a_rule_may_widen_them_and_what_quantises_activations_is_said() -> None:
+    found = schemes_of(FLOATS | {"bits": 4, "extra_config": {"lm_head": {"bits": 8}, "visual": {"bits": 16}}})
+    assert (found.default.packing, found.scheme("lm_head").packing) == ("mxfp4", "fp8")
+    assert any("activations" in note for note in found.default.notes)
+    assert not schemes_of(FLOATS | {"bits": 4, "act_bits": 16}).default.notes
