@@ -43,9 +43,10 @@ class _Declined(Exception):
 
 
 @lru_cache(maxsize=8)
-def _constant(format: Format, shape: Shape, code: int, zero: int) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Each pass asks for the same one again."""
-    return format.constant(shape, code, zero)
+def _constant(make: Callable[..., Any], shape: Shape, code: int, zero: int) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Each pass asks for the same one again; ``make`` is a format's ``constant``."""
+    found: tuple[dict[str, Any], dict[str, Array]] = make(shape, code, zero)
+    return found
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class _Probe:
 
     def weights(self, code: int, zero: int, replaced: dict[str, Array]) -> np.ndarray:
         """The dense weight."""
-        shape, (settings, tensors) = self.shape, _constant(self.format, self.shape, code, zero)
+        shape, (settings, tensors) = self.shape, _constant(self.format.constant, self.shape, code, zero)
         outcome = decode(self.subject, settings, tensors | replaced)
         if not isinstance(outcome, Array):
             manner: Manner = "refused" if isinstance(outcome, Refused) else "crashed"
@@ -88,7 +89,7 @@ class _Probe:
         return values.astype(np.int64)
 
     def stored(self, name: str) -> Array:
-        return _constant(self.format, self.shape, *self.one)[1][name]
+        return _constant(self.format.constant, self.shape, *self.one)[1][name]
 
     def bits_of(self, fields: np.ndarray) -> np.ndarray:
         """[out, in, bits]; -9 where a number is no field at all."""
@@ -160,7 +161,7 @@ def _scales(probe: _Probe) -> tuple[np.ndarray, np.ndarray]:
 
 def _offsets(probe: _Probe) -> tuple[np.ndarray, np.ndarray]:
     """Of codes that are 0, so that a weight is its offset, or the negative of its zero point."""
-    layout, given = probe.layout, _constant(probe.format, probe.shape, *probe.one)[1]
+    layout, given = probe.layout, _constant(probe.format.constant, probe.shape, *probe.one)[1]
     sign = -1 if layout.subtracted else 1
     name = next(name for name in layout.offsets if name in given)
     stored = given[name]

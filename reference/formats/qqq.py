@@ -95,7 +95,8 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
 def _unpacked(integers: torch.Tensor, scales: torch.Tensor) -> Unpacked:
     """Integers [in, out] of 8 bits have a sign, and no zero point."""
     q = integers.to(torch.int32).T.contiguous()
-    return Unpacked(q, torch.zeros(1, len(q), dtype=torch.int32), scales[None], torch.zeros(q.shape[1], dtype=torch.int64))
+    none = torch.zeros(1, len(q), dtype=torch.int32)
+    return Unpacked(q, none, scales[None], torch.zeros(q.shape[1], dtype=torch.int64))
 
 
 def pack(
