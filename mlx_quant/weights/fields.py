@@ -20,10 +20,9 @@ def unpacked(words: np.ndarray, bits: int, count: int) -> np.ndarray:
         return _across(octets, bits, count)
     lanes = 8 // bits
     dtype = _LANES[lanes]
-    wide = octets.astype(dtype)
-    spread = wide.copy()
+    wide = spread = octets.astype(dtype)
     for lane in range(1, lanes):
-        spread |= wide << dtype(lane * (8 - bits))
+        spread = spread | (wide << dtype(lane * (8 - bits)))
     spread &= dtype(sum(((1 << bits) - 1) << 8 * lane for lane in range(lanes)))
     return spread.view(np.uint8)[:, :count]
 

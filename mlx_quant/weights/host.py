@@ -7,8 +7,10 @@ its default stream: MLX gives a stream that is made on another thread a thread o
 
 from __future__ import annotations
 
+import ctypes
 import io
 import math
+import mmap
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -17,6 +19,9 @@ import numpy as np
 
 # Writes the rows of a slice into the part of the result that is theirs.
 Writer = Callable[[slice, np.ndarray], None]
+_HUGE = 2 << 20
+# From this size on, the C library on Linux has memory mapped anew each time; what is smaller, it uses again.
+_MAPPED = 32 << 20
 
 
 def in_memory(array: mx.array) -> np.ndarray:
@@ -104,4 +109,14 @@ def _unwritten(shape: tuple[int, int], width: int) -> mx.array:
     """
     result = cast(mx.array, mx.load(cast(Any, _Nothing(shape, width)), format="npy", stream=mx.cpu))
     mx.eval(result)
+    if in_memory(result).nbytes >= _MAPPED and hasattr(mmap, "MADV_HUGEPAGE"):
+        _in_huge_pages(in_memory(result))
     return result
+
+
+def _in_huge_pages(memory: np.ndarray) -> None:
+    """Ask Linux for pages of 2 MB, as NumPy does for memory of its own; without, a quarter of the time of decoding is
+    that pages of 4 KB are touched for the first time. Whatever it answers is well."""
+    begin = -(-memory.ctypes.data // _HUGE) * _HUGE
+    whole = (memory.ctypes.data + memory.nbytes - begin) // _HUGE * _HUGE
+    ctypes.CDLL(None).madvise(ctypes.c_void_p(begin), ctypes.c_size_t(whole), mmap.MADV_HUGEPAGE)

@@ -220,17 +220,19 @@ def _lookup(weight: Integer, dtype: mx.Dtype) -> Decoder:
     groups = channels if weight.group_index is None else in_memory(weight.group_index)
     few = max(1, _BLOCK_WEIGHTS // weight.in_features)
     first = (groups.astype(np.intp) << bits) + np.arange(few)[:, None] * width
+    index = np.empty_like(first)
     codes = mx.arange(1 << bits, dtype=mx.float32)
 
     def decode(rows: slice, words: np.ndarray, memory: np.ndarray) -> None:
-        found = scaled(scales[rows][..., None], codes - zeros[rows][..., None], weight.dtype, dtype)
-        mx.eval(found)
-        table = in_memory(found).view(memory.dtype).reshape(len(memory), -1)
+        listed = scaled(scales[rows][..., None], codes - zeros[rows][..., None], weight.dtype, dtype)
+        mx.eval(listed)
+        table = in_memory(listed).view(memory.dtype).reshape(len(memory), -1)
         for row in range(0, len(memory), few):
             part = slice(row, row + few)
-            index = fields.unpacked(words[part], bits, weight.in_features) + first[: len(words[part])]
+            found = fields.unpacked(words[part], bits, weight.in_features)
+            np.add(found, first[: len(found)], out=index[: len(found)])
             # No index is beyond its table; NumPy checks each unless it may clip it.
-            np.take(table[part].reshape(-1), index, out=memory[part], mode="clip")
+            np.take(table[part].reshape(-1), index[: len(found)], out=memory[part], mode="clip")
 
     return decode
 
