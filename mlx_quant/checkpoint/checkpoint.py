@@ -18,7 +18,7 @@ from ..files.shards import locate
 from ..packings.registry import decode, remarks
 from ..weights.decoded import Weight, planned
 from ..weights.native import AffineWeights, NativeWeights
-from .modules import described, leftovers, packed_modules
+from .modules import PackedModule, described, leftovers, packed_modules
 from .sources import detect, refuse_layers
 
 # Each open shard holds a file descriptor, and some systems allow 256.
@@ -87,6 +87,7 @@ class Checkpoint:
         self.plain = {name: info for name, info in outside.items() if name not in self.leftovers}
         _refuse_bare_bytes(self.plain)
         self._open: OrderedDict[str, dict[str, mx.array]] = OrderedDict()
+        self._ahead: dict[str, dict[str, mx.array]] = {}
         self._forget()
         if not self.modules:
             raise MalformedCheckpoint(
@@ -155,6 +156,15 @@ class Checkpoint:
             self._open.popitem(last=False)
         return held.pop(name)
 
+    def read_ahead(self, name: str) -> None:
+        """Begin to read a packed module, which is to be decoded next: MLX reads in a thread of its own."""
+        if name in self.modules:
+            self._ahead[name] = self._arrays(self.modules[name])
+            mx.async_eval(self._ahead[name])  # type: ignore[no-untyped-call]
+
+    def _arrays(self, module: PackedModule) -> dict[str, mx.array]:
+        return {leaf: self.tensor(info.name) for leaf, info in module.weight_tensors.items()}
+
     def require_unchanged(self) -> None:
         """ConversionError ``source-changed`` if a file was replaced or rewritten since the checkpoint was opened."""
         now = stamps(self.files)
@@ -172,7 +182,7 @@ class Checkpoint:
         Warns (QuantWarning) where the data make a label doubtful.
         """
         module = self.modules[name]
-        arrays = {leaf: self.tensor(info.name) for leaf, info in module.weight_tensors.items()}
+        arrays = self._ahead.pop(name, None) or self._arrays(module)
         try:
             weight = decode(module.scheme, arrays, candidates=self.candidates)
         except QuantError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -109,20 +110,29 @@ class _Seen:
 
 
 def _seen(origin: Origin, shape: tuple[int, ...], index: _Index) -> _Seen:
-    leading = np.concatenate(list(_leading(shape)))
-    columns = np.unique([0, shape[-1] // 3, shape[-1] - 1])
-    tiled = np.tile(columns, len(leading))[:, None]
-    positions = np.concatenate([np.repeat(leading, len(columns), axis=0), tiled], axis=1).astype(np.int64)
+    positions, count, each = _sample(shape)
     tensors, offsets = origin.came(positions)
     width, owners = index.width[tensors], index.owner[tensors]
     row, column = np.divmod(offsets, width)
-    by_row = np.stack([owners, row], axis=1).reshape(len(leading), len(columns), 2)
-    together = np.repeat((by_row == by_row[:, :1]).all(axis=(1, 2)), len(columns))
+    by_row = np.stack([owners, row], axis=1).reshape(count, each, 2)
+    together = np.repeat((by_row == by_row[:, :1]).all(axis=(1, 2)), each)
     in_rows = together & (column == positions[:, -1]) & (width == shape[-1])
     swapped = np.zeros(len(positions), bool)
     if len(shape) > 1:
         swapped = (column == positions[:, -2]) & (row == positions[:, -1]) & (width == shape[-2])
     return _Seen(owners, by_row[:, 0], in_rows, swapped)
+
+
+# A model has few shapes, and thousands of parameters.
+@functools.lru_cache(maxsize=64)
+def _sample(shape: tuple[int, ...]) -> tuple[Positions, int, int]:
+    """Positions in a parameter, row by row, as many in each; the number of rows, and of positions in one."""
+    leading = np.concatenate(list(_leading(shape)))
+    columns = np.array(sorted({0, shape[-1] // 3, shape[-1] - 1}))
+    tiled = np.tile(columns, len(leading))[:, None]
+    positions = np.concatenate([np.repeat(leading, len(columns), axis=0), tiled], axis=1).astype(np.int64)
+    positions.flags.writeable = False
+    return positions, len(leading), len(columns)
 
 
 def _leading(shape: tuple[int, ...]) -> Iterator[Positions]:

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from ..checkpoint.checkpoint import Checkpoint
 from ..errors import ConversionError
 from ..files.faults import typed
+from .architecture import Shapes
 from .job import ConversionReport, Job, require
 from .output import ShardWriter, atomic_folder, refuse_existing, refuse_place, refuse_without_space, write_json
 from .plan import Plan, Target
@@ -41,7 +42,7 @@ def convert(
 ) -> ConversionReport:
     """Write a packed checkpoint as a plain MLX one: weights, index, config and tokenizer.
 
-    Memory stays below one shard plus a few times the largest module, whatever the size of the model. ``dst`` appears
+    Memory stays at a few times the largest module, whatever the size of the model and of its shards. ``dst`` appears
     complete or not at all.
 
     Args:
@@ -85,26 +86,28 @@ def convert(
     copied = sum(src.files.path(name).stat().st_size for name in copied_names(src.files))
     refuse_without_space(destination, plan.nbytes + copied)
     with atomic_folder(destination, overwrite=overwrite, durable=durable) as folder:
-        writer = ShardWriter(folder, list(_shards(plan, max_shard_bytes)))
-        with tqdm(total=plan.nbytes, unit="B", unit_scale=True, disable=not progress, desc="Converting") as bar:
-            for step in plan.steps:
-                writer.add(job.tensors(step))
+        with (
+            ShardWriter(folder, list(_shards(plan, max_shard_bytes))) as writer,
+            tqdm(total=plan.nbytes, unit="B", unit_scale=True, disable=not progress, desc="Converting") as bar,
+        ):
+            for step, tensors in job.all_tensors():
+                writer.add(tensors)
                 bar.update(step.nbytes)
-        writer.finish(sum(step.parameters for step in plan.steps))
+            writer.finish(sum(step.parameters for step in plan.steps))
         write_json(folder / "config.json", job.config)
         copy_files(src.files, folder)
         src.require_unchanged()
     return job.report(str(destination), tuple(writer.files))
 
 
-def _shards(plan: Plan, max_bytes: int) -> Iterator[list[str]]:
-    """Names of consecutive steps, as many as fit; a step larger than ``max_bytes`` gets a shard of its own."""
-    names: list[str] = []
+def _shards(plan: Plan, max_bytes: int) -> Iterator[Shapes]:
+    """Tensors of consecutive steps, as many as fit; a step larger than ``max_bytes`` gets a shard of its own."""
+    shapes: dict[str, tuple[tuple[int, ...], mx.Dtype]] = {}
     size = 0
     for step in plan.steps:
-        if names and size + step.nbytes > max_bytes:
-            yield names
-            names, size = [], 0
-        names += step.outputs
+        if shapes and size + step.nbytes > max_bytes:
+            yield shapes
+            shapes, size = {}, 0
+        shapes |= step.outputs
         size += step.nbytes
-    yield names
+    yield shapes

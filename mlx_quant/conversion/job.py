@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -116,6 +117,14 @@ class Job:
         if plan.quantization:
             config["quantization"] = plan.quantization
         return cls(source, config, architecture, plan, dense, affine, started)
+
+    def all_tensors(self) -> Iterator[tuple[Step, dict[str, mx.array]]]:
+        """Each step and its :meth:`tensors`; while one is decoded, what the next one is made of is read."""
+        following = iter(self.plan.steps[1:])
+        for step in self.plan.steps:
+            if (ahead := next(following, None)) is not None:
+                self.source.read_ahead(ahead.name)
+            yield step, self.tensors(step)
 
     def tensors(self, step: Step) -> dict[str, mx.array]:
         """The tensors of one step, evaluated; ConversionError ``overflow``, and as decoding raises."""

@@ -5,25 +5,33 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import math
 import os
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from queue import Queue
+from threading import Thread
+from typing import Any, BinaryIO
 
 import mlx.core as mx
+import numpy as np
 
 from ..errors import ConversionError
+from ..files.folder import BYTES_OF_FLOATS, DTYPES
+from ..weights.host import in_memory
+from .architecture import Shapes
 
 # File system metadata, JSON and header bytes that the estimate of the weights leaves out.
 _SLACK_BYTES = 16 << 20
 _LONGEST_NAME = 255
 # For another run to look around beside the same destination, and to remove what a killed one left.
 _PATIENCE_SECONDS = 30.0
+_SPELLED = {dtype: name for name, dtype in DTYPES.items() if name not in BYTES_OF_FLOATS}
 
 
 @contextmanager
@@ -138,38 +146,115 @@ def _ours(destination: Path, purpose: str) -> list[Path]:
 class ShardWriter:
     """Writes tensors into safetensors shards of planned content, and the index at the end.
 
+    A thread writes while the next tensor is decoded, and touches nothing of MLX's, which would give it a stream. What
+    waits for it is one tensor. As a context it ends the thread, whatever happened.
+
     Args:
         folder: where to.
-        plan: for each shard the names it holds, in the order in which :meth:`add` will bring them.
+        plan: for each shard the tensors it holds, in order.
     """
 
-    def __init__(self, folder: Path, plan: Sequence[Sequence[str]]) -> None:
-        self._folder, self._plan = folder, [set(names) for names in plan]
+    def __init__(self, folder: Path, plan: Sequence[Shapes]) -> None:
+        self._folder, self._plan = folder, plan
+        self._awaited: Iterator[str] = iter(())
+        self._next: str | None = None
         self._pending: dict[str, mx.array] = {}
         self._map: dict[str, str] = {}
+        self._name = ""
+        self._jobs: Queue[Callable[[], object] | None] = Queue(maxsize=1)
+        self._failed: BaseException | None = None
+        self._file: BinaryIO | None = None
+        self._thread = Thread(target=self._work, name="mlx-quant-writer", daemon=True)
         self.total_size = 0
         self.files: list[str] = []
 
+    def __enter__(self) -> ShardWriter:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._failed = self._failed or error
+        self._jobs.put(None)
+        self._thread.join()
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+
     def add(self, tensors: Mapping[str, mx.array]) -> None:
-        """Take evaluated tensors; a shard is written as soon as it is complete."""
+        """Take evaluated tensors. Raises what went wrong with earlier ones."""
         self._pending |= tensors
-        if self._pending.keys() >= self._plan[len(self.files)]:
+        if self._next is None:
+            self._begin()
+        while self._next is not None and self._next in self._pending:
+            self._put(self._next, self._pending.pop(self._next))
+            self._next = next(self._awaited, None)
+        if self._next is None:
             self._write()
 
     def finish(self, total_parameters: int) -> None:
+        """Wait for all of them, and write the index."""
+        self._jobs.put(lambda: None)
+        self._jobs.join()
+        self._raise()
         metadata = {"total_size": self.total_size, "total_parameters": total_parameters}
         index = {"metadata": metadata, "weight_map": dict(sorted(self._map.items()))}
         write_json(self._folder / "model.safetensors.index.json", index)
 
-    def _write(self) -> None:
+    def _begin(self) -> None:
         number, count = len(self.files) + 1, len(self._plan)
         name = f"model-{number:05d}-of-{count:05d}.safetensors" if count > 1 else "model.safetensors"
-        mx.save_safetensors(str(self._folder / name), self._pending, metadata={"format": "mlx"})
-        self.total_size += sum(array.nbytes for array in self._pending.values())
-        self._map |= dict.fromkeys(self._pending, name)
-        self.files.append(name)
-        self._pending = {}
-        mx.clear_cache()
+        shapes = self._plan[len(self.files)]
+        self._awaited = iter(shapes)
+        self._next = next(self._awaited, None)
+        self._file = open(self._folder / name, "wb")  # noqa: SIM115
+        self._file.write(_header(shapes))
+        self._map |= dict.fromkeys(shapes, name)
+        self._name = name
+
+    def _put(self, name: str, array: mx.array) -> None:
+        self._raise()
+        assert self._file is not None
+        assert (array.shape, array.dtype) == self._plan[len(self.files)][name], f"{name} is not what was planned"
+        self.total_size += array.nbytes
+        octets, file = np.ascontiguousarray(in_memory(array)).reshape(-1).view(np.uint8), self._file
+        self._jobs.put(lambda: file.write(octets.data))
+
+    def _write(self) -> None:
+        """End a shard."""
+        assert self._file is not None
+        self._jobs.put(self._file.close)
+        self._jobs.join()
+        self._raise()
+        self.files.append(self._name)
+
+    def _raise(self) -> None:
+        if self._failed is not None:
+            raise self._failed
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                # After an error the rest is only taken away, so that nobody waits.
+                if self._failed is None:
+                    job()
+            except BaseException as error:
+                if isinstance(error, OSError) and error.filename is None:
+                    error.filename = self._name
+                self._failed = error
+            del job
+            self._jobs.task_done()
+
+
+def _header(shapes: Shapes) -> bytes:
+    """The beginning of a safetensors file: a length, and JSON padded so that data are aligned."""
+    told: dict[str, Any] = {"__metadata__": {"format": "mlx"}}
+    end = 0
+    for name, (shape, dtype) in shapes.items():
+        begin, end = end, end + math.prod(shape) * dtype.size
+        told[name] = {"dtype": _SPELLED[dtype], "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 16 + 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import mlx.core as mx
+import numpy as np
 
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint, UnsupportedFormat
 from ..files.folder import BYTES_OF_FLOATS, DTYPES, TensorInfo
 from ..weights.bits import fields_in, words_for
+from ..weights.host import largest
 from .protocol import Infos, Tensors
 
 WORDS = ("I32", "U32")
@@ -162,16 +165,15 @@ def mapped(scheme: Scheme, infos: Infos, groups: int) -> None:
 
 def group_index(g_idx: mx.array | None, in_features: int, size: int, groups: int) -> mx.array | None:
     """None when groups are consecutive and whole, else int32 [in]. Where there is a ``g_idx``, its values decide."""
-    consecutive = mx.arange(in_features, dtype=mx.int32) // size
-    index = consecutive if g_idx is None else g_idx
+    consecutive = np.arange(in_features) // size
+    index = consecutive if g_idx is None else np.array(g_idx)
     low, high = int(index.min()), int(index.max())
     if low < 0 or high >= groups:
         raise MalformedCheckpoint(
             "group-index-out-of-range", f"values {low} to {high}, but there are {groups} groups", where="g_idx"
         )
-    index = index.astype(mx.int32)
     whole = in_features % size == 0
-    return None if whole and mx.array_equal(index, consecutive).item() else index
+    return None if whole and np.array_equal(index, consecutive) else mx.array(index.astype(np.int32))
 
 
 def padded(groups: int, size: int) -> int:
@@ -217,7 +219,7 @@ def bad_shape(infos: Infos, name: str, because: str) -> MalformedCheckpoint:
 def finite(tensors: Mapping[str, mx.array], name: str = "scales") -> None:
     """MalformedCheckpoint ``non-finite-scales``; reads the tensor."""
     found = tensors[name]
-    if not mx.isfinite(found).all().item():
+    if not math.isfinite(largest(found)):
         count = mx.logical_not(mx.isfinite(found)).sum().item()
         raise MalformedCheckpoint(
             "non-finite-scales", f"{count} of {found.size} values are NaN or infinite", where=name

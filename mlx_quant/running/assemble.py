@@ -40,8 +40,8 @@ def decoded(job: Job, model_config: Mapping[str, Any] | None, *, progress: bool)
     weights: dict[str, mx.array] = {}
     total = job.plan.nbytes
     with tqdm(total=total, unit="B", unit_scale=True, disable=not progress, desc="Loading") as bar:
-        for step in job.plan.steps:
-            weights |= job.tensors(step)
+        for step, tensors in job.all_tensors():
+            weights |= tensors
             mx.clear_cache()
             bar.update(step.nbytes)
     job.source.require_unchanged()

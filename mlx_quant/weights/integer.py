@@ -11,17 +11,23 @@ import mlx.core as mx
 import numpy as np
 
 from ..errors import UnsupportedFormat
-from . import device
+from . import device, fields
 from .bits import pack, unpack
-from .host import copied, filled
+from .host import filled, in_memory, largest
 from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights
+from .parameters import parameters
 from .rounding import scaled
 from .words import Rows, Words, words_of
 
-# Rows are decoded in blocks of about this many weights on the CPU, so that what lies between two steps stays in cache.
-_BLOCK_WEIGHTS = 1 << 19
-# Blocks of words that are only moved may be larger: tiles of their own keep them in cache.
-_BLOCK_WORDS = 1 << 20
+# On the CPU, weights are looked up in blocks of about so many, so that what lies between two steps stays in cache.
+_BLOCK_WEIGHTS = 1 << 15
+# Words are turned so many rows at a time: as many as a tile of nibbles has.
+_ROWS = 512
+_LARGEST_HALF = 65504
+
+
+# Writes what words [rows, n] of a slice of rows become, into memory [rows, m].
+Decoder = Callable[[slice, np.ndarray, np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class Integer:
         if mx.default_device() == mx.gpu:
             return self._dense_on_gpu(dtype)
         decode = _lookup(self, dtype) if self._values_repeat() else _product(self, dtype)
-        return self._by_rows(self.in_features, dtype, lambda rows, words: decode(rows, self._unpacked(words)))
+        return self._by_rows(self.in_features, dtype, decode)
 
     def planned(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """As :meth:`native`, and lazy on every device: made for its shapes and its refusals, which read no codes."""
@@ -90,8 +96,8 @@ class Integer:
             words = self._reordered(words, permutation)
         scales = self.scales.T.astype(mx.float32)
         biases = -(self.zeros.T.astype(mx.float32) * scales)
-        if params_dtype is None and dtype == mx.float16 and not mx.isfinite(biases.astype(dtype)).all().item():
-            dtype = mx.float32
+        if params_dtype is None and dtype == mx.float16 and self._may_overflow():
+            dtype = dtype if mx.isfinite(biases.astype(dtype)).all().item() else mx.float32
         repeat = group_size // target
         params = [mx.contiguous(mx.repeat(p.astype(dtype), repeat, axis=1)) for p in (scales, biases)]
         return AffineWeights(words, params[0], params[1], target, bits, permutation)
@@ -111,18 +117,20 @@ class Integer:
         """
         planned = self.planned(params_dtype)
         words, permutation = words_of(self.words), planned.permutation
+        if mx.default_device() == mx.gpu:
+            found = None if isinstance(words, Rows) else device.moved(words, self.bits, permutation)
+            return planned if found is None else replace(planned, weight=found)
+        mx.eval(self.scales, self.zeros)
+        repeat = planned.scales.shape[1] // self.scales.shape[0]
+        if (made := parameters(self.scales, self.zeros, planned.scales.dtype, repeat)) is not None:
+            planned = replace(planned, scales=made[0], biases=made[1])
         if permutation is None and isinstance(words, Rows):
             return planned
-        if mx.default_device() == mx.gpu:
-            found = device.moved(words, self.bits, permutation)
-            return planned if found is None else replace(planned, weight=found)
         if permutation is None and planned.bits == self.bits:
             mx.eval(words.stored)
-            moved = filled(words.shape, mx.uint32, words.write, _block(_BLOCK_WORDS, words.shape[1]))
+            moved = filled(words.shape, mx.uint32, words.write, _ROWS)
         else:
-            moved = self._by_rows(
-                planned.weight.shape[1], mx.uint32, lambda _, words: self._reordered(words, permutation)
-            )
+            moved = self._by_rows(planned.weight.shape[1], mx.uint32, self._reorderer(permutation))
         return replace(planned, weight=moved)
 
     def _dense_on_gpu(self, dtype: mx.Dtype) -> mx.array:
@@ -135,17 +143,28 @@ class Integer:
         plan = (self.bits, self.in_features, self.group_size, self.dtype, dtype)
         return _fused(*plan)(words.array(), self.scales, self.zeros, self.group_index)
 
-    def _by_rows(self, columns: int, dtype: mx.Dtype, make: Callable[[slice, mx.array], mx.array]) -> mx.array:
+    def _by_rows(self, columns: int, dtype: mx.Dtype, decode: Decoder) -> mx.array:
         """[out, columns], made on the CPU from the words of a few rows at a time."""
         source = words_of(self.words)
         mx.eval(source.stored)
 
-        def block(rows: slice) -> mx.array:
-            words = np.empty((rows.stop - rows.start, source.shape[1]), np.uint32)
+        def write(rows: slice, memory: np.ndarray) -> None:
+            words = np.empty((len(memory), source.shape[1]), np.uint32)
             source.write(rows, words)
-            return make(rows, mx.array(words))
+            decode(rows, words, memory)
 
-        return filled((self.shape[0], columns), dtype, copied(block), _block(_BLOCK_WEIGHTS, self.in_features))
+        return filled((self.shape[0], columns), dtype, write, _ROWS)
+
+    def _reorderer(self, permutation: mx.array | None) -> Decoder:
+        """As :meth:`_reordered`, of some rows."""
+        mx.eval(permutation)
+        order = None if permutation is None else in_memory(permutation)
+
+        def reorder(_: slice, words: np.ndarray, memory: np.ndarray) -> None:
+            codes = fields.unpacked(words, self.bits, self.in_features)
+            memory[...] = fields.packed(codes if order is None else np.take(codes, order, axis=1), self._affine_bits)
+
+        return reorder
 
     def _unpacked(self, words: mx.array) -> mx.array:
         return unpack(words, self.bits, self.in_features)
@@ -160,6 +179,10 @@ class Integer:
     @property
     def _affine_bits(self) -> int:
         return next(width for width in AFFINE_BITS if width >= self.bits)
+
+    def _may_overflow(self) -> bool:
+        """Whether the product of some scale and some zero point might be beyond float16."""
+        return largest(self.scales) * ((1 << self.bits) - 1) > _LARGEST_HALF
 
     def _values_repeat(self) -> bool:
         """Whether a group has so few codes that its values cost less to list than to compute one by one."""
@@ -179,11 +202,6 @@ def _no_affine(why: str) -> UnsupportedFormat:
     return UnsupportedFormat("unsupported-affine", f"{why}; decode to dense")
 
 
-def _block(size: int, columns: int) -> int:
-    """Rows a block of about ``size`` elements has, a multiple of 8."""
-    return max(8, size // columns // 8 * 8)
-
-
 def _parameters(weight: Integer) -> tuple[mx.array, mx.array]:
     """Scales in float32 and zero points, [out, groups], computed once for all rows."""
     scales, zeros = mx.contiguous(weight.scales.T.astype(mx.float32)), mx.contiguous(weight.zeros.T)
@@ -191,31 +209,44 @@ def _parameters(weight: Integer) -> tuple[mx.array, mx.array]:
     return scales, zeros
 
 
-def _lookup(weight: Integer, dtype: mx.Dtype) -> Callable[[slice, mx.array], mx.array]:
-    """Rows by a table of what each code means in each group, which takes a step less for each weight than the rest.
+def _lookup(weight: Integer, dtype: mx.Dtype) -> Decoder:
+    """Rows by a table of what each code means in each group: half precision is emulated on a CPU, and slow.
 
     One that a group map reorders costs no more: the group is part of the index.
     """
     scales, zeros = _parameters(weight)
-    bits, groups = weight.bits, weight.scales.shape[0]
-    channels = mx.arange(weight.in_features) // weight.group_size if weight.group_index is None else weight.group_index
-    first = (channels << bits).astype(mx.uint16 if groups << bits <= 1 << 16 else mx.uint32)
+    bits, width = weight.bits, weight.scales.shape[0] << weight.bits
+    channels = np.arange(weight.in_features) // weight.group_size
+    groups = channels if weight.group_index is None else in_memory(weight.group_index)
+    few = max(1, _BLOCK_WEIGHTS // weight.in_features)
+    first = (groups.astype(np.intp) << bits) + np.arange(few)[:, None] * width
+    index = np.empty_like(first)
     codes = mx.arange(1 << bits, dtype=mx.float32)
-    mx.eval(first, codes)
 
-    def decode(rows: slice, block: mx.array) -> mx.array:
-        table = scaled(scales[rows][..., None], codes - zeros[rows][..., None], weight.dtype, dtype)
-        return mx.take_along_axis(table.reshape(table.shape[0], -1), first + block, axis=1)
+    def decode(rows: slice, words: np.ndarray, memory: np.ndarray) -> None:
+        listed = scaled(scales[rows][..., None], codes - zeros[rows][..., None], weight.dtype, dtype)
+        mx.eval(listed)
+        table = in_memory(listed).view(memory.dtype).reshape(len(memory), -1)
+        for row in range(0, len(memory), few):
+            part = slice(row, row + few)
+            found = fields.unpacked(words[part], bits, weight.in_features)
+            np.add(found, first[: len(found)], out=index[: len(found)])
+            # No index is beyond its table; NumPy checks each unless it may clip it.
+            np.take(table[part].reshape(-1), index[: len(found)], out=memory[part], mode="clip")
 
     return decode
 
 
-def _product(weight: Integer, dtype: mx.Dtype) -> Callable[[slice, mx.array], mx.array]:
+def _product(weight: Integer, dtype: mx.Dtype) -> Decoder:
     """Rows by their formula, weight by weight."""
     scales, zeros = _parameters(weight)
 
-    def decode(rows: slice, block: mx.array) -> mx.array:
-        return _decode(block, scales[rows], zeros[rows], weight.group_index, weight.group_size, weight.dtype, dtype)
+    def decode(rows: slice, words: np.ndarray, memory: np.ndarray) -> None:
+        codes = unpack(mx.array(words), weight.bits, weight.in_features)
+        parts = (weight.group_index, weight.group_size, weight.dtype, dtype)
+        block = _decode(codes, scales[rows], zeros[rows], *parts)
+        mx.eval(block)
+        memory[...] = in_memory(block).view(memory.dtype)
 
     return decode
 

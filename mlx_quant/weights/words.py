@@ -18,6 +18,8 @@ from .host import in_memory
 # A tile of so many words by so many rows passes through a copy of its own, which fits into a core's first cache: where
 # rows of the file lie a power of two apart, what a column of it touches would push itself out of every cache.
 _TILE_WORDS, _TILE_ROWS = 128, 64
+# Of nibbles, whose tile has eight channels for each word, and a column of the file for eight rows: for a second cache.
+_TILE_CHANNELS, _TILE_COLUMNS = 64, 64
 
 
 class Words(Protocol):
@@ -103,17 +105,35 @@ class Nibbles:
         return mx.contiguous(block.transpose(2, 1, 0)).reshape(self.shape)
 
     def write(self, rows: slice, memory: np.ndarray) -> None:
-        # Pairs of channels exchange nibbles, so that a byte holds one output's two; what is left is to move bytes.
         source = in_memory(self.stored)[:, rows.start // NIBBLES : rows.stop // NIBBLES]
-        # Of a transposed view the products below would lie transposed too, and could not be taken as bytes.
-        source = source if source.strides[-1] == source.itemsize else np.ascontiguousarray(source)
-        even, odd = source[0::2], source[1::2]
-        low, high = np.uint32(0x0F0F0F0F), np.uint32(0xF0F0F0F0)
-        pairs = (even & low) | ((odd & low) << np.uint32(4)), ((even & high) >> np.uint32(4)) | (odd & high)
-        octets = memory.view(np.uint8).reshape(source.shape[1], NIBBLES, len(even))
-        for nibble, output in enumerate(self.order):
-            moved = pairs[nibble % 2].view(np.uint8).reshape(*even.shape, 4)[:, :, nibble // 2]
-            octets[:, output] = moved.T
+        words, columns = memory.shape[1], source.shape[1]
+        source = source.reshape(words, NIBBLES, columns)
+        outputs = memory.reshape(columns, NIBBLES, words)
+        for column in range(0, columns, _TILE_COLUMNS):
+            for word in range(0, words, _TILE_CHANNELS):
+                near = source[word : word + _TILE_CHANNELS, :, column : column + _TILE_COLUMNS]
+                # Channels come first, so that each exchange below is of long rows.
+                tile = np.ascontiguousarray(near.transpose(1, 0, 2))
+                _transpose_in_place(tile)
+                there = outputs[column : column + _TILE_COLUMNS, :, word : word + _TILE_CHANNELS]
+                for nibble, output in enumerate(self.order):
+                    there[:, output] = tile[nibble].T
+
+
+def _transpose_in_place(block: np.ndarray) -> None:
+    """What :func:`transpose_nibbles` does, to uint32 [8, words, columns]: nibble ``k`` of word ``i`` becomes nibble
+    ``i`` of word ``k``. Of each pair of words the halves, quarters and eighths that change places are found by an
+    exclusive or."""
+    for distance, mask in ((4, 0x0000FFFF), (2, 0x00FF00FF), (1, 0x0F0F0F0F)):
+        shift, keep = np.uint32(4 * distance), np.uint32(mask)
+        pairs = block.reshape(-1, 2, distance, block[0].size)
+        upper, lower = pairs[:, 0], pairs[:, 1]
+        changed = upper >> shift
+        changed ^= lower
+        changed &= keep
+        lower ^= changed
+        changed <<= shift
+        upper ^= changed
 
 
 def words_of(words: mx.array | Words) -> Words:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +61,25 @@ def test_an_interrupted_conversion_leaves_nothing(
     with pytest.raises(type(error)):
         convert(stored(PLAIN), tmp_path / "deep" / "er" / "out", max_shard_bytes=500_000, progress=False)
     assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no disk that is always full")
+def test_a_disk_that_fills_up_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that writes is told by the system, and the one that decodes raises it."""
+    begin = ShardWriter._begin
+
+    def begun(self: ShardWriter) -> None:
+        begin(self)
+        assert self._file is not None
+        self._file.close()
+        self._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+
+    monkeypatch.setattr(ShardWriter, "_begin", begun)
+    refusal = refused("no-space", stored(PLAIN), tmp_path / "out")
+    assert refusal.where is not None
+    assert refusal.where.startswith("model")
+    assert names(tmp_path) == []
+    assert not [thread for thread in threading.enumerate() if thread.name == "mlx-quant-writer"]
 
 
 def test_an_interrupted_overwrite_keeps_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

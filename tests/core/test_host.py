@@ -1,14 +1,21 @@
-"""Results made on all cores: whole, in order, and with the error of whoever failed; words in whatever order."""
+"""Results made a few rows at a time: whole, in order, with the error of whoever failed; words in whatever order."""
 
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
 import pytest
+import torch
 
 import mlx_quant
-from mlx_quant.weights.host import copied, filled
+from mlx_quant.weights import bits as bits_module
+from mlx_quant.weights import fields
+from mlx_quant.weights.host import copied, filled, largest
 from mlx_quant.weights.integer import Integer
+from mlx_quant.weights.parameters import parameters
 from mlx_quant.weights.words import Columns, Nibbles, Words
 
 RNG = np.random.default_rng(12)
@@ -73,3 +80,65 @@ def test_what_is_planned_is_what_comes(ordered: bool) -> None:
     assert (planned.permutation is None) == ordered
     for name, array in native.arrays.items():
         assert mx.array_equal(array, planned.arrays[name]).item()
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("count", [32, 96, 100])
+def test_fields_are_those_that_mlx_finds(bits: int, count: int) -> None:
+    words = RNG.integers(0, 2**32, (5, bits_module.words_for(count, bits)), dtype=np.uint32)
+    found = fields.unpacked(words, bits, count)
+    assert np.array_equal(found, np.array(bits_module.unpack(mx.array(words), bits, count)))
+    if count % 32 == 0:
+        assert np.array_equal(fields.packed(found, bits), words)
+
+
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16])
+def test_biases_are_rounded_as_products_are(dtype: mx.Dtype) -> None:
+    """Of every scale that is finite, and enough zero points to meet each kind of rounding, overflow too."""
+    every = mx.arange(1 << 16, dtype=mx.uint16).view(dtype)
+    finite = every[mx.array(np.flatnonzero(np.array(mx.isfinite(every))))]
+    some = mx.array([0, 1, 3, 7, 8, 15, 127, 171, 255], dtype=mx.uint8)
+    scales = mx.contiguous(mx.broadcast_to(finite, (9, finite.size)))
+    zeros = mx.contiguous(mx.broadcast_to(some[:, None], scales.shape))
+    mx.eval(scales, zeros)
+    stored = torch.from_numpy(np.array(scales.view(mx.int16))).view(_torch(dtype))
+    wide = -(stored.float() * torch.from_numpy(np.array(zeros)).float())
+    for wanted, whole in ((dtype, mx.int16), (mx.float32, mx.int32)):
+        made = parameters(scales, zeros, wanted, 2)
+        assert made is not None
+        products = wide.to(_torch(wanted)).view(_torch(whole)).numpy()
+        assert np.array_equal(np.array(made[1].view(whole)), np.repeat(products.T, 2, axis=1))
+
+
+def _torch(dtype: mx.Dtype) -> torch.dtype:
+    found: torch.dtype = getattr(torch, str(dtype).rpartition(".")[2])
+    return found
+
+
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16, mx.float32])
+@pytest.mark.parametrize("odd", [0.0, -3.5, float("inf"), float("-inf"), float("nan")])
+def test_the_largest_is_found_whatever_its_sign(dtype: mx.Dtype, odd: float) -> None:
+    found = largest(mx.array([[0.5, -2.0], [odd, 1.0]]).astype(dtype))
+    assert math.isnan(found) if math.isnan(odd) else found == max(2.0, abs(odd))
+
+
+@pytest.mark.parametrize("bits", [3, 4, 7])
+def test_what_is_looked_up_is_what_is_computed(bits: int) -> None:
+    """Long groups have their values listed; the same weights in short ones are computed one by one."""
+    groups, size, out = 2, 2 << bits, 24
+    codes = RNG.integers(0, 1 << bits, (out, groups * size), dtype=np.uint8)
+    parts: dict[str, Any] = {
+        "words": mx.array(fields.packed(codes, bits)),
+        "zeros": mx.array(RNG.integers(0, 1 << bits, (groups, out), dtype=np.uint8)),
+        "scales": mx.array((RNG.random((groups, out)) * 1e-4 - 5e-5).astype(np.float16)),
+        "bits": bits,
+        "in_features": groups * size,
+        "group_size": size,
+    }
+    short = (
+        parts | {name: mx.repeat(parts[name], 4, axis=0) for name in ("zeros", "scales")} | {"group_size": size // 4}
+    )
+    for dtype in (mx.float16, mx.bfloat16, mx.float32):
+        listed, computed = Integer(**parts).dense(dtype), Integer(**short).dense(dtype)
+        width = {2: mx.uint16, 4: mx.uint32}[dtype.size]
+        assert mx.array_equal(listed.view(width), computed.view(width)).item()
