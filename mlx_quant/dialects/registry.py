@@ -81,8 +81,8 @@ REFUSED: dict[str, str] = {
     "HIGGS quantization is only supported on GPU), and flute-kernel 0.4.2 cannot be imported there (ImportError: "
     "libc10_cuda.so)",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
-    "paroquant": "AWQ's codes of a weight whose inputs are scaled and rotated in pairs at run time; not decoded yet, "
-    "and decoded as AWQ it would be another weight",
+    "paroquant": "AWQ's codes of a weight whose inputs are scaled and rotated in pairs at run time: decoded as AWQ it "
+    "would be another weight; GPTQModel 7.7.0 reads it on a CPU, and it is not decoded yet",
     "qtip": "trellis codes behind incoherence processing; no package of it was found (PyPI's qtip 5.0.0 is another "
     "project)",
     "quanto-int4": "codes of qint4 and qint2 lie in rows of a group each, [out * in / group, group], and no file says "
@@ -90,8 +90,8 @@ REFUSED: dict[str, str] = {
     "quip": "incoherence processing and lattice codebooks",
     "quip-sharp": "incoherence processing and lattice codebooks; PyPI has no package of it, and transformers 5.23.0 "
     "no such method",
-    "sinq": "codes of a matrix whose rows and columns both have scales, the latter apart from the codes; not decoded "
-    "yet",
+    "sinq": "codes of a matrix whose rows and columns both have scales, the latter apart from the codes; sinq 0.2.0 "
+    "packs and reads them on a CPU, and they are not decoded yet",
     "spqr": "sparse outliers beside a two-level base; spqr_quant 0.2.0 compiles its CUDA kernels when it is imported "
     "(OSError: CUDA_HOME environment variable is not set), and transformers 5.23.0 refuses a CPU (RuntimeError: GPU "
     "is required to run SpQR quantized model)",
