@@ -82,7 +82,7 @@ REFUSED: dict[str, str] = {
     "libc10_cuda.so)",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
     "paroquant": "AWQ's codes of a weight whose inputs are scaled and rotated in pairs at run time: decoded as AWQ it "
-    "would be another weight; GPTQModel 7.7.0 reads it on a CPU, and it is not decoded yet",
+    "would be another weight; GPTQModel 7.7.0 has a reader for CPUs, and it is not decoded yet",
     "qtip": "trellis codes behind incoherence processing; no package of it was found (PyPI's qtip 5.0.0 is another "
     "project)",
     "quanto-int4": "codes of qint4 and qint2 lie in rows of a group each, [out * in / group, group], and no file says "
