@@ -340,5 +340,5 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
     }
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))
     assert all(status.reason for status in listed.values())
-    assert listed["aqlm"].status == "refused"
-    assert not listed["aqlm"].bits
+    assert listed["higgs"].status == "refused"
+    assert not listed["higgs"].bits
