@@ -17,9 +17,9 @@ MARKS = (BOOKS, CODES)
 NOT_APPLICABLE = {"affine": "entries of codebooks are in no line, and MLX has no form for them; decoded to dense"}
 FILES = Files(
     vectors=("aqlm-1.1.7",),
-    checkpoints=(),
-    heard=(),
-    digests=(),
+    checkpoints=("llama-aqlm-2x8",),
+    heard=("llama-aqlm-2x8",),
+    digests=("aqlm-1.1.7",),
 )
 COLUMNS: dict[str, tuple[str, ...]] = {
     "one codebook": ("one-codebook",),
