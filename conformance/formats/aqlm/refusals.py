@@ -15,6 +15,8 @@ from .packing import BITS, BOOKS, CODES, COLUMNS, NUMBER, ROWS, SCALES, config, 
 
 
 def refusals() -> Iterator[Refusal]:
+    shape: tuple[int, ...]
+    value: Any
     draw, plain = Draw("aqlm-refusals"), config(6, books=2)
     codes, scales = draw.below(64, 32, 6, 2), draw.scales("float16", "ordinary", 32)
     tensors = laid(codes, draw.scales("float16", "ordinary", 2, 64, 1, 8), scales, 6)
