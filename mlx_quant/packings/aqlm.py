@@ -21,7 +21,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "aqlm"
 TITLE = "AQLM"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = tuple(range(1, 17))
 LAYOUTS = ("additive",)
 MARKS = (".codebooks", ".codes")
