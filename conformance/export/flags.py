@@ -14,6 +14,7 @@ POLICY = {
     "null": "null-means-absent-and-capitals-mean-nothing",
     "swapped": "gptqmodels-3-bit-zero-points-before-70-are-put-right",
     "bitsandbytes": "bitsandbytes-numbers-are-those-of-the-type",
+    "aqlm": "aqlms-sums-are-rounded-to-the-even-number-wherever-they-are-made",
     "hqq": "hqqs-tensors-say-what-they-are-and-each-step-is-rounded",
 }
 FLAGS: dict[str, tuple[str, str]] = {

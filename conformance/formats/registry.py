@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import (
+    aqlm,
     awq_gemm,
     awq_gemv,
     awq_gemv_fast,
@@ -59,6 +60,7 @@ FORMATS: dict[str, Format] = {
         metal,
         quanto_int8,
         gemma_quant,
+        aqlm,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

@@ -7,7 +7,7 @@ from functools import partial
 
 from ..cases.case import Case
 from ..cases.verdict import Verdict, declined
-from ..formats import bnb_4bit, ct_packed, fp8, gptq, hqq
+from ..formats import aqlm, bnb_4bit, ct_packed, fp8, gptq, hqq
 from ..formats.module import Refusal
 from ..formats.registry import FORMATS
 from ..subjects.ask import decode
@@ -32,6 +32,7 @@ DECODED = {
     "compressed-tensors": (ct_packed.SLUG, "bad-config-value"),
     "bitsandbytes": (bnb_4bit.SLUG, "bad-config-value"),
     "hqq": (hqq.SLUG, "bad-config-value"),
+    "aqlm": (aqlm.SLUG, "missing-tensor"),
 }
 
 

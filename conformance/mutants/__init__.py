@@ -2,6 +2,7 @@
 
 from ..subjects.resolve import ORACLE, SCHEMES, resolve
 from ..subjects.subject import SubjectError
+from .aqlm import AQLM
 from .awq import AWQ
 from .bitsandbytes import BITSANDBYTES
 from .compressed import COMPRESSED
@@ -58,6 +59,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *STEPS,
     *QUANTO,
     *GEMMA,
+    *AQLM,
     *LOADING,
     *FOLDERS,
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import UnsupportedFormat
 from . import (
+    aqlm,
     autoround,
     awq,
     bitsandbytes,
@@ -45,6 +46,7 @@ DIALECTS: dict[str, Dialect] = {
         quanto,
         quark,
         gemma,
+        aqlm,
     )
 }
 
@@ -59,7 +61,6 @@ SIDECARS: dict[str, str | None] = {
 
 # Refused by name until a dialect reads them; the text says what a user can do instead.
 REFUSED: dict[str, str] = {
-    "aqlm": "additive codebooks; no integer-affine form",
     "bitblas": "kept in the layout of the kernel that BitBLAS chose for a GPU; on a CPU GPTQModel 7.7.0 makes no such "
     "layer to hold a decoder to (ValueError: bitblas is not installed or the version is incompatible); re-export the "
     "checkpoint as plain GPTQ",

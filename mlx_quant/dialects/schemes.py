@@ -21,7 +21,9 @@ class Scheme:
         desc_act: as written; where there is a ``g_idx``, the decoder goes by that instead.
         static_groups: as written; with it, act-order leaves groups where they are.
         producer: (name, version) of the program that packed it, or None.
-        block: (rows, columns) of the matrix [out, in] that share a scale, or None where blocks are not two-dimensional.
+        block: (rows, columns) of the matrix [out, in] that share a scale, or a code; None where blocks are not
+            two-dimensional.
+        codebooks: how many tables a block is a sum of entries of, where the configuration says so.
         word: bits of the words that codes are packed in, where the configuration may choose.
         strategy: what shares a scale, where the configuration names it: ``"tensor"``, ``"channel"`` or ``"group"``.
         dtype: of the weight, where the configuration names one.
@@ -38,6 +40,7 @@ class Scheme:
     static_groups: bool | None = None
     producer: tuple[str, tuple[int, ...]] | None = None
     block: tuple[int, int] | None = None
+    codebooks: int | None = None
     word: int = 32
     strategy: str = ""
     dtype: str | None = None

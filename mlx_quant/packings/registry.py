@@ -10,6 +10,7 @@ from ..errors import MalformedCheckpoint
 from ..weights.decoded import Weight
 from . import (
     activation,
+    aqlm,
     awq_gemm,
     awq_gemv,
     awq_gemv_fast,
@@ -63,6 +64,7 @@ PACKINGS: dict[str, Packing] = {
         quanto_int8,
         quark_int,
         gemma_quant,
+        aqlm,
     )
 }
 

@@ -7,6 +7,7 @@ from types import ModuleType
 from ..config import Config, setting
 from ..unpacked import Refused
 from . import (
+    aqlm,
     awq_gemm,
     awq_gemv,
     awq_gemv_fast,
@@ -54,6 +55,7 @@ FORMATS: dict[str, ModuleType] = {
     "qqq": qqq,
     "quanto_int8": quanto_int8,
     "quark_int": quark_int,
+    "aqlm": aqlm,
 }
 
 

@@ -312,7 +312,7 @@ def test_pickled_weights_are_refused_and_not_downloaded(hub: Hub) -> None:
 
 def test_a_refused_method_costs_no_weight_bytes(hub: Hub, tmp_path: Path) -> None:
     files = files_of(stored("llama-awq-g32"))
-    files["config.json"] = files["config.json"].replace(b'"quant_method": "awq"', b'"quant_method": "aqlm"')
+    files["config.json"] = files["config.json"].replace(b'"quant_method": "awq"', b'"quant_method": "higgs"')
     hub.add(REPO, files)
     refusal(UnsupportedFormat, "unsupported-method", lambda: convert(REPO, tmp_path / "out", progress=False))
     assert hub.sent(".safetensors") == 0

@@ -347,9 +347,9 @@ def test_generate_uses_a_chat_template_where_there_is_one(copy: Callable[..., An
 
 def test_formats_lists_every_format_once() -> None:
     found = parsed(run("formats", "--json"))
-    assert found.keys() == mlx_quant.formats().keys() >= {"gptq", "awq_gemm", "aqlm", "hqq"}
+    assert found.keys() == mlx_quant.formats().keys() >= {"gptq", "awq_gemm", "higgs", "hqq"}
     assert (found["awq_gemm"]["status"], found["awq_gemm"]["bits"]) == ("enabled", list(range(2, 9)))
-    assert found["aqlm"]["status"] == "refused"
+    assert found["higgs"]["status"] == "refused"
     table = run("formats").stdout
     assert all(f"│ {name} " in table for name in found)
 

@@ -317,6 +317,7 @@ def test_the_place_of_a_rule_is_known() -> None:
 def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
     listed = formats()
     assert {name for name, status in listed.items() if status.status == "enabled"} == {
+        "aqlm",
         "awq_gemm",
         "awq_gemv",
         "awq_gemv_fast",
@@ -342,5 +343,5 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
     }
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))
     assert all(status.reason for status in listed.values())
-    assert listed["aqlm"].status == "refused"
-    assert not listed["aqlm"].bits
+    assert listed["higgs"].status == "refused"
+    assert not listed["higgs"].bits

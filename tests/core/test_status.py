@@ -157,7 +157,7 @@ def test_evidence_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     found = json.loads(CliRunner().invoke(app, ["formats", "--json"]).stdout)
     assert found["gptq"]["evidence"] == WHOLE
     assert found["awq_gemm"]["evidence"] is None
-    assert found["aqlm"]["evidence"] is None
+    assert found["higgs"]["evidence"] is None
 
 
 def test_an_enabled_format_needs_no_asking() -> None:

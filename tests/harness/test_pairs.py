@@ -101,6 +101,11 @@ SEEN_OF: dict[str, dict[str, Callable[[Question], Any]]] = {
         "as_float": lambda q: q.tensors["W_q"].dtype in FLOATS,
     },
     "metal": {"offsets": _moved},
+    "aqlm": {
+        "books": lambda q: q.config["num_codebooks"],
+        "block": lambda q: (q.config["out_group_size"], q.config["in_group_size"]),
+        "dtype": lambda q: q.tensors["codebooks"].dtype,
+    },
 }
 
 

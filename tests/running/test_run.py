@@ -182,11 +182,11 @@ def test_a_model_that_is_not_packed_runs_as_ever() -> None:
 
 def test_a_refusal_is_shown_and_is_status_1(copy: Callable[..., Any]) -> None:
     source = copy(AWQ)
-    source.requantize_config(quant_method="aqlm")
+    source.requantize_config(quant_method="higgs")
     result = run("generate", "--model", source.path, "--prompt", "x")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "refused [unsupported-method]" in result.stderr
-    assert "additive codebooks" in result.stderr
+    assert "lattice codebooks" in result.stderr
 
 
 def test_what_a_command_needs_and_has_not_is_said() -> None:

@@ -111,10 +111,10 @@ def test_a_client_is_told_why_a_model_is_refused_and_the_server_goes_on(
     server: Server, copy: Callable[..., Any]
 ) -> None:
     source: Folder = copy(AWQ)
-    source.requantize_config(quant_method="aqlm")
+    source.requantize_config(quant_method="higgs")
     with pytest.raises(openai.NotFoundError) as refused:
         server.client.completions.create(model=str(source.path), prompt=PROMPT, max_tokens=4)
-    assert re.search(r"additive codebooks.*\[unsupported-method\]", refused.value.response.text)
+    assert re.search(r"lattice codebooks.*\[unsupported-method\]", refused.value.response.text)
     answer = server.client.completions.create(model="default_model", prompt=PROMPT, max_tokens=20)
     assert recited(answer.choices[0].text)
 

@@ -212,7 +212,7 @@ def test_what_has_no_meaning_for_packed_repos_is_refused(monkeypatch: pytest.Mon
 
 def refused_ones(copy: Copy) -> Iterator[Path]:
     method, data, code = copy(AWQ, "method"), copy(AWQ, "data"), copy(AWQ, "code")
-    method.requantize_config(quant_method="aqlm")
+    method.requantize_config(quant_method="higgs")
     yield method.path
     data.rewrite(lambda tensors: tensors["model.layers.0.mlp.up_proj.scales"].fill_(float("inf")))
     yield data.path
@@ -227,7 +227,7 @@ def refused_ones(copy: Copy) -> Iterator[Path]:
     yield model.path
     sidecar = copy(GPTQ, "sidecar")
     sidecar.configure(quantization_config=None)
-    (sidecar.path / "quantize_config.json").write_text('{"quant_method": "aqlm"}')
+    (sidecar.path / "quantize_config.json").write_text('{"quant_method": "higgs"}')
     yield sidecar.path
 
 
@@ -315,7 +315,7 @@ def test_a_packed_repo_on_the_hub(hub: Hub, tmp_path: Path, bound: str, misread:
     files = files_of(stored(AWQ)) | {"tokenizer.py": b"raise SystemExit", "extra.jsonl": b"{}"}
     hub.add("someone/packed", files)
     config = json.loads(files["config.json"])
-    config["quantization_config"]["quant_method"] = "aqlm"
+    config["quantization_config"]["quant_method"] = "higgs"
     hub.add("someone/refused", files | {"config.json": json.dumps(config).encode()})
     hub.add("someone/plain", files_of(stored(BASE)))
     expected, _ = mlx_quant.load(stored(AWQ))
