@@ -9,6 +9,7 @@ from . import (
     awq_gemm,
     awq_gemv,
     awq_gemv_fast,
+    bitnet,
     bnb_4bit,
     bnb_int8,
     ct_int,
@@ -59,6 +60,7 @@ FORMATS: dict[str, Format] = {
         metal,
         quanto_int8,
         gemma_quant,
+        bitnet,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

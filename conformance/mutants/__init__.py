@@ -3,6 +3,7 @@
 from ..subjects.resolve import ORACLE, SCHEMES, resolve
 from ..subjects.subject import SubjectError
 from .awq import AWQ
+from .bitnet import BITNET
 from .bitsandbytes import BITSANDBYTES
 from .compressed import COMPRESSED
 from .floats import FLOATS
@@ -58,6 +59,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *STEPS,
     *QUANTO,
     *GEMMA,
+    *BITNET,
     *LOADING,
     *FOLDERS,
 )

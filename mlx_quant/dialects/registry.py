@@ -9,6 +9,7 @@ from ..errors import UnsupportedFormat
 from . import (
     autoround,
     awq,
+    bitnet,
     bitsandbytes,
     compressed_tensors,
     fields,
@@ -45,6 +46,7 @@ DIALECTS: dict[str, Dialect] = {
         quanto,
         quark,
         gemma,
+        bitnet,
     )
 }
 
@@ -63,7 +65,6 @@ REFUSED: dict[str, str] = {
     "bitblas": "kept in the layout of the kernel that BitBLAS chose for a GPU; on a CPU GPTQModel 7.7.0 makes no such "
     "layer to hold a decoder to (ValueError: bitblas is not installed or the version is incompatible); re-export the "
     "checkpoint as plain GPTQ",
-    "bitnet": "ternary weights with a divided scale",
     "eetq": "weights are pre-arranged for one CUDA kernel",
     "exl3": "trellis codes; no integer-affine form",
     "fbgemm-fp8": "8-bit floats, not integers",

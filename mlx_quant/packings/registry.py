@@ -13,6 +13,7 @@ from . import (
     awq_gemm,
     awq_gemv,
     awq_gemv_fast,
+    bitnet,
     bnb_4bit,
     bnb_int8,
     checks,
@@ -63,6 +64,7 @@ PACKINGS: dict[str, Packing] = {
         quanto_int8,
         quark_int,
         gemma_quant,
+        bitnet,
     )
 }
 
