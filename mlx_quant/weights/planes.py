@@ -79,7 +79,7 @@ class Planes:
 
     def _values(self, dtype: mx.Dtype) -> mx.array:
         """[4]. float64 holds what is to be rounded, or a quotient so near to it that the rounding is the same."""
-        scale = np.float64(self.scale.astype(mx.float32).item())
+        scale = float(self.scale.astype(mx.float32).item())
         with np.errstate(over="ignore"):
             return _nearest(_VALUES / scale if self.divides else _VALUES * scale, dtype)
 
