@@ -57,13 +57,10 @@ class Planes:
     def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """MLX's affine form: the codes, ``RN(s)`` or ``RN(1 / s)`` in ``params_dtype``, and that negated, exact.
 
-        ``params_dtype`` None is the dtype of the scale, or float32 where the quotient is beyond it. Raises
-        UnsupportedFormat ``unsupported-affine`` where it is beyond that as well, and for widths that are no multiple
-        of MLX's groups.
+        ``params_dtype`` None is the dtype of the scale. Raises UnsupportedFormat ``unsupported-affine`` where the
+        quotient is beyond the dtype, and for widths that are no multiple of MLX's groups.
         """
         factor = self._values(params_dtype or self.dtype)[2]
-        if params_dtype is None and not mx.isfinite(factor).item():
-            factor = self._values(mx.float32)[2]
         if not mx.isfinite(factor).item():
             raise UnsupportedFormat(
                 "unsupported-affine", f"one over {self.scale.item()} is beyond {factor.dtype}; decode to dense"

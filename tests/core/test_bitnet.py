@@ -60,9 +60,11 @@ def test_mlx_holds_it_exactly(config: dict[str, Any], dtype: mx.Dtype, width: in
     assert dense.shape == (24, width)
 
 
-def test_parameters_are_float32_where_they_must_be() -> None:
-    found = mlx_quant.to_affine(BARE, module(2.0**-20, mx.float16), candidates=True)
-    assert found.scales.dtype == mx.float32
+def test_a_quotient_beyond_the_parameters_has_no_affine_form() -> None:
+    with pytest.raises(UnsupportedFormat) as caught:
+        mlx_quant.to_affine(BARE, module(2.0**-20, mx.float16), candidates=True)
+    assert caught.value.code == "unsupported-affine"
+    found = mlx_quant.to_affine(BARE, module(2.0**-20, mx.float16), params_dtype=mx.float32, candidates=True)
     assert found.scales[0, 0].item() == 2.0**20
     with pytest.raises(UnsupportedFormat) as caught:
         mlx_quant.to_affine(BARE, module(2.0**-130), candidates=True)
