@@ -25,11 +25,11 @@ class Unpacked:
         """``W[o, i] = RN(s[g[i], o] * (q[o, i] - z[g[i], o]))`` [out, in], one rounding, in ``dtype`` or that of s.
 
         The product is formed in float64, where it is exact for every scale of at most 24 bits, then rounded. float64
-        to float16 or bfloat16 goes through ``_round`` because torch converts by way of float32, which rounds twice.
+        to float16 or bfloat16 goes through ``round_once`` because torch converts by way of float32, which rounds twice.
         """
         scales = self.s.T[:, self.g].to(torch.float64)
         difference = (self.q - self.z.T[:, self.g]).to(torch.float64)
-        return _round(scales * difference, dtype or self.s.dtype)
+        return round_once(scales * difference, dtype or self.s.dtype)
 
 
 @dataclass
@@ -56,10 +56,10 @@ class Added:
         bits = sums.view(torch.int64)
         odd = torch.where((lost > 0) == (sums > 0), bits + 1, bits - 1)
         sums = torch.where((lost != 0) & (bits % 2 == 0), odd, bits).view(torch.float64)
-        return _round(sums, dtype or self.s.dtype)
+        return round_once(sums, dtype or self.s.dtype)
 
 
-def _round(exact: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def round_once(exact: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     if dtype in (torch.float64, torch.float32):
         return exact.to(dtype)
     single = exact.to(torch.float32)

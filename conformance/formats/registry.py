@@ -10,6 +10,7 @@ from . import (
     awq_gemm,
     awq_gemv,
     awq_gemv_fast,
+    bitnet,
     bnb_4bit,
     bnb_int8,
     ct_int,
@@ -61,6 +62,7 @@ FORMATS: dict[str, Format] = {
         quanto_int8,
         gemma_quant,
         aqlm,
+        bitnet,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

@@ -4,6 +4,7 @@ from ..subjects.resolve import ORACLE, SCHEMES, resolve
 from ..subjects.subject import SubjectError
 from .aqlm import AQLM
 from .awq import AWQ
+from .bitnet import BITNET
 from .bitsandbytes import BITSANDBYTES
 from .compressed import COMPRESSED
 from .floats import FLOATS
@@ -60,6 +61,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *QUANTO,
     *GEMMA,
     *AQLM,
+    *BITNET,
     *LOADING,
     *FOLDERS,
 )

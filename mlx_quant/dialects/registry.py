@@ -10,6 +10,7 @@ from . import (
     aqlm,
     autoround,
     awq,
+    bitnet,
     bitsandbytes,
     compressed_tensors,
     fields,
@@ -47,6 +48,7 @@ DIALECTS: dict[str, Dialect] = {
         quark,
         gemma,
         aqlm,
+        bitnet,
     )
 }
 
@@ -64,7 +66,6 @@ REFUSED: dict[str, str] = {
     "bitblas": "kept in the layout of the kernel that BitBLAS chose for a GPU; on a CPU GPTQModel 7.7.0 makes no such "
     "layer to hold a decoder to (ValueError: bitblas is not installed or the version is incompatible); re-export the "
     "checkpoint as plain GPTQ",
-    "bitnet": "ternary weights with a divided scale",
     "eetq": "weights are pre-arranged for one CUDA kernel, and nothing that packs or reads them was found to run on a "
     "CPU: PyPI has no eetq, and transformers 5.23.0 asks for kernels of a hub (ImportError: Loading an EETQ quantized "
     "model requires kernels)",

@@ -14,6 +14,7 @@ from . import (
     awq_gemm,
     awq_gemv,
     awq_gemv_fast,
+    bitnet,
     bnb_4bit,
     bnb_int8,
     checks,
@@ -65,6 +66,7 @@ PACKINGS: dict[str, Packing] = {
         quark_int,
         gemma_quant,
         aqlm,
+        bitnet,
     )
 }
 
