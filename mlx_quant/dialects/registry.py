@@ -66,7 +66,6 @@ REFUSED: dict[str, str] = {
     "bitnet": "ternary weights with a divided scale",
     "eetq": "weights are pre-arranged for one CUDA kernel",
     "exl3": "trellis codes; no integer-affine form",
-    "fbgemm-fp8": "8-bit floats, not integers",
     "fp-quant": "weights live in a rotated basis",
     "higgs": "lattice codebooks with a Hadamard rotation",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
