@@ -64,16 +64,34 @@ REFUSED: dict[str, str] = {
     "layer to hold a decoder to (ValueError: bitblas is not installed or the version is incompatible); re-export the "
     "checkpoint as plain GPTQ",
     "bitnet": "ternary weights with a divided scale",
-    "eetq": "weights are pre-arranged for one CUDA kernel",
+    "eetq": "weights are pre-arranged for one CUDA kernel, and nothing that packs or reads them was found to run on a "
+    "CPU: PyPI has no eetq, and transformers 5.23.0 asks for kernels of a hub (ImportError: Loading an EETQ quantized "
+    "model requires kernels)",
     "exl3": "trellis codes; no integer-affine form",
-    "fp-quant": "weights live in a rotated basis",
-    "higgs": "lattice codebooks with a Hadamard rotation",
+    "fouroversix": "4-bit floats of blocks that choose their own largest number; transformers 5.23.0 needs "
+    "fouroversix, whose source package 1.0.5 was not built here (ModuleNotFoundError: No module named 'torch'; with "
+    "torch 2.13.0 beside it, pip's metadata were not ready after 100 s)",
+    "fp-quant": "weights live in a rotated basis, and inputs are rotated at run time; transformers 5.23.0 refuses a "
+    "CPU (NotImplementedError: FPQuant quantization is only supported on GPU or Intel XPU), fp_quant 0.3.2 packs with "
+    "qutlass, of which PyPI has an empty 0.0.0",
+    "higgs": "lattice codebooks with a Hadamard rotation; transformers 5.23.0 refuses a CPU (NotImplementedError: "
+    "HIGGS quantization is only supported on GPU), and flute-kernel 0.4.2 cannot be imported there (ImportError: "
+    "libc10_cuda.so)",
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
+    "paroquant": "AWQ's codes of a weight whose inputs are scaled and rotated in pairs at run time: decoded as AWQ it "
+    "would be another weight; GPTQModel 7.7.0 has a reader for CPUs, and it is not decoded yet",
+    "qtip": "trellis codes behind incoherence processing; no package of it was found (PyPI's qtip 5.0.0 is another "
+    "project)",
     "quanto-int4": "codes of qint4 and qint2 lie in rows of a group each, [out * in / group, group], and no file says "
     "how many of them make an output: quanto 0.2.7 asks the model's own modules",
     "quip": "incoherence processing and lattice codebooks",
-    "quip-sharp": "incoherence processing and lattice codebooks",
-    "spqr": "sparse outliers beside a two-level base",
+    "quip-sharp": "incoherence processing and lattice codebooks; PyPI has no package of it, and transformers 5.23.0 "
+    "no such method",
+    "sinq": "codes of a matrix whose rows and columns both have scales, the latter apart from the codes; sinq 0.2.0 "
+    "packs and reads them on a CPU, and they are not decoded yet",
+    "spqr": "sparse outliers beside a two-level base; spqr_quant 0.2.0 compiles its CUDA kernels when it is imported "
+    "(OSError: CUDA_HOME environment variable is not set), and transformers 5.23.0 refuses a CPU (RuntimeError: GPU "
+    "is required to run SpQR quantized model)",
     "torchao-int4": "Int4Tensor and its packed layouts: torchao 0.18.0 raises NotImplementedError when asked to "
     "dequantise one, and its operation bf16i4bf16_rowwise is of mslk, of which PyPI has an empty 0.0.0",
     "vptq": "vector codebooks",

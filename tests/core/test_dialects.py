@@ -139,11 +139,13 @@ def test_refused_with_what_was_found(found: Any, files: Any, kind: Any, code: st
     assert said in str(refusal(found, kind, code, **files))
 
 
-@pytest.mark.parametrize("method", [*sorted(REFUSED), "quip_sharp", "never-heard-of"])
+@pytest.mark.parametrize("method", [*sorted(REFUSED), "quip_sharp", "fp_quant", "never-heard-of"])
 def test_other_methods_are_refused_by_name_without_needing_their_keys(found: Any, method: str) -> None:
     config = MODEL | {"quantization_config": {"quant_method": method}}
     error = refusal(found, UnsupportedFormat, "unsupported-method", config=config)
-    assert method.replace("_", "-") in str(error)
+    name = method.replace("_", "-")
+    assert name in str(error)
+    assert REFUSED.get(name, "never heard of") in str(error)
     assert "gptq" in str(error)
 
 
