@@ -74,9 +74,9 @@ def _pairs() -> Iterator[_Pair]:
     bound = fbgemm(activation_scale_ub=0.5)
     yield "fbgemm-bound-of-activations", bound, by_output, fbgemm(), by_output
     # Powers of two, which every float has: the weights are bfloat16 whatever the scales are.
-    powers = np.ldexp(1.0, rng.integers(-9, 0, (64, 1)))
-    narrow = {"weight": weight, "weight_scale": Array.of(powers.astype(np.float16))}
-    yield "fbgemm-float16", fbgemm(), narrow, fbgemm(), narrow | {"weight_scale": Array.of(powers.astype(np.float32))}
+    exponents = np.ldexp(1.0, rng.integers(-9, 0, (64, 1)))
+    narrow = {"weight": weight, "weight_scale": Array.of(exponents.astype(np.float16))}
+    yield "fbgemm-float16", fbgemm(), narrow, fbgemm(), narrow | {"weight_scale": Array.of(exponents.astype(np.float32))}
 
 
 def _compressed(weight: Array, column: np.ndarray, bytes_: np.ndarray) -> Iterator[_Pair]:
