@@ -136,6 +136,18 @@ def _per_output(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
     return found.with_(s=np.broadcast_to(found.s[:, :1], found.s.shape))
 
 
+def _of_the_scales(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
+    """FBGEMM's weights in the dtype of its scales."""
+    fbgemm = config.get("quant_method") == "fbgemm_fp8"
+    return found.with_(dtype=tensors["weight_scale"].dtype) if fbgemm else found
+
+
+def _bounded(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
+    """The bound of activations taken for one of weights."""
+    bound = config.get("activation_scale_ub")
+    return found if bound is None else found.with_(s=np.minimum(found.s, bound))
+
+
 ARITHMETIC, LAYOUTS, VECTORS, SYNTHETIC = "arithmetic", "layouts", "vectors", "synthetic"
 _MLX_LM = github("ml-explore/mlx-lm#1865")
 _EDGES = github("ModelCloud/GPTQModel#2875")
@@ -145,6 +157,7 @@ _TRANSFORMERS = (_SOURCE,)
 _MODELOPT = (
     "https://github.com/NVIDIA/TensorRT-Model-Optimizer/blob/0.47.0/modelopt/torch/quantization/qtensor/fp8_tensor.py",
 )
+_FBGEMM = ("https://github.com/huggingface/transformers/blob/v5.23.0/src/transformers/integrations/fbgemm_fp8.py",)
 _GPTQMODEL = ("https://github.com/ModelCloud/GPTQModel/blob/v7.7.0/gptqmodel/quantization/dtype.py",)
 _E4M3 = ("https://arxiv.org/abs/2209.05433",)
 _E8M0 = ("https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf",)
@@ -193,4 +206,8 @@ FLOATS: tuple[Mutant, ...] = (
             changed_parts(_biased_by_128)),
     _mutant("FP-07c", Bug.SUBNORMAL, "byte 0 of E8M0 is taken for zero", _E8M0, (VECTORS, ARITHMETIC),
             changed_parts(_zero_byte)),
+    _mutant("FP-08", Bug.OP_ORDER_DTYPE, "FBGEMM's weights have the dtype of their scales", _FBGEMM,
+            (VECTORS, "policies"), changed_parts(_of_the_scales)),
+    _mutant("FP-08b", Bug.SCALE_ENCODING, "activation_scale_ub bounds the scales of weights", _FBGEMM,
+            ("policies",), changed_parts(_bounded)),
 )  # fmt: skip

@@ -1,8 +1,11 @@
 """``quant_method`` ``fp8``: FP8 weights as DeepSeek publishes them, and Qwen, MiniMax and transformers after it.
 
+``fbgemm_fp8`` is transformers' other method of the same codes: FBGEMM packs them, with a scale for each output.
+
 ``modules_to_not_convert`` and its alias ``ignored_layers`` are not followed: which modules are packed is seen from
-their tensors. Sources: transformers 5.23.0, ``utils/quantization_config.py``, ``FineGrainedFP8Config``; amd-quark 0.13,
-``torch/export/main_export/quant_config_parser.py``, ``FP8Config``, which its ``custom_mode`` ``fp8`` writes.
+their tensors. Sources: transformers 5.23.0, ``utils/quantization_config.py``, ``FineGrainedFP8Config`` and
+``FbgemmFp8Config``; amd-quark 0.13, ``torch/export/main_export/quant_config_parser.py``, ``FP8Config``, which its
+``custom_mode`` ``fp8`` writes.
 """
 
 from __future__ import annotations
@@ -16,21 +19,28 @@ from .schemes import Scheme, Schemes, Uniform
 
 ID = "fp8"
 
+# As its method is folded, and as its layout is called.
+_FBGEMM, _BY_OUTPUT = "fbgemm-fp8", "fbgemm"
+
 _BLOCK = (128, 128)
 # How scales are stored, by what scale_fmt says; the tensors decide, so this only refuses what nobody has written.
 _SCALES = ("float", "ue8m0")
 
 
 def recognises(config: Mapping[str, Any], named: str | None) -> bool:
-    return named == ID
+    return named in (ID, _FBGEMM)
 
 
 def stated(config: Mapping[str, Any]) -> dict[str, Any]:
+    if fields.method(config) == _FBGEMM:
+        return {"quant_method": _FBGEMM}
     block = config.get("weight_block_size")
     return {"weight_block_size": None if block is None else list(_block(config) or ()), "fmt": config.get("fmt")}
 
 
 def schemes(config: Mapping[str, Any]) -> Schemes:
+    if fields.method(config) == _FBGEMM:
+        return Uniform(Scheme(dialect=ID, packing=ID, bits=8, group_size=-1, layout=_BY_OUTPUT))
     number = str(config.get("fmt") or "e4m3").lower()
     if number not in ("e4m3", "float8_e4m3fn"):
         raise UnsupportedFormat("unsupported-dtype", f"is {number!r}; only e4m3 is decoded", where="fmt")

@@ -70,9 +70,6 @@ REFUSED: dict[str, str] = {
     "CPU: PyPI has no eetq, and transformers 5.23.0 asks for kernels of a hub (ImportError: Loading an EETQ quantized "
     "model requires kernels)",
     "exl3": "trellis codes; no integer-affine form",
-    "fbgemm-fp8": "E4M3 with a scale for each output; transformers 5.23.0 loads it on a GPU alone (ImportError: Using "
-    "fbgemm fp8 quantization requires a GPU or XPU), and no evidence for decoding it has been gathered yet; use an "
-    "export with method fp8",
     "fouroversix": "4-bit floats of blocks that choose their own largest number; transformers 5.23.0 needs "
     "fouroversix, whose source package 1.0.5 was not built here (ModuleNotFoundError: No module named 'torch'; with "
     "torch 2.13.0 beside it, pip's metadata were not ready after 100 s)",

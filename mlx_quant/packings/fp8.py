@@ -11,9 +11,11 @@ weight.
     float-quantized      RN(q * s), in the dtype of the scales; naive-quantized is its old name, and mxfp8-quantized is
                          the same in bfloat16 with scales of E8M0
     modelopt             RN(q * RN(s)), in bfloat16
+    fbgemm               RN(RN32(q * s)), in bfloat16 whatever the scales are, of which each output has one
 
 Sources: transformers 5.23.0, ``integrations/finegrained_fp8.py``, ``Fp8Dequantize``; compressed-tensors 0.19.0,
-``quantization/lifecycle/forward_helpers.py``, ``_dequantize``; nvidia-modelopt 0.47.0, ``qtensor/fp8_tensor.py``.
+``quantization/lifecycle/forward_helpers.py``, ``_dequantize``; nvidia-modelopt 0.47.0, ``qtensor/fp8_tensor.py``;
+fbgemm-gpu-genai 1.9.0, ``experimental/gemm/triton_gemm/fp8_gemm.py``, ``_kernel_dequantize_fp8_row``.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ TITLE = "FP8"
 STATUS: Status = "enabled"
 _COMPRESSED = ("float-quantized", "naive-quantized", "mxfp8-quantized")
 BITS = (8,)
-LAYOUTS = ("block", *_COMPRESSED, "modelopt", "quark")
+LAYOUTS = ("block", *_COMPRESSED, "modelopt", "quark", "fbgemm")
 MARKS = (".weight_scale_inv", ".weight_scale")
 # The last ones are of activations and of the cache: known, and not read.
 TENSORS = (".weight", *MARKS, ".input_scale", ".activation_scale", ".output_scale", ".k_scale", ".v_scale")
@@ -59,10 +61,10 @@ def measure(scheme: Scheme, infos: Infos) -> Measured:
     checks.dtype(infos, "weight", CODES)
     out_features, in_features = checks.matrix(infos, "weight")
     name = found[0]
-    if infos[name].dtype not in (*checks.SCALES, *_BYTES):
-        raise UnsupportedFormat(
-            "unsupported-dtype", f"dtype {infos[name].dtype}, expected float32, bfloat16, float16 or E8M0", where=name
-        )
+    exponents = () if scheme.layout == "fbgemm" else _BYTES
+    if infos[name].dtype not in (*checks.SCALES, *exponents):
+        known = "float32, bfloat16 or float16" + (", or E8M0" if exponents else "")
+        raise UnsupportedFormat("unsupported-dtype", f"dtype {infos[name].dtype}, expected {known}", where=name)
     _grid(scheme, infos, name)
     return Measured(out_features, in_features, _dtype(scheme, infos[name].dtype))
 
@@ -102,7 +104,7 @@ def _scales(infos: Infos) -> list[str]:
 def _dtype(scheme: Scheme, stored: str) -> mx.Dtype:
     """Of the weight: the scales' own where they have 16 bits, or where the layout computes in it."""
     own = {"F16": mx.float16, "BF16": mx.bfloat16, "F32": mx.float32}.get(stored, mx.bfloat16)
-    if scheme.layout == "modelopt":
+    if scheme.layout in ("modelopt", "fbgemm"):
         return mx.bfloat16
     return own if own != mx.float32 or scheme.layout in _COMPRESSED else mx.bfloat16
 
@@ -123,8 +125,9 @@ def _grid(scheme: Scheme, infos: Infos, name: str) -> tuple[int, int, tuple[int,
                 infos, name, f"{list(whole)} weights in blocks of {rows} by {columns} take {list(due)} scales"
             )
         return *due, (rows, columns)
-    if infos[name].size == 1 and len(shape) <= 2:
+    if infos[name].size == 1 and len(shape) <= 2 and scheme.layout != "fbgemm":
         return 1, 1, whole
     if axes in ((out_features,), (out_features, 1)):
         return out_features, 1, per_output
-    raise checks.bad_shape(infos, name, f"expected one scale, or one for each of {out_features} outputs")
+    fewer = "" if scheme.layout == "fbgemm" else "one scale, or "
+    raise checks.bad_shape(infos, name, f"expected {fewer}one for each of {out_features} outputs")

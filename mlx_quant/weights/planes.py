@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import mlx.core as mx
 import numpy as np
@@ -76,7 +77,7 @@ class Planes:
 
     def _values(self, dtype: mx.Dtype) -> mx.array:
         """[4]. float64 holds what is to be rounded, or a quotient so near to it that the rounding is the same."""
-        scale = float(self.scale.astype(mx.float32).item())
+        scale = cast(float, self.scale.astype(mx.float32).item())
         with np.errstate(over="ignore"):
             return _nearest(_VALUES / scale if self.divides else _VALUES * scale, dtype)
 

@@ -2,7 +2,9 @@
 
 Formulas: transformers 5.23.0, ``integrations/finegrained_fp8.py`` (``Fp8Dequantize._dequantize_one``, and
 ``_dequantize_fp8_weight`` for blocks cut short at an edge); compressed-tensors 0.19.0, ``_dequantize`` of
-``quantization/lifecycle/forward_helpers.py``; nvidia-modelopt 0.47.0, ``quantization/qtensor/fp8_tensor.py``.
+``quantization/lifecycle/forward_helpers.py``; nvidia-modelopt 0.47.0, ``quantization/qtensor/fp8_tensor.py``;
+fbgemm-gpu-genai 1.9.0, ``experimental/gemm/triton_gemm/fp8_gemm.py`` (``_kernel_dequantize_fp8_row``, whose scales
+transformers' ``FbgemmFp8Linear`` casts to float32 first).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ LEAVES = ("weight_scale_inv", "weight_scale", "weight", "input_scale", "activati
 MARKS = ("weight_scale_inv", "weight_scale")
 
 # compressed-tensors' formats of this packing; ModelOpt's algorithms, with their blocks.
+FBGEMM = "fbgemm_fp8"
 COMPRESSED = ("float-quantized", "naive-quantized", "mxfp8-quantized")
 MODELOPT = {"fp8": None, "fp8_per_channel_per_token": None, "fp8_pb_wo": (128, 128), "mxfp8": (1, 32)}
 
@@ -31,7 +34,7 @@ def names(config: Config) -> bool:
     method = setting(config, "quant_method")
     if method == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
-    return method == SLUG or _compressed(config) or quark_type(config) == "fp8_e4m3"
+    return method in (SLUG, FBGEMM) or _compressed(config) or quark_type(config) == "fp8_e4m3"
 
 
 def _compressed(config: Config) -> bool:
@@ -81,6 +84,8 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Blocks:
     if codes.dtype != torch.float8_e4m3fn or codes.ndim != 2 or codes.numel() == 0:
         raise Refused(f"weight is {codes.dtype} {tuple(codes.shape)}, expected float8_e4m3fn with two axes")
     stored = scales.dtype
+    if method == FBGEMM:
+        return _by_outputs(codes, scales)
     scales = _values(scales)
     if not torch.isfinite(scales).all():
         raise Refused("scales are not all finite")
@@ -89,6 +94,16 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Blocks:
     own = stored if half or (stored == torch.float32 and _compressed(config)) else torch.bfloat16
     modelopt = method == "modelopt"
     return Blocks(codes, scales, block, torch.bfloat16 if modelopt else own, modelopt)
+
+
+def _by_outputs(codes: torch.Tensor, scales: torch.Tensor) -> Blocks:
+    """FBGEMM's rows: a float for each output, and bfloat16 from it."""
+    out, inputs = codes.shape
+    if scales.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        raise Refused(f"scales have dtype {scales.dtype}")
+    if tuple(scales.shape) not in ((out,), (out, 1)) or not torch.isfinite(scales).all():
+        raise Refused(f"scales {tuple(scales.shape)}, expected one finite number for each of {out} outputs")
+    return Blocks(codes, scales.to(torch.float32).reshape(out, 1), (1, inputs), torch.bfloat16, False)
 
 
 def pack(

@@ -36,11 +36,11 @@ def folders() -> Iterator[Folder]:
         codes = parts(unpacked.settings, packed.tensors).q - ZERO
         unpacked.packed[name] = Packed(unpacked.settings, packed.tensors | {CODES: Array.of(codes.astype(np.float16))})
     yield unpacked.folder(code="bad-dtype")
-    online = Build("bitnet", "online", described(MULTIPLIED, **{MODE: "online"}), drawn)
+    online = Build("bitnet", "online", described(MULTIPLIED) | {MODE: "online"}, drawn)
     for name in list(online.packed):
         online.unpack(name)
     yield online.folder(code="unsupported-layout")
-    normed = Build("bitnet", "rms-norm", described(**{NORM: True}), drawn)
+    normed = Build("bitnet", "rms-norm", described() | {NORM: True}, drawn)
     for name, packed in normed.packed.items():
         normed.stored_besides[f"{name}.rms_norm.weight"] = normed.floats(packed.tensors["weight"].shape[1])
     yield normed.folder(code="unsupported-layout")

@@ -13,7 +13,7 @@ from ..dialects import compressed_tensors as dialect
 from ..folder import Folder, Packed
 from ..parts import Config
 from .grid import LEGAL
-from .packing import block_of, compressed, config, grid, is_compressed, modelopt
+from .packing import FBGEMM, block_of, compressed, config, fbgemm, grid, is_compressed, modelopt
 
 # ModelOpt's hf_quant_config.json has a form of its own; see the folders below.
 SIDECAR = ""
@@ -21,11 +21,12 @@ LEGACY: dict[str, Any] = {}
 
 
 def drawn(rng: np.random.Generator, config: Config, out: int, in_features: int) -> dict[str, Array]:
-    channels = is_compressed(config) and dialect.arguments(config).strategy == "channel"
+    channels = config["quant_method"] == FBGEMM
+    channels |= is_compressed(config) and dialect.arguments(config).strategy == "channel"
     block = block_of(config) or (1 if channels else out, in_features)
     scales = (rng.integers(1, 1 << 11, grid(block, out, in_features)) * 2.0**-16).astype(np.float32)
     weight = Array("float8_e4m3fn", LEGAL[rng.integers(0, len(LEGAL), (out, in_features))].astype(np.uint8))
-    if is_compressed(config):
+    if is_compressed(config) or config["quant_method"] == FBGEMM:
         return {"weight": weight, "weight_scale": Array.of(scales)}
     if config["quant_method"] == "modelopt":
         return {"weight": weight, "weight_scale": Array.of(np.array(scales[0, 0]))}
@@ -69,6 +70,14 @@ def folders() -> Iterator[Folder]:
         build.stored_besides[name] = Array.of(np.array(0.02, np.float32))
     yield build.folder()
     yield from _compressed()
+    build = Build("fp8", "fbgemm", fbgemm(), drawn)
+    build.unpack(dense)
+    build.settings |= {"modules_to_not_convert": ["lm_head", "mlp.down_proj"]}
+    yield build.folder()
+    build = Build("fp8", "fbgemm-beside-other-scales", fbgemm(), drawn)
+    settings = {"quantization_config": build.settings}
+    other = {"config.json": build.config | settings, "quantize_config.json": config(8, GROUP_SIZE)}
+    yield build.folder(json=other, code="config-contradiction")
 
 
 def _compressed() -> Iterator[Folder]:

@@ -40,6 +40,7 @@ def grid() -> Iterator[Unmade]:
             yield _sample(name, kind, "float32", config=packing.modelopt(algorithm), output=output, shape=(160, 256))
     yield _sample("modelopt-mxfp8", (1, 32), "uint8", config=packing.modelopt("MXFP8"))
     yield from _compressed()
+    yield from _fbgemm()
     for name, dtype, options in common.variations():
         yield _sample(name, (32, 32), dtype, **options)
     for name, shape in (("7b-down_proj", (8, 11008)), ("7b-gate_proj", (11008, 32)), ("moe-expert", (768, 1408))):
@@ -63,6 +64,14 @@ def _compressed() -> Iterator[Unmade]:
     yield _sample("ct-mxfp8", (1, 32), "uint8", config=mxfp8)
 
 
+def _fbgemm() -> Iterator[Unmade]:
+    for dtype in FLOATS:
+        yield _sample(f"fbgemm-{dtype}", "channel", dtype, config=packing.fbgemm())
+    for output in FLOATS:
+        yield _sample(f"fbgemm-to-{output}", "channel", "float32", config=packing.fbgemm(), output=output)
+    yield _sample("fbgemm-one-output", "channel", "float32", config=packing.fbgemm(), shape=(1, 100))
+
+
 @unmade
 def _sample(name: str, block: Any, dtype: str, **options: Any) -> Sample:
     draw, (out, in_features) = Draw(f"fp8-{name}"), options.get("shape", (common.OUT, common.IN))
@@ -78,12 +87,15 @@ def _sample(name: str, block: Any, dtype: str, **options: Any) -> Sample:
         scales = draw.scales(dtype, options.get("scales", "ordinary"), rows, columns)
         values = scales.float64()
     kept = FLOATS if compressed else ("float16", "bfloat16")
-    own = dtype if dtype in kept and not modelopt else "bfloat16"
+    fbgemm = config["quant_method"] == packing.FBGEMM
+    own = dtype if dtype in kept and not modelopt and not fbgemm else "bfloat16"
     tensors = packing.pack(codes, codes, scales)
     if modelopt:
         shape = {None: (), "channel": (rows,)}.get(block, (rows, 1, columns, 1) if block == (128, 128) else None)
         stored = scales if shape is None else Array(dtype, scales.bits.reshape(shape))
         tensors = {"weight": tensors["weight"], "weight_scale": stored}
+    if fbgemm:
+        tensors = {"weight": tensors["weight"], "weight_scale": scales}
     if compressed:
         # One scale has one axis.
         one = Array(scales.dtype, scales.bits.reshape(1)) if block is None else scales

@@ -14,6 +14,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
         "ModelOpt rounds its float32 scale to the dtype of the result before the product.",
         "FP-05 FP-05b FP-05c",
     ),
+    "fbgemm": ("Method fbgemm_fp8: a scale for each output, and bfloat16 whatever the scales are.", "FP-08"),
     "scales-float8_e8m0fnu": ("The scales are bytes of E8M0, powers of two.", "FP-07 FP-07b FP-07c"),
     "scales-uint8": ("The same, stored as plain bytes.", "FP-07 FP-07b FP-07c"),
     **{
@@ -41,6 +42,10 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
             "ct-block-as-text": ("The block as a text, 32x32.", ""),
             "ct-strategy-absent": ("No strategy and no group_size: one scale for the matrix.", ""),
             "ct-scale-without-axes": ("One scale without axes.", ""),
+            "fbgemm": ("Method fbgemm_fp8 has the scales of outputs under another name.", ""),
+            "fbgemm-says-no-more": ("The method alone, and none of its settings.", ""),
+            "fbgemm-bound-of-activations": ("The bound of activations is no part of a weight.", "FP-08b"),
+            "fbgemm-float16": ("Scales of float16 are the same numbers in float32; so are the weights.", "FP-08"),
         }.items()
     },
     "subnormal-weights": ("Products below the smallest normal number of the result.", "FP-06b"),
@@ -54,5 +59,7 @@ FOLDER_NOTES: dict[str, tuple[str, str]] = {
     "mixed-precision": ("ModelOpt names an algorithm for each layer.", ""),
     "dynamic-activations": ("Activations are quantised as well, when the model runs.", ""),
     "blocks-and-channels": ("Two groups of modules whose scales cover different things.", ""),
+    "fbgemm": ("transformers' method fbgemm_fp8, one layer left dense.", ""),
+    "fbgemm-beside-other-scales": ("The sidecar is of transformers' other method of FP8.", ""),
     "scales-of-the-cache": ("Scales of the KV cache lie beside the projections.", ""),
 }

@@ -15,17 +15,17 @@ from ..domain import Domain
 from ..module import Files
 from ..parts import Config, Tensors
 from ..scaled import SMALL, ScaledDomain
-from .packing import MODELOPT, SCALES, block_of, blocks, is_compressed, modelopt, pack, parts
+from .packing import FBGEMM, MODELOPT, SCALES, block_of, blocks, is_compressed, modelopt, pack, parts
 
 ID, SLUG, TITLE = "fp8", "fp8", "FP8"
 LEAVES = ("weight_scale_inv", "weight_scale", "weight", "input_scale", "activation_scale", "k_scale", "v_scale")
 MARKS = SCALES
 NOT_APPLICABLE = {"affine": "a float times a scale has no whole numbers; MLX's mxfp8 is compared in tests/core"}
 FILES = Files(
-    vectors=("transformers-5.23.0", "modelopt-0.47.0", "compressed-tensors-0.19.0"),
-    checkpoints=("qwen2-fp8-b128", "llama-fp8-ue8m0-b32"),
+    vectors=("transformers-5.23.0", "modelopt-0.47.0", "compressed-tensors-0.19.0", "fbgemm-gpu-genai-1.9.0"),
+    checkpoints=("qwen2-fp8-b128", "llama-fp8-ue8m0-b32", "qwen2-fbgemm-fp8"),
     heard=("qwen2-fp8-b128",),
-    digests=("transformers-5.23.0",),
+    digests=("transformers-5.23.0", "fbgemm-gpu-genai-1.9.0"),
 )
 COLUMNS = {
     "blocks": ("blocks",),
@@ -40,7 +40,7 @@ BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"FP8": ((), ())}
 def names(config: Config) -> bool:
     if config.get("quant_method") == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
-    return config.get("quant_method") == "fp8" or is_compressed(config) or quark.dtype(config) == "fp8_e4m3"
+    return config.get("quant_method") in ("fp8", FBGEMM) or is_compressed(config) or quark.dtype(config) == "fp8_e4m3"
 
 
 def said_width(config: Config) -> Any:
@@ -71,6 +71,8 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
     found.add(f"scales-{stored.dtype}")
     if config.get("quant_method") == "modelopt":
         found.add("modelopt")
+    if config.get("quant_method") == FBGEMM:
+        found.add("fbgemm")
     if block is None:
         return found | {"tensor" if stored.bits.size == 1 else "channel"}
     found.add("blocks")

@@ -1,7 +1,7 @@
 """FP8, packed and taken apart in NumPy: one byte a weight, and scales of the matrix, of outputs, or of blocks.
 
 Sources: transformers 5.23.0, ``integrations/finegrained_fp8.py``; nvidia-modelopt 0.47.0, ``qtensor/fp8_tensor.py``;
-compressed-tensors 0.19.0, ``quantization/lifecycle/forward_helpers.py``.
+compressed-tensors 0.19.0, ``quantization/lifecycle/forward_helpers.py``; fbgemm-gpu-genai 1.9.0, ``fp8_gemm.py``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ SCALES = ("weight_scale_inv", "weight_scale")
 MODELOPT = {"fp8": None, "fp8_per_channel_per_token": None, "fp8_pb_wo": (128, 128), "mxfp8": (1, 32)}
 # compressed-tensors' formats of this packing, where the type of the weights is float.
 COMPRESSED = ("float-quantized", "naive-quantized", "mxfp8-quantized")
+FBGEMM = "fbgemm_fp8"
 BYTES = ("float8_e8m0fnu", "uint8")
 
 
@@ -43,6 +44,11 @@ def blocks(block: tuple[int, int] | None, scale_fmt: str = "float") -> dict[str,
 
 def modelopt(algorithm: str) -> dict[str, Any]:
     return {"quant_method": "modelopt", "quant_algo": algorithm}
+
+
+def fbgemm(**changes: Any) -> dict[str, Any]:
+    """The config of transformers' other method, whose scales are of outputs."""
+    return {"quant_method": FBGEMM, "activation_scale_ub": 1200.0, "modules_to_not_convert": None} | changes
 
 
 def compressed(form: str, strategy: str, **changes: Any) -> dict[str, Any]:
@@ -69,6 +75,8 @@ def block_of(config: Config) -> tuple[int, int] | None:
     """Rows and columns that share a scale; None where the shape of the scales says it."""
     if config.get("quant_method") == "modelopt":
         return MODELOPT[str(config["quant_algo"]).lower()]
+    if config.get("quant_method") == FBGEMM:
+        return None
     if is_compressed(config):
         given = dialect.arguments(config)
         return (1, given.size) if given.strategy == "group" else given.block
@@ -98,11 +106,13 @@ def parts(config: Config, tensors: Tensors) -> Scaled:
     out, in_features = codes.shape
     block = block_of(config)
     if block is None:
-        block = (out, in_features) if values.size == 1 else (1, in_features)
+        whole = values.size == 1 and config.get("quant_method") != FBGEMM
+        block = (out, in_features) if whole else (1, in_features)
     scales = values.reshape(grid(block, out, in_features))
     modelopt = config.get("quant_method") == "modelopt"
     kept = ("float16", "bfloat16", "float32") if is_compressed(config) else ("float16", "bfloat16")
-    own = stored.dtype if stored.dtype in kept and not modelopt else "bfloat16"
+    wide = modelopt or config.get("quant_method") == FBGEMM
+    own = stored.dtype if stored.dtype in kept and not wide else "bfloat16"
     return Scaled(codes, E4M3, scales, block, own, modelopt)
 
 

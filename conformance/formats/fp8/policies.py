@@ -11,7 +11,7 @@ from ...bits.array import Array
 from ..module import Spelling
 from ..parts import Config, Tensors
 from .grid import LEGAL
-from .packing import blocks, compressed, modelopt
+from .packing import blocks, compressed, fbgemm, modelopt
 
 
 def spellings() -> Iterator[Spelling]:
@@ -68,6 +68,15 @@ def _pairs() -> Iterator[_Pair]:
     flat = {"weight": weight, "weight_scale": Array.of(np.array([[0.3]], np.float32))}
     yield "modelopt-four-axes", modelopt("fp8_pb_wo"), block, modelopt("fp8_pb_wo"), flat
     yield from _compressed(weight, column, bytes_)
+    by_output = {"weight": weight, "weight_scale": Array.of(column)}
+    yield "fbgemm", fbgemm(), by_output, one, outputs
+    yield "fbgemm-says-no-more", {"quant_method": "fbgemm_fp8"}, by_output, fbgemm(), by_output
+    bound = fbgemm(activation_scale_ub=0.5)
+    yield "fbgemm-bound-of-activations", bound, by_output, fbgemm(), by_output
+    # Powers of two, which every float has: the weights are bfloat16 whatever the scales are.
+    exponents = np.ldexp(1.0, rng.integers(-9, 0, (64, 1)))
+    narrow = {"weight": weight, "weight_scale": Array.of(exponents.astype(np.float16))}
+    yield "fbgemm-float16", fbgemm(), narrow, fbgemm(), narrow | {"weight_scale": Array.of(exponents.astype(np.float32))}
 
 
 def _compressed(weight: Array, column: np.ndarray, bytes_: np.ndarray) -> Iterator[_Pair]:

@@ -11,7 +11,7 @@ from ...bits.array import Array
 from .. import refusals as common
 from ..module import Refusal
 from .grid import LEGAL
-from .packing import blocks, compressed, modelopt
+from .packing import blocks, compressed, fbgemm, modelopt
 
 PLAIN = blocks((32, 32))
 
@@ -79,3 +79,21 @@ def refusals() -> Iterator[Refusal]:
         ("one-for-the-outputs", "bad-shape", compressed("float-quantized", "block", block_structure=[32, 32])),
     ):
         yield Refusal(f"fp8-ct-{id}", config, outputs, code)
+    yield from _fbgemm(outputs)
+
+
+def _fbgemm(tensors: dict[str, Array]) -> Iterator[Refusal]:
+    scale = tensors["weight_scale"]
+
+    def refusal(id: str, code: str, weight_scale: Array) -> Refusal:
+        return Refusal(f"fp8-fbgemm-{id}", fbgemm(), tensors | {"weight_scale": weight_scale}, code)
+
+    yield Refusal("fp8-fbgemm-no-weight_scale", fbgemm(), common.without(tensors, "weight_scale"), "missing-tensor")
+    for label, pattern in (("nan", 0x7FC00000), ("infinity", 0x7F800000)):
+        yield refusal(f"scale-{label}", "non-finite-scales", common.changed(scale, (3, 0), pattern))
+    yield refusal("one-scale", "bad-shape", Array("float32", scale.bits[:1]))
+    yield refusal("an-output-short", "bad-shape", Array("float32", scale.bits[:-1]))
+    yield refusal("scales-in-a-row", "bad-shape", Array("float32", scale.bits.T.copy()))
+    yield refusal("scales-of-blocks", "bad-shape", Array("float32", np.resize(scale.bits, (64, 3))))
+    for dtype in ("float8_e8m0fnu", "uint8"):
+        yield refusal(f"exponents-{dtype}", "unsupported-dtype", Array(dtype, np.full((64, 1), 120, np.uint8)))
