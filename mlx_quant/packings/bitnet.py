@@ -22,7 +22,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "bitnet"
 TITLE = "BitNet"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (2,)
 LAYOUTS = ("bitlinear", "autobitlinear")
 MARKS = (".weight_scale",)

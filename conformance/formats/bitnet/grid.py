@@ -35,7 +35,7 @@ def grid() -> Iterator[Unmade]:
     for form in FORMS:
         yield _sample(form, form=form)
         for dtype in FLOATS:
-            yield _sample(f"{form}-{dtype}", form=form, dtype=dtype, codes=4)
+            yield _sample(f"{form}-of-{dtype}", form=form, dtype=dtype, codes=4)
             for output in FLOATS:
                 if dtype != output:
                     yield _sample(f"{form}-{dtype}-to-{output}", form=form, dtype=dtype, output=output, codes=4)

@@ -9,10 +9,11 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
     ),
     "bitlinear": ("The scale divides the codes.", ""),
     "autobitlinear": ("The scale multiplies the codes.", ""),
+    "quotient-overflows": ("One over the scale is beyond its dtype.", ""),
     **{
         f"policy-bitnet-{policy}": (text, "")
         for policy, text in {
-            "bare": "The config names the method alone: the scale divides.",
+            "method-alone": "The config names the method alone: the scale divides.",
             "no-class": "The config names no layer: the scale divides.",
             "no-mode": "Weights are stored packed unless the config says otherwise.",
             "no-norm": "The config says that layers do not normalise their inputs.",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from ..domain import Domain
 from ..module import Files
 from ..parts import Config, Tensors
 from .domain import Codes
-from .packing import CODES, FORMS, METHOD, SCALE, form_of
+from .packing import CODES, DIVIDED, FORMS, METHOD, SCALE, form_of
 
 ID, SLUG, TITLE = "bitnet", "bitnet", "BitNet"
 LEAVES = (CODES, SCALE)
@@ -21,6 +23,7 @@ FILES = Files(
     heard=("qwen2-bitlinear",),
     digests=("transformers-5.23.0",),
 )
+LARGEST = {"float16": 65504.0, "bfloat16": (2 - 2.0**-7) * 2.0**127, "float32": (2 - 2.0**-23) * 2.0**127}
 COLUMNS: dict[str, tuple[str, ...]] = {"bitlinear": ("bitlinear",), "autobitlinear": ("autobitlinear",)}
 BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"BitNet": ((), ())}
 
@@ -42,6 +45,8 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
     found = {"bits-2"} | ({form_of(config)} & {*FORMS} if isinstance(form_of(config), str) else set())
     if SCALE in tensors:
         found.add(f"scales-{tensors[SCALE].dtype}")
+        if form_of(config) == DIVIDED and (np.abs(tensors[SCALE].float64()) * LARGEST[tensors[SCALE].dtype] < 1).any():
+            found.add("quotient-overflows")
     # MLX's last group is not full.
     if CODES in tensors and tensors[CODES].shape[-1] % 32:
         found.add("ragged")

@@ -25,7 +25,7 @@ def spellings() -> Iterator[Spelling]:
     def lacking(config: Config, key: str) -> Config:
         return {name: value for name, value in config.items() if name != key}
 
-    yield spelling("bare", {"quant_method": METHOD})
+    yield spelling("method-alone", {"quant_method": METHOD})
     yield spelling("no-class", lacking(plain, CLASS))
     yield spelling("no-mode", lacking(plain, MODE))
     yield spelling("autobitlinear-no-mode", lacking(multiplied, MODE), of=multiplied, policy="no-mode")

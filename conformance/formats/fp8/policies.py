@@ -76,7 +76,8 @@ def _pairs() -> Iterator[_Pair]:
     # Powers of two, which every float has: the weights are bfloat16 whatever the scales are.
     exponents = np.ldexp(1.0, rng.integers(-9, 0, (64, 1)))
     narrow = {"weight": weight, "weight_scale": Array.of(exponents.astype(np.float16))}
-    yield "fbgemm-float16", fbgemm(), narrow, fbgemm(), narrow | {"weight_scale": Array.of(exponents.astype(np.float32))}
+    single = narrow | {"weight_scale": Array.of(exponents.astype(np.float32))}
+    yield "fbgemm-float16", fbgemm(), narrow, fbgemm(), single
 
 
 def _compressed(weight: Array, column: np.ndarray, bytes_: np.ndarray) -> Iterator[_Pair]:
