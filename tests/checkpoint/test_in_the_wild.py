@@ -117,7 +117,6 @@ def test_a_mixture_in_one_object_leaves_the_others_their_method() -> None:
     ("start", "where", "message"),
     [
         ("deepseek-ai/DeepSeek-V4-Flash", "wkv.scale", "DeepSeek V4's own layout"),
-        ("BlackSamorez/Llama-2-70b-AQLM", "config.json: aqlm", "additive codebooks"),
         ("a gte-small in ONNX", "config.json", "quantize_config.json is of ONNX files"),
         ("Qwen3-1.7B-Base-AutoRound-NVFP4", "data_type", "llm_compressor's own format"),
         ("a Qwen3-32B with rotations", "online-rotate", "without rotations"),

@@ -95,6 +95,8 @@ def packed_by(fact: Mapping[str, Any]) -> dict[str, Any]:
     for place, said in reversed(fact["settings"].items()):
         inner = said.get("quantization")
         found |= {"quant_method": "modelopt"} | inner if place == "hf_quant_config.json" and inner else said
+    if old := fact.get("beside", {}).get("aqlm"):
+        found |= {"quant_method": "aqlm"} | old
     if "quant_method" not in found and "desc_act" in found:
         found["quant_method"] = "gptq"
     return found
