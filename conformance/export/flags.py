@@ -20,7 +20,7 @@ POLICY = {
 FLAGS: dict[str, tuple[str, str]] = {
     # Settings.
     "bits-2": ("Codes of 2 bits.", "PK-07"),
-    "bits-3": ("Codes of 3 bits, some of which lie in two words.", ""),
+    "bits-3": ("Codes of 3 bits, some of which lie in two words where they are packed into words.", ""),
     "bits-4": ("Codes of 4 bits.", ""),
     "bits-8": ("Codes of 8 bits.", ""),
     "group-size-32": ("A group has 32 inputs.", "ZP-18"),

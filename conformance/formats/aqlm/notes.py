@@ -10,7 +10,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
     "one-codebook": ("A block is one entry.", "AQ-05"),
     "several-codebooks": ("A block is a sum of one entry of each codebook.", "AQ-04 AQ-06 AQ-07"),
     "blocks-of-rows": ("A block has weights of several outputs.", "AQ-02 AQ-08"),
-    **{f"bits-{bits}": (f"Codes of {bits} bits.", "AQ-01") for bits in (1, 2, 3, 5, 6, 7, 9, 10, 12)},
+    **{f"bits-{bits}": (f"Codes of {bits} bits.", "AQ-01") for bits in (1, 5, 6, 7, 9, 10, 12)},
     "bits-16": ("Codes of 16 bits, as AQLM's 1x16 models have.", ""),
     "sums-between-two": ("Sums lie in the middle between two bfloat16.", "#aqlm AQ-10"),
     **{
