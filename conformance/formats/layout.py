@@ -64,6 +64,7 @@ class Layout:
         offsets: names of the tensor of floats that are added to each product, of which a module has one; it is
             addressed as the scales are.
         subtracted: whether these floats are zero points, taken from a code before the product.
+        covers: weights that a code stands for.
         weight_scales: address [out, in] of each weight's scale, where groups do not lie along the inputs of an output.
     """
 
@@ -82,6 +83,7 @@ class Layout:
     room: Callable[[Shape], int] = all_groups
     offsets: tuple[str, ...] = ()
     subtracted: bool = False
+    covers: Callable[[Shape], int] = lambda _: 1
     weight_scales: Callable[[Shape], np.ndarray] | None = None
 
     def scale_places(self, shape: Shape) -> np.ndarray:

@@ -175,6 +175,7 @@ class Files:
         produced: the same of producers with a way of their own, held to what those read themselves.
         checkpoints: real packed models.
         heard: those of them that every subject is asked, small enough to recite in a second.
+        falters: those of them that quantisation costs a word: they leave the text, after 32 tokens or later.
     """
 
     vectors: tuple[str, ...] = ()
@@ -182,3 +183,4 @@ class Files:
     checkpoints: tuple[str, ...] = ()
     heard: tuple[str, ...] = ()
     digests: tuple[str, ...] = field(default=())
+    falters: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ import pytest
 
 from ..cases.case import Case
 from ..corpus.fixtures import checkpoint, present_checkpoints, recital, upstream_digests
+from ..formats.registry import FORMATS
 from ..levels.real_modules import digests, modules
 from ..levels.recitation import (
     NEW_TOKENS,
@@ -24,6 +25,7 @@ from .ledger import Ledger
 PRESENT = present_checkpoints()
 # The first reads the whole text, the others a sixth of it: all of it takes minutes, and stands in the evidence.
 WHOLE = PRESENT[:1]
+FALTERING = {name for format in FORMATS.values() for name in format.FILES.falters}
 BROKEN = [(fault, name) for fault in FAULTS for name in fault.checkpoints if name in PRESENT]
 
 
@@ -56,7 +58,8 @@ def test_recites_as_transformers_does(name: str, subject: Any, oracle: Any, ledg
     ledger.add("generation", modules=len(checkpoint(name).modules))
     # The run it is held to recites; otherwise equal text would mean equal babble.
     due, ids = run_transformers(oracle, name, count), recital()[1]
-    assert due.tokens == ids[PROMPT_TOKENS : PROMPT_TOKENS + NEW_TOKENS]
+    recited = 32 if name in FALTERING else NEW_TOKENS
+    assert due.tokens[:recited] == ids[PROMPT_TOKENS : PROMPT_TOKENS + recited]
     assert due.perplexity < 1.2
 
 

@@ -12,7 +12,7 @@ from ..cases.case import Case
 from ..corpus.fixtures import Vector, produced_vectors, vectors
 from ..formats.gptq.packing import stored_zeros, width
 from ..formats.module import Spelling
-from ..formats.registry import integers, parts
+from ..formats.registry import integers, known, parts
 from ..levels.policies import disputed, disputes, expected, pairs, produced, spellings
 from ..subjects.ask import decode
 from ..subjects.subject import Subject
@@ -60,12 +60,15 @@ def test_upstream_readers_disagree_only_where_the_stored_zero_is_all_ones(vector
 
 
 @pytest.mark.parametrize("vector", [v for v in DISPUTED if v not in BY_FIELD], ids=lambda v: v.id)
-def test_elsewhere_they_disagree_on_the_sign_of_a_zero(vector: Vector, ledger: Ledger) -> None:
-    (upstream,) = vector.expected.values()
-    unequal = upstream.bits != expected(vector).bits
+def test_elsewhere_they_disagree_on_the_sign_of_a_zero_or_on_ties(vector: Vector, ledger: Ledger) -> None:
+    (upstream,), due = vector.expected.values(), expected(vector)
+    unequal = upstream.bits != due.bits
     assert unequal.any()
-    assert not upstream.float64()[unequal].any()
-    assert not expected(vector).float64()[unequal].any()
+    zeros = (upstream.float64() == 0) & (due.float64() == 0)
+    # Upstream takes the number farther from zero, a step of seven bits away at most, before what else it computes.
+    theirs, ours = np.abs(upstream.float64()), np.abs(due.float64())
+    ties = (theirs > ours) & (theirs - ours <= 2.0**-6 * ours)
+    assert zeros[unequal].all() or ties[unequal].all()
     ledger.add("policies")
 
 
@@ -81,4 +84,5 @@ def test_two_spellings_of_one_module_decode_alike(
 def test_what_the_spellings_share_is_no_constant(pair: Spelling, oracle: Subject) -> None:
     plain = decode(oracle, pair.plain_config, pair.plain)
     assert isinstance(plain, Array), plain
-    assert np.unique(plain.bits).size > 100
+    # Two bits and one scale a matrix make three values.
+    assert np.unique(plain.bits).size > (2 if known(pair.plain_config).WIDTHS == (2,) else 100)

@@ -8,6 +8,7 @@ first one end, so that a weight is all of its codes in one number.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -70,4 +71,5 @@ LAYOUT = Layout(
     code_places=code_places,
     group_scales=group_scales,
     one=lambda bits: (1, 0),
+    covers=lambda shape: math.prod(_said(shape)[2]),
 )

@@ -19,6 +19,7 @@ FILES = Files(
     vectors=("aqlm-1.1.7",),
     checkpoints=("llama-aqlm-2x8",),
     heard=("llama-aqlm-2x8",),
+    falters=("llama-aqlm-2x8",),
     digests=("aqlm-1.1.7",),
 )
 COLUMNS: dict[str, tuple[str, ...]] = {
