@@ -23,6 +23,8 @@ def _e4m3() -> np.ndarray:
     return found
 
 
+# The largest finite number of each.
+LARGEST = {"float16": 65504.0, "bfloat16": float.fromhex("0x1.fep127"), "float32": float.fromhex("0x1.fffffep127")}
 E2M1 = table(2, 1, 1)
 # ModelOpt reads code 8 as 0, without the sign.
 E2M1_UNSIGNED_ZERO = np.where(E2M1 == 0, 0.0, E2M1)

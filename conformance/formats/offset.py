@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..bits.array import Array
+from ..bits.floats import LARGEST
 from ..bits.rounding import nearest, odd_sum
 from . import domain as shared
 from .parts import Config
 
-_LARGEST = {"float16": 65504.0, "bfloat16": float.fromhex("0x1.fep127"), "float32": float.fromhex("0x1.fffffep127")}
 _LEAST = {"float16": 2.0**-24, "bfloat16": 2.0**-133, "float32": 2.0**-149}
 # Groups of the domain: six zero points as producers make offsets of them, and numbers that no zero point makes.
 _ZEROS = (0, 1, 3, 7, 8, 15)
@@ -63,7 +63,7 @@ class Offset:
 def scaled_zeros(zeros: np.ndarray, scales: Array) -> Array:
     """``-(s * z)`` as producers round it; beyond the range the largest number, which no producer would write."""
     exact = -(scales.float64() * zeros)
-    return nearest(np.clip(exact, -_LARGEST[scales.dtype], _LARGEST[scales.dtype]), scales.dtype)
+    return nearest(np.clip(exact, -LARGEST[scales.dtype], LARGEST[scales.dtype]), scales.dtype)
 
 
 class OffsetDomain:

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from ..bits.array import Array
 from ..bits.rounding import nearest
 from ..formats.aqlm.packing import CODES, Additive
-from ..formats.registry import parts
-from .model import Ask, Bug, Config, Mutant, Tensors
-from .wrap import Decode
+from .model import Bug, Mutant, Tensors
+from .wrap import Decode, computed_from
 
 _SOURCE = "https://github.com/Vahe1994/AQLM/blob/e79a896ed6656fe4ed06193d42d004e7d0bbdbb2/inference_lib/src/aqlm/"
 _UTILS, _INFERENCE = (_SOURCE + "utils.py",), (_SOURCE + "inference.py",)
 _KERNELS = (_SOURCE + "inference_kernels/cuda_kernel.cu",)
 ARITHMETIC, LAYOUTS, VECTORS, SYNTHETIC = "arithmetic", "layouts", "vectors", "synthetic"
 _ALL = (8, 16, 12, 4, 1)
+_valued = partial(computed_from, Additive)
 
 
 def _changed(change: Callable[[Additive, Tensors], Additive]) -> Decode:
     """A decode with one of its parts changed."""
     return _valued(lambda found, tensors, dtype: change(found, tensors).dense(dtype))
-
-
-def _valued(value: Callable[[Additive, Tensors, str], Array]) -> Decode:
-    """A decode with sound parts and an arithmetic of its own."""
-
-    def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
-        ask(config, tensors, dtype)
-        found = parts(config, tensors)
-        assert isinstance(found, Additive)
-        with np.errstate(all="ignore"):
-            return value(found, tensors, dtype or found.dtype)
-
-    return decode
 
 
 def _as_stored(found: Additive, tensors: Tensors) -> Additive:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -13,25 +14,14 @@ from ..formats.bnb_4bit.packing import OWN, OWN_MAP, VALUES, Flat, said, unpacke
 from ..formats.bnb_int8.packing import Rows
 from ..formats.registry import parts
 from .model import Ask, Bug, Config, Mutant, Tensors, github
-from .wrap import Decode
+from .wrap import Decode, computed_from
+
+_valued = partial(computed_from, Flat)
 
 
 def _four(change: Callable[[Flat, Tensors], Flat]) -> Decode:
     """A decode of 4 bits with one of its parts changed."""
     return _valued(lambda found, tensors, dtype: change(found, tensors).dense(dtype))
-
-
-def _valued(value: Callable[[Flat, Tensors, str], Array]) -> Decode:
-    """A decode of 4 bits with sound parts and an arithmetic of its own."""
-
-    def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
-        ask(config, tensors, dtype)
-        found = parts(config, tensors)
-        assert isinstance(found, Flat)
-        with np.errstate(all="ignore"):
-            return value(found, tensors, dtype or found.dtype)
-
-    return decode
 
 
 def _eight(value: Callable[[Rows, str], Array]) -> Decode:

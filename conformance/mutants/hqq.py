@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..formats.hqq.packing import PACKINGS, Zeroed, packed, params
 from ..formats.registry import parts
 from .model import Ask, Bug, Config, Mutant, Tensors, github
 from .repacking import NO_FORM, sound
-from .wrap import Decode
+from .wrap import Decode, computed_from
 
 _SOURCE = "https://github.com/dropbox/hqq/blob/master/hqq/core/"
 _BITPACK, _QUANTIZE = (_SOURCE + "bitpack.py",), (_SOURCE + "quantize.py",)
@@ -21,24 +22,12 @@ _THREE = github("dropbox/hqq#97")
 _AXIS = github("huawei-csl/SINQ#8")
 ARITHMETIC, LAYOUTS, VECTORS = "arithmetic", "layouts", "vectors"
 _ALL = (4, 8, 3, 2, 1)
+_valued = partial(computed_from, Zeroed)
 
 
 def _changed(change: Callable[[Zeroed, Tensors], Zeroed]) -> Decode:
     """A decode with one of its parts changed."""
     return _valued(lambda found, tensors, dtype: change(found, tensors).dense(dtype))
-
-
-def _valued(value: Callable[[Zeroed, Tensors, str], Array]) -> Decode:
-    """A decode with sound parts and an arithmetic of its own."""
-
-    def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
-        ask(config, tensors, dtype)
-        found = parts(config, tensors)
-        assert isinstance(found, Zeroed)
-        with np.errstate(all="ignore"):
-            return value(found, tensors, dtype or found.dtype)
-
-    return decode
 
 
 def _folded(tensors: Tensors) -> tuple[int, int, bool]:

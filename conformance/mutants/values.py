@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..bits.array import Array
+from ..bits.floats import LARGEST
 from ..bits.rounding import nearest
 from ..formats.parts import Integer
 from ..formats.registry import format_of
@@ -69,8 +70,7 @@ def _results_flushed(found: Integer, dtype: str) -> Array:
 
 def _saturated(found: Integer, dtype: str) -> Array:
     exact = found.s[found.g].T * (found.q - found.z[found.g].T)
-    largest = {"float16": 65504.0, "bfloat16": 255 * 2.0**120, "float32": float(np.finfo(np.float32).max)}[dtype]
-    return nearest(np.clip(exact, -largest, largest), dtype)
+    return nearest(np.clip(exact, -LARGEST[dtype], LARGEST[dtype]), dtype)
 
 
 def _requantised(found: Integer, dtype: str) -> Array:

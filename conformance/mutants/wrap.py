@@ -7,13 +7,16 @@ one fault and in nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from ..bits.array import Array
-from ..formats.parts import Integer
-from ..formats.registry import integers
+from ..formats.parts import Integer, Parts
+from ..formats.registry import integers, parts
 from .model import Ask, Config, Tensors
 
+P = TypeVar("P", bound=Parts)
 Decode = Callable[[Ask, Config, Tensors, str | None], Array]
 
 
@@ -34,6 +37,19 @@ def valued(value: Callable[[Integer, str], Array]) -> Decode:
         ask(config, tensors, dtype)
         found = integers(config, tensors)
         return value(found, dtype or found.dtype)
+
+    return decode
+
+
+def computed_from(kind: type[P], value: Callable[[P, Tensors, str], Array]) -> Decode:
+    """A decode with sound parts, which are of ``kind``, and an arithmetic of its own."""
+
+    def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
+        ask(config, tensors, dtype)
+        found = parts(config, tensors)
+        assert isinstance(found, kind)
+        with np.errstate(all="ignore"):
+            return value(found, tensors, dtype or found.dtype)
 
     return decode
 

@@ -11,6 +11,7 @@ from ..errors import UnsupportedFormat
 from .bits import unpack
 from .host import copied, filled, in_memory
 from .native import AFFINE_GROUP_SIZES, AffineWeights
+from .rounding import narrowed
 
 # Rows are decoded in blocks of about this many weights, so that what lies between two steps stays in cache.
 _BLOCK_WEIGHTS = 1 << 19
@@ -66,7 +67,7 @@ class Offset:
 
         def block(rows: slice) -> mx.array:
             sums = _rounded_to_odd(np.arange(levels), scales[rows, :, None], offsets[rows, :, None])
-            table = _narrowed(sums.reshape(len(sums), groups * levels), dtype)
+            table = narrowed(sums.reshape(len(sums), groups * levels), dtype)
             codes = unpack(self.words[rows], self.bits, self.in_features)
             return mx.take_along_axis(table, first + codes, axis=1)
 
@@ -108,17 +109,3 @@ def _rounded_to_odd(codes: np.ndarray, scales: np.ndarray, offsets: np.ndarray) 
     bits = sums.view(np.int64)
     outwards = np.where((error > 0) == (sums > 0), 1, -1)
     return np.where((error != 0) & (bits % 2 == 0), bits + outwards, bits).view(np.float64)
-
-
-def _narrowed(values: np.ndarray, dtype: mx.Dtype) -> mx.array:
-    """float64 rounded once to a narrower float."""
-    with np.errstate(over="ignore"):
-        if dtype != mx.bfloat16:
-            return mx.array(values.astype(np.float16 if dtype == mx.float16 else np.float32))
-        single = values.astype(np.float32)
-        bits = single.view(np.uint32)
-        # Rounded to odd on the way, as above; what lies beyond float32 is beyond bfloat16 too.
-        inexact = (single != values) & (bits % 2 == 0) & np.isfinite(single)
-        bits = np.where(inexact, np.where(np.abs(values) > np.abs(single), bits + 1, bits - 1), bits)
-    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-    return mx.array(rounded.astype(np.uint16)).view(mx.bfloat16)

@@ -12,6 +12,7 @@ from ..errors import UnsupportedFormat
 from .bits import pack
 from .integer import Integer
 from .native import AffineWeights
+from .rounding import narrowed
 
 _BITS, _PLANES = 2, 4
 _WORD = 16  # codes
@@ -78,18 +79,4 @@ class Planes:
     def _values(self, dtype: mx.Dtype) -> mx.array:
         """[4]. float64 holds what is to be rounded, or a quotient so near to it that the rounding is the same."""
         scale = cast(float, self.scale.astype(mx.float32).item())
-        with np.errstate(over="ignore"):
-            return _nearest(_VALUES / scale if self.divides else _VALUES * scale, dtype)
-
-
-def _nearest(values: np.ndarray, dtype: mx.Dtype) -> mx.array:
-    """float64 values rounded once."""
-    if dtype == mx.float16:
-        return mx.array(values.astype(np.float16))
-    found = values.astype(np.float32)
-    if dtype == mx.float32:
-        return mx.array(found)
-    # To odd on the way, so that the one rounding that follows is the only one.
-    bits, lost = found.view(np.int32), np.abs(values) - np.abs(found.astype(np.float64))
-    odd = np.where((lost != 0) & (bits % 2 == 0) & np.isfinite(found), bits + np.where(lost > 0, 1, -1), bits)
-    return mx.array(odd.astype(np.int32).view(np.float32)).astype(dtype)
+        return narrowed(_VALUES / scale if self.divides else _VALUES * scale, dtype)

@@ -1,8 +1,9 @@
-"""Products of a scale and a small integer, rounded once whatever dtypes stand on either side."""
+"""Numbers that are rounded once, whatever dtypes stand on either side."""
 
 from __future__ import annotations
 
 import mlx.core as mx
+import numpy as np
 
 
 def scaled(scales: mx.array, integers: mx.array, stored: mx.Dtype, dtype: mx.Dtype) -> mx.array:
@@ -35,3 +36,18 @@ def _round_to_odd(scales: mx.array, integers: mx.array) -> mx.array:
     step = mx.where((error > 0) == (product > 0), 1, -1)
     inexact = (error != 0) & ((bits & 1) == 0) & mx.isfinite(product)
     return mx.where(inexact, bits + step, bits).view(mx.float32)
+
+
+def narrowed(values: np.ndarray, dtype: mx.Dtype) -> mx.array:
+    """float64 rounded once to a narrower float, to nearest even."""
+    with np.errstate(over="ignore"):
+        if dtype != mx.bfloat16:
+            return mx.array(values.astype(np.float16 if dtype == mx.float16 else np.float32))
+        single = values.astype(np.float32)
+        bits = single.view(np.uint32)
+        # Rounded to odd on the way, so that the next rounding is the only one; what lies beyond float32 is beyond
+        # bfloat16 too.
+        inexact = (single != values) & (bits % 2 == 0) & np.isfinite(single)
+        bits = np.where(inexact, np.where(np.abs(values) > np.abs(single), bits + 1, bits - 1), bits)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return mx.array(rounded.astype(np.uint16)).view(mx.bfloat16)

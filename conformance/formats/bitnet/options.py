@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...bits.floats import LARGEST
 from ..domain import Domain
 from ..module import Files
 from ..parts import Config, Tensors
@@ -23,7 +24,6 @@ FILES = Files(
     heard=("qwen2-bitlinear",),
     digests=("transformers-5.23.0",),
 )
-LARGEST = {"float16": 65504.0, "bfloat16": (2 - 2.0**-7) * 2.0**127, "float32": (2 - 2.0**-23) * 2.0**127}
 COLUMNS: dict[str, tuple[str, ...]] = {"bitlinear": ("bitlinear",), "autobitlinear": ("autobitlinear",)}
 BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"BitNet": ((), ())}
 
