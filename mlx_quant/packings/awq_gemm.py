@@ -30,8 +30,6 @@ ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 
 _REQUIRED = ("qweight", "qzeros", "scales")
 _FIELDS = 8
-# Where natural column j sits among the nibbles: the inverse of ORDER.
-_NIBBLE_OF_COLUMN = tuple(ORDER.index(column) for column in range(_FIELDS))
 
 
 def recognises(infos: Infos) -> bool:
@@ -67,7 +65,7 @@ def measure(scheme: Scheme, infos: Infos) -> Measured:
 
 def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     found = measure(scheme, checks.headers(tensors))
-    checks.finite(tensors)
+    largest = checks.finite(tensors)
     qweight, qzeros = as_words(tensors["qweight"]), as_words(tensors["qzeros"])
     words = Nibbles(qweight, ORDER) if scheme.bits == 4 else _rows(qweight, scheme, found.out_features)
     return Integer(
@@ -77,6 +75,7 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
         bits=scheme.bits,
         in_features=found.in_features,
         group_size=found.in_features if scheme.group_size == -1 else scheme.group_size,
+        largest=largest,
     )
 
 
@@ -93,8 +92,8 @@ def _in_order(words: mx.array, scheme: Scheme, out_features: int) -> mx.array:
     fields = unpack(words, scheme.bits, out_features)
     if scheme.layout != "gemm":
         return mx.contiguous(fields)
-    order = mx.array(_NIBBLE_OF_COLUMN)
-    return mx.take(fields.reshape(len(fields), -1, _FIELDS), order, axis=-1).reshape(fields.shape)
+    # ORDER has the even columns first: two rows of four, which are read down instead of across.
+    return mx.contiguous(fields.reshape(len(fields), -1, 2, _FIELDS // 2).swapaxes(-1, -2)).reshape(fields.shape)
 
 
 def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:

@@ -12,7 +12,7 @@ from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint, UnsupportedFormat
 from ..files.folder import BYTES_OF_FLOATS, DTYPES, TensorInfo
 from ..weights.bits import fields_in, words_for
-from ..weights.host import largest
+from ..weights.host import largest, read
 from .protocol import Infos, Tensors
 
 WORDS = ("I32", "U32")
@@ -165,15 +165,21 @@ def mapped(scheme: Scheme, infos: Infos, groups: int) -> None:
 
 def group_index(g_idx: mx.array | None, in_features: int, size: int, groups: int) -> mx.array | None:
     """None when groups are consecutive and whole, else int32 [in]. Where there is a ``g_idx``, its values decide."""
-    consecutive = np.arange(in_features) // size
-    index = consecutive if g_idx is None else np.array(g_idx)
-    low, high = int(index.min()), int(index.max())
+    if g_idx is None:
+        return None if in_features % size == 0 else mx.arange(in_features, dtype=mx.int32) // size
+    if mx.default_device() == mx.gpu:
+        # What a host has read, a GPU must fetch again.
+        consecutive = mx.arange(in_features, dtype=g_idx.dtype) // size
+        low, high, ordered = read(g_idx.min(), g_idx.max(), mx.array_equal(g_idx, consecutive))
+    else:
+        index = np.array(g_idx)
+        low, high = int(index.min()), int(index.max())
+        ordered = np.array_equal(index, np.arange(in_features) // size)
     if low < 0 or high >= groups:
         raise MalformedCheckpoint(
             "group-index-out-of-range", f"values {low} to {high}, but there are {groups} groups", where="g_idx"
         )
-    whole = in_features % size == 0
-    return None if whole and np.array_equal(index, consecutive) else mx.array(index.astype(np.int32))
+    return None if ordered and in_features % size == 0 else g_idx.astype(mx.int32)
 
 
 def padded(groups: int, size: int) -> int:
@@ -216,14 +222,15 @@ def bad_shape(infos: Infos, name: str, because: str) -> MalformedCheckpoint:
     return MalformedCheckpoint("bad-shape", f"shape {list(infos[name].shape)}: {because}", where=name)
 
 
-def finite(tensors: Mapping[str, mx.array], name: str = "scales") -> None:
-    """MalformedCheckpoint ``non-finite-scales``; reads the tensor."""
+def finite(tensors: Mapping[str, mx.array], name: str = "scales") -> float:
+    """The largest magnitude of a tensor, which is read; MalformedCheckpoint ``non-finite-scales``."""
     found = tensors[name]
-    if not math.isfinite(largest(found)):
+    if not math.isfinite(most := largest(found)):
         count = mx.logical_not(mx.isfinite(found)).sum().item()
         raise MalformedCheckpoint(
             "non-finite-scales", f"{count} of {found.size} values are NaN or infinite", where=name
         )
+    return most
 
 
 def group_map(info: TensorInfo, group_size: int, *, ordered: bool | None) -> mx.array:

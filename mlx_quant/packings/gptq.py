@@ -10,11 +10,13 @@ auto_gptq 0.7.1, ``nn_modules/qlinear/qlinear_cuda*.py``.
 from __future__ import annotations
 
 import struct
+from typing import cast
 
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..weights.bits import as_words, fields_in, unpack, words_for
+from ..weights.compiled import fused
 from ..weights.integer import Integer
 from ..weights.words import Columns
 from . import checks
@@ -74,7 +76,7 @@ def measure(scheme: Scheme, infos: Infos) -> Measured:
 
 def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     found = measure(scheme, checks.headers(tensors))
-    checks.finite(tensors)
+    largest = checks.finite(tensors)
     groups = tensors["scales"].shape[0]
     size = found.in_features if groups == 1 else scheme.group_size
     fields = _stored(scheme, tensors)
@@ -90,6 +92,7 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
         in_features=found.in_features,
         group_size=size,
         group_index=checks.group_index(tensors.get("g_idx"), found.in_features, size, groups),
+        largest=largest,
     )
 
 
@@ -169,7 +172,11 @@ def _zeros(scheme: Scheme, qzeros: mx.array, fields: mx.array) -> mx.array:
     if _borrowed(scheme):
         words = as_words(qzeros) + _subtracted(scheme.bits, qzeros.shape[1])
         return mx.contiguous(unpack(words, scheme.bits, fields.shape[1]))
-    return mx.contiguous((fields + 1) & ((1 << scheme.bits) - 1))
+    return cast(mx.array, fused(_next, (1 << scheme.bits) - 1)(fields))
+
+
+def _next(fields: mx.array, mask: int) -> mx.array:
+    return mx.contiguous((fields + 1) & mask)
 
 
 def _subtracted(bits: int, count: int) -> mx.array:

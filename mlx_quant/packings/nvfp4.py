@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 
 import mlx.core as mx
+import numpy as np
 
 from ..dialects.schemes import Scheme
 from ..errors import UnsupportedFormat
@@ -91,9 +92,10 @@ def decode(scheme: Scheme, tensors: Tensors) -> Scaled:
     alone = bool(mx.all(matrix == 1).item())
     axes = (-1, 1, 1) if math.prod(matrix.shape) > 1 else (1,) * bytes_.ndim
     divides = scheme.layout != "modelopt"
-    # On the CPU: other devices need not round quotients, nor keep subnormal products.
-    combined = mx.divide if divides else mx.multiply
-    scales = combined(scales, matrix.reshape(axes), stream=mx.cpu)
+    # By NumPy: other devices than a CPU need not round quotients, nor keep subnormal products.
+    combined = np.divide if divides else np.multiply
+    with np.errstate(all="ignore"):
+        scales = mx.array(combined(np.array(scales), np.array(matrix).reshape(axes)))
     checks.finite({whole: scales}, whole)
     return Scaled(
         codes=tensors[codes],

@@ -73,7 +73,10 @@ def read_evidence(format: str, folder: Path | None = None) -> Evidence | None:
     """
     file = (folder or FOLDER) / f"{format}.json"
     # Every module that is decoded asks, so a file is read again only when it is another one.
-    return _read(file, file.stat().st_mtime_ns) if file.exists() else None
+    try:
+        return _read(file, file.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return None
 
 
 def status_of(packing: Packing, folder: Path | None = None, required: bool | None = None) -> FormatStatus:

@@ -7,7 +7,11 @@ eight of them take ``bits`` whole bytes.
 
 from __future__ import annotations
 
+from typing import cast
+
 import mlx.core as mx
+
+from .compiled import fused
 
 WIDTHS = range(1, 9)
 NIBBLES = 8  # in a word
@@ -50,12 +54,7 @@ def unpack(words: mx.array, bits: int, count: int | None = None) -> mx.array:
         count = fields_in(length, bits)
     elif count > fields_in(length, bits):
         raise ValueError(f"{length} words hold {fields_in(length, bits)} fields of {bits} bits, not {count}")
-    # Bytes rather than words: a quarter of the memory traffic, and the host's vector units take 8-bit lanes.
-    octets = words.view(mx.uint8)
-    if bits == 8:
-        return octets[..., :count]
-    fields = _within_octets(octets, bits) if 8 % bits == 0 else _across_octets(octets, bits)
-    return fields.reshape(*words.shape[:-1], -1)[..., :count]
+    return cast(mx.array, fused(_fields, bits, count)(words))
 
 
 def pack(codes: mx.array, bits: int) -> mx.array:
@@ -82,6 +81,15 @@ def transpose_nibbles(words: mx.array) -> mx.array:
         swapped = [(upper & keep) | ((lower & keep) << shift), ((upper >> shift) & keep) | (lower & ~keep)]
         block = mx.stack(swapped, axis=2).reshape(-1, 8, columns)
     return block
+
+
+def _fields(words: mx.array, bits: int, count: int) -> mx.array:
+    # Bytes rather than words: a quarter of the memory traffic, and the host's vector units take 8-bit lanes.
+    octets = words.view(mx.uint8)
+    if bits == 8:
+        return octets[..., :count]
+    fields = _within_octets(octets, bits) if 8 % bits == 0 else _across_octets(octets, bits)
+    return fields.reshape(*words.shape[:-1], -1)[..., :count]
 
 
 def _within_octets(octets: mx.array, bits: int) -> mx.array:

@@ -1,6 +1,6 @@
-"""What a GPU is asked to do: MLX's own operations, or on CUDA, where ``MLX_QUANT_KERNELS=1`` says so, one kernel.
+"""What a GPU is asked to do: on CUDA one kernel, unless ``MLX_QUANT_KERNELS=0`` says not to; else MLX's own operations.
 
-The kernels are off until the whole suite has run on them. Metal has none, because nobody has run one.
+The whole suite has run on both. Metal has no kernel, because nobody has run one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .words import Columns, Nibbles, Rows, Words
 
 _log = logging.getLogger("mlx_quant")
 
-# 1 asks for the kernels; they are then used where they work, which is tried once.
+# 0 asks for MLX's own operations; else kernels are used where they work, which is tried once.
 SWITCH = "MLX_QUANT_KERNELS"
 _BITS = (2, 4, 8)
 
@@ -64,17 +64,17 @@ def _taken(words: Words, bits: int) -> bool:
 
 def _layout(words: Words) -> tuple[int, mx.array]:
     if isinstance(words, Nibbles):
-        return kernels.NIBBLES, mx.array(words.order, dtype=mx.int32)
-    return kernels.COLUMNS if isinstance(words, Columns) else kernels.ROWS, mx.zeros(1, dtype=mx.int32)
+        return kernels.NIBBLES, kernels.numbers(*words.order)
+    return kernels.COLUMNS if isinstance(words, Columns) else kernels.ROWS, kernels.numbers(0)
 
 
 @functools.cache
 def _works() -> bool:
     """Whether this machine compiles the kernels and they move one word right; said once if not."""
-    if os.environ.get(SWITCH) != "1" or not mx.cuda.is_available():
+    if os.environ.get(SWITCH) == "0" or not mx.cuda.is_available():
         return False
     try:
-        found = kernels.moved(mx.array([[5], [7]], dtype=mx.uint32), kernels.COLUMNS, mx.zeros(1, mx.int32), 2, 1, 4)
+        found = kernels.moved(mx.array([[5], [7]], dtype=mx.uint32), kernels.COLUMNS, kernels.numbers(0), 2, 1, 4)
         return found.tolist() == [[5, 7]]
     except Exception as error:  # whatever a compiler or driver says
         _log.warning("CUDA kernels do not work here (%s); MLX's own operations decode", error)

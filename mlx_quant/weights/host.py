@@ -29,12 +29,20 @@ def in_memory(array: mx.array) -> np.ndarray:
     return np.array(array.view(mx.uint16) if array.dtype == mx.bfloat16 else array, copy=False)
 
 
+def read(*scalars: mx.array) -> list[Any]:
+    """What several scalars are, for which a GPU is waited for once."""
+    mx.eval(*scalars)
+    return [scalar.item() for scalar in scalars]
+
+
 def largest(array: mx.array) -> float:
     """The largest magnitude of some floats; NaN or infinite where one of them is. Evaluates them."""
     if not array.size:
         return 0.0
-    if mx.default_device() == mx.gpu or array.dtype not in (mx.float16, mx.bfloat16, mx.float32):
-        return cast(float, mx.abs(array.astype(mx.float32)).max().item())
+    if array.dtype not in (mx.float16, mx.bfloat16, mx.float32):
+        array = array.astype(mx.float32)
+    if mx.default_device() == mx.gpu:
+        return cast(float, mx.abs(array).max().item())
     mx.eval(array)
     memory = in_memory(array)
     if array.dtype == mx.float32:

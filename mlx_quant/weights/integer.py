@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from ..errors import UnsupportedFormat
 from . import device, fields
 from .bits import pack, unpack
+from .compiled import fused
 from .host import filled, in_memory, largest
 from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights
 from .parameters import parameters
@@ -42,6 +42,7 @@ class Integer:
         bits: width of a code, 1 to 8.
         group_size: input channels a group, when ``group_index`` is None.
         group_index: None for consecutive groups of ``group_size``, else int32 [in] with values in [0, groups).
+        largest: the largest magnitude of the scales; None where nobody has looked.
     """
 
     words: mx.array | Words
@@ -51,6 +52,7 @@ class Integer:
     in_features: int
     group_size: int
     group_index: mx.array | None = None
+    largest: float | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -94,13 +96,12 @@ class Integer:
             raise _no_affine(f"groups of {group_size} input channels do not divide into MLX's {AFFINE_GROUP_SIZES}")
         if permutation is not None or bits != self.bits:
             words = self._reordered(words, permutation)
-        scales = self.scales.T.astype(mx.float32)
-        biases = -(self.zeros.T.astype(mx.float32) * scales)
-        if params_dtype is None and dtype == mx.float16 and self._may_overflow():
-            dtype = dtype if mx.isfinite(biases.astype(dtype)).all().item() else mx.float32
         repeat = group_size // target
-        params = [mx.contiguous(mx.repeat(p.astype(dtype), repeat, axis=1)) for p in (scales, biases)]
-        return AffineWeights(words, params[0], params[1], target, bits, permutation)
+        scales, biases = _parameters_of(self, dtype, repeat)
+        doubtful = params_dtype is None and dtype == mx.float16 and self._may_overflow()
+        if doubtful and not mx.isfinite(biases).all().item():
+            scales, biases = _parameters_of(self, mx.float32, repeat)
+        return AffineWeights(words, scales, biases, target, bits, permutation)
 
     def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """MLX's affine form; codes and scales unchanged, ``biases = RN(-z * s)`` in ``params_dtype``.
@@ -140,8 +141,8 @@ class Integer:
         )
         if found is not None:
             return found
-        plan = (self.bits, self.in_features, self.group_size, self.dtype, dtype)
-        return _fused(*plan)(words.array(), self.scales, self.zeros, self.group_index)
+        decode = fused(_on_gpu, self.bits, self.in_features, self.group_size, self.dtype, dtype)
+        return cast(mx.array, decode(words.array(), self.scales, self.zeros, self.group_index))
 
     def _by_rows(self, columns: int, dtype: mx.Dtype, decode: Decoder) -> mx.array:
         """[out, columns], made on the CPU from the words of a few rows at a time."""
@@ -182,7 +183,8 @@ class Integer:
 
     def _may_overflow(self) -> bool:
         """Whether the product of some scale and some zero point might be beyond float16."""
-        return largest(self.scales) * ((1 << self.bits) - 1) > _LARGEST_HALF
+        most = largest(self.scales) if self.largest is None else self.largest
+        return most * ((1 << self.bits) - 1) > _LARGEST_HALF
 
     def _values_repeat(self) -> bool:
         """Whether a group has so few codes that its values cost less to list than to compute one by one."""
@@ -200,6 +202,19 @@ class Integer:
 
 def _no_affine(why: str) -> UnsupportedFormat:
     return UnsupportedFormat("unsupported-affine", f"{why}; decode to dense")
+
+
+def _parameters_of(weight: Integer, dtype: mx.Dtype, repeat: int) -> tuple[mx.array, mx.array]:
+    """Scales and ``RN(-z * s)`` as ``dtype``, [out, groups * repeat]; lazy."""
+    found = fused(_affine, dtype, repeat)(weight.scales, weight.zeros)
+    return cast(tuple[mx.array, mx.array], found)
+
+
+def _affine(scales: mx.array, zeros: mx.array, dtype: mx.Dtype, repeat: int) -> tuple[mx.array, mx.array]:
+    single = scales.T.astype(mx.float32)
+    biases = -(zeros.T.astype(mx.float32) * single)
+    scales, biases = (mx.contiguous(mx.repeat(each.astype(dtype), repeat, axis=1)) for each in (single, biases))
+    return scales, biases
 
 
 def _parameters(weight: Integer) -> tuple[mx.array, mx.array]:
@@ -282,8 +297,3 @@ def _on_gpu(
 ) -> mx.array:
     codes = unpack(words, bits, in_features)
     return _decode(codes, scales.T.astype(mx.float32), zeros.T, group_index, *plan)
-
-
-@functools.cache
-def _fused(*plan: Any) -> Callable[..., mx.array]:
-    return mx.compile(lambda words, scales, zeros, group_index: _on_gpu(words, scales, zeros, group_index, *plan))

@@ -39,6 +39,29 @@ _LOAD = r"""
             for (int nibble = 0; nibble < 8; ++nibble)
                 tile[column * 8 + extra[nibble]][item / (TILE / 8)] = turned[nibble];
         }
+    } else if (LAYOUT == 3 && outputs % 4 == 0 && reinterpret_cast<size_t>(stored) % 16 == 0) {
+        // Each channel is in a word of its own: four outputs are read at once.
+        for (int item = thread; item < 32 * (TILE / 4); item += 256) {
+            const int word = item / (TILE / 4), output = item % (TILE / 4) * 4;
+            const int w = first_word + word, o = first_output + output;
+            uint4 four = {0, 0, 0, 0};
+            if (w < count && o < outputs) {
+                #pragma unroll
+                for (int field = 0; field < FIELDS; ++field) {
+                    const int channel = extra[w * FIELDS + field], shift = BITS * (channel % FIELDS);
+                    const size_t row = (size_t)(channel / FIELDS) * outputs;
+                    const uint4 from = *reinterpret_cast<const uint4*>(stored + row + o);
+                    four.x |= (from.x >> shift & MASK) << BITS * field;
+                    four.y |= (from.y >> shift & MASK) << BITS * field;
+                    four.z |= (from.z >> shift & MASK) << BITS * field;
+                    four.w |= (from.w >> shift & MASK) << BITS * field;
+                }
+            }
+            tile[output][word] = four.x;
+            tile[output + 1][word] = four.y;
+            tile[output + 2][word] = four.z;
+            tile[output + 3][word] = four.w;
+        }
     } else {
         for (int item = thread; item < 32 * TILE; item += 256) {
             const int word = LAYOUT == 0 ? item % 32 : item / TILE, output = LAYOUT == 0 ? item / 32 : item % TILE;
@@ -94,6 +117,7 @@ _DENSE = (
     for (int field = 0; field < FIELDS; ++field) {
         const int channel = word * FIELDS + field;
         if constexpr (MAPPED) row[field] = index[channel] * ROW;
+        else if (WHOLE && field) row[field] = row[0];
         else row[field] = (channel / size - first_group) * ROW;
     }
     for (int output = thread / 32; output < TILE && first_output + output < outputs; output += 8) {
@@ -129,6 +153,14 @@ def _kernel(kind: str, shared: int) -> Any:
     )
 
 
+@functools.lru_cache(maxsize=1024)
+def numbers(*values: int) -> mx.array:
+    """int32 that lies on the device: new numbers of the host would be moved there page by page, for each call."""
+    found = mx.array(values, dtype=mx.int32)
+    mx.eval(found)
+    return found
+
+
 def _grid(count: int, outputs: int, tile: int) -> tuple[int, int, int]:
     return -(-count // WORDS) * THREADS, -(-outputs // tile), 1
 
@@ -136,7 +168,7 @@ def _grid(count: int, outputs: int, tile: int) -> tuple[int, int, int]:
 def moved(stored: mx.array, layout: int, extra: mx.array, count: int, outputs: int, bits: int) -> mx.array:
     """Words uint32 [outputs, count] of ``stored``; ``extra`` is the order of nibbles, or of channels, as int32."""
     (found,) = _kernel("move", 0)(
-        inputs=[stored, extra, mx.array([count, outputs], dtype=mx.int32)],
+        inputs=[stored, extra, numbers(count, outputs)],
         template=[("BITS", bits), ("LAYOUT", layout), ("TILE", 64)],
         grid=_grid(count, outputs, 64),
         threadgroup=(THREADS, 1, 1),
@@ -167,16 +199,16 @@ def dense(
     shared = -(-held * (tile + 1) * 5 // 16) * 16
     if shared + 33 * 4 * tile > 48 * 1024:
         return None
-    dims = [count, outputs, groups, group_size, held]
-    index = mx.zeros(1, dtype=mx.int32) if group_index is None else group_index
+    index = numbers(0) if group_index is None else group_index
     (found,) = _kernel("dense", shared)(
-        inputs=[stored, extra, scales, zeros, index, mx.array(dims, dtype=mx.int32)],
+        inputs=[stored, extra, scales, zeros, index, numbers(count, outputs, groups, group_size, held)],
         template=[
             ("U", dtype),
             ("BITS", bits),
             ("LAYOUT", layout),
             ("TILE", tile),
             ("MAPPED", group_index is not None),
+            ("WHOLE", group_size % (32 // bits) == 0),
         ],
         grid=_grid(count, outputs, tile),
         threadgroup=(THREADS, 1, 1),

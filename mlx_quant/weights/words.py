@@ -100,8 +100,9 @@ class Nibbles:
         return self.stored.shape[1] * NIBBLES, self.stored.shape[0] // NIBBLES
 
     def array(self) -> mx.array:
-        places = mx.array([self.order.index(output) for output in range(NIBBLES)])
-        block = mx.take(transpose_nibbles(self.stored), places, axis=1)
+        turned = transpose_nibbles(self.stored)
+        # No index: a GPU would fetch its memory from the host, and what lies beside it there.
+        block = mx.stack([turned[:, self.order.index(output)] for output in range(NIBBLES)], axis=1)
         return mx.contiguous(block.transpose(2, 1, 0)).reshape(self.shape)
 
     def write(self, rows: slice, memory: np.ndarray) -> None:
