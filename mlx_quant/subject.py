@@ -59,13 +59,10 @@ class _Subject:
             "backend": str(mx.default_device()),
             "mlx": version("mlx"),
             # MLX has no groups of fewer than 32, none that are not of one size, no scales of inputs, and no divisors.
-            # Where no flag says so of a module, what may have such groups is not claimed: HQQ's, which also go across
-            # outputs.
             "affine": {
                 "formats": _claimed(),
                 "excludes": [
-                    *("arbitrary-groups", "ragged", "group-size-16", "group-size-other", "one-group", "odd-width"),
-                    *("pre_quant_scale", "quotient-overflows", "hqq"),
+                    *("arbitrary-groups", "ragged", "group-size-16", "pre_quant_scale", "quotient-overflows"),
                 ],
             },
         }

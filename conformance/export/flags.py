@@ -39,7 +39,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     ),
     # Shapes.
     "odd-width": ("Inputs or outputs are no multiple of 32.", "PK-07"),
-    "ragged": ("The inputs do not fill the last group, or the last word.", "GI-16 PK-07"),
+    "ragged": ("The inputs do not fill the last group, or the last word, or MLX has no such groups.", "GI-16 PK-07"),
     "short-last-group": ("The last group has fewer inputs than the others.", "GI-16"),
     "square": ("qweight and the weight are square, so a missing transpose keeps the shape.", "PK-18"),
     "groups-times-8-equals-out": ("qzeros is square, so its axes can be mistaken for each other.", "PK-03"),

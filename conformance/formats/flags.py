@@ -16,6 +16,11 @@ def group_size(size: object) -> str:
     return f"group-size-{size}" if size in GROUP_SIZES else "group-size-other"
 
 
+def affine(in_features: int, size: int) -> bool:
+    """Whether MLX has an affine form for groups of ``size`` neighbouring inputs, of which it takes 32 at the least."""
+    return in_features % size == 0 and size % 32 == 0
+
+
 def width(config: Config) -> Any:
     """Bits of a code as a flat config has them, under any spelling."""
     return next((config[key] for key in WIDTH_KEYS if config.get(key) is not None), None)

@@ -1,4 +1,4 @@
-"""Faults in reading AMD Quark's integers: signs, orders of nibbles, axes, and zero points."""
+"""Faults in reading AMD Quark's integers: signs, orders within words and bytes, axes, and zero points."""
 
 from __future__ import annotations
 
@@ -52,15 +52,29 @@ def _not_turned(found: Integer, config: Config, tensors: Tensors) -> Integer:
     return found.with_(q=np.ascontiguousarray(found.q.T)) if square else found
 
 
+def _lowest_first(found: Integer, config: Config, tensors: Tensors) -> Integer:
+    """Four numbers of a byte, taken from its lowest bits on, along the axis that bytes lie on."""
+    given = dialect.arguments(config)
+    if given.dtype != "uint2":
+        return found
+    turned = given.strategy == "group"
+    q = _backwards(found.q.T if turned else found.q)
+    return found.with_(q=np.ascontiguousarray(q.T if turned else q), z=_backwards(found.z))
+
+
+def _backwards(rows: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(rows.reshape(len(rows), -1, 4)[..., ::-1]).reshape(rows.shape)
+
+
 def _without_zeros(found: Integer, config: Config, tensors: Tensors) -> Integer:
     return found.with_(z=np.full_like(found.z, _least(config)))
 
 
 QUARK = (
     Mutant("QK-01", Bug.SIGNEDNESS, "numbers in two's complement are read without a sign", _PACK,
-           (VECTORS, ARITHMETIC, SYNTHETIC), INTEGERS, (4, 8), decode=spoilt(_unsigned)),
+           (VECTORS, ARITHMETIC, SYNTHETIC), INTEGERS, (4, 8, 2), decode=spoilt(_unsigned)),
     Mutant("QK-01b", Bug.SIGNEDNESS, "codes have a sign, and their zero points none", _PACK,
-           (VECTORS, ARITHMETIC, SYNTHETIC), INTEGERS, (4, 8), decode=spoilt(_unsigned_zeros)),
+           (VECTORS, ARITHMETIC, SYNTHETIC), INTEGERS, (4, 8, 2), decode=spoilt(_unsigned_zeros)),
     Mutant("QK-02", Bug.INTERLEAVE, "nibbles of pack_method reorder are left as they lie", _PACK,
            (VECTORS, LAYOUTS, SYNTHETIC), INTEGERS, (4,),
            decode=spoilt(lambda p, c, t: _moved(p, c, from_order=False))),
@@ -68,7 +82,9 @@ QUARK = (
            (VECTORS, LAYOUTS, SYNTHETIC), INTEGERS, (4,),
            decode=spoilt(lambda p, c, t: _moved(p, c, from_order=True))),
     Mutant("QK-03", Bug.PACK_AXIS, "square matrices in groups are not turned", _PACK,
-           (VECTORS, LAYOUTS, SYNTHETIC), INTEGERS, (4, 8), decode=spoilt(_not_turned)),
+           (VECTORS, LAYOUTS, SYNTHETIC), INTEGERS, (4, 8, 2), decode=spoilt(_not_turned)),
     Mutant("QK-04", Bug.MISSING_TENSOR, "zero points are ignored", _PACK,
-           (VECTORS, ARITHMETIC, LAYOUTS, SYNTHETIC), INTEGERS, (4, 8), decode=spoilt(_without_zeros)),
+           (VECTORS, ARITHMETIC, LAYOUTS, SYNTHETIC), INTEGERS, (4, 8, 2), decode=spoilt(_without_zeros)),
+    Mutant("QK-05", Bug.PACK_AXIS, "the four numbers of a byte are taken from its lowest bits on", _PACK,
+           (VECTORS, LAYOUTS, SYNTHETIC), INTEGERS, (2,), decode=spoilt(_lowest_first)),
 )  # fmt: skip

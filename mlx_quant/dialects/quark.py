@@ -20,7 +20,7 @@ from .schemes import Scheme, Schemes
 
 ID = "quark"
 
-_INTEGERS = {"int4": 4, "uint4": 4, "int8": 8, "uint8": 8}
+_INTEGERS = {"int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "int8": 8, "uint8": 8}
 _STRATEGIES = {"per_tensor": "tensor", "per_channel": "channel", "per_group": "group"}
 _PACK_METHODS = ("reorder", "order")
 _DECODED = (*_INTEGERS, "fp8_e4m3", "fp4")
@@ -134,8 +134,6 @@ def _scheme(config: Mapping[str, Any], rule: _Rule) -> Scheme:
 
 _OTHER = "Use an export of one of them"
 _ADVICE = {
-    "int2": "Quark keeps these as bytes that nothing else reads; use another export",
-    "uint2": "Quark's zero points of 2 bits are floats; use an export of one of them",
     "int3": "Quark's reader gives other numbers than its packer was given; use an export of one of them",
 }
 
@@ -190,6 +188,12 @@ def _integer(config: Mapping[str, Any], weight: Mapping[str, Any], kind: str, no
         raise UnsupportedFormat(
             "unsupported-layout", f"is {order!r}, expected {' or '.join(_PACK_METHODS)}", where="pack_method"
         )
+    if kind == "uint2" and strategy == "tensor":
+        raise UnsupportedFormat(
+            "unsupported-layout",
+            "is 'per_tensor', which Quark has for no uint2: its packer takes no zero point without axes",
+            where="qscheme",
+        )
     if strategy == "group" and weight.get("group_size") is None:
         raise fields.bad("group_size", None, "a positive number, as per_group needs")
     return Scheme(
@@ -197,7 +201,7 @@ def _integer(config: Mapping[str, Any], weight: Mapping[str, Any], kind: str, no
         packing="quark_int",
         bits=_INTEGERS[kind],
         group_size=fields.group_size({"group_size": weight["group_size"]}, default=-1) if strategy == "group" else -1,
-        layout=f"{kind.rstrip('48')}-{order}",
+        layout=f"{kind.rstrip('248')}-{order}",
         sym=fields.boolean(weight, "symmetric"),
         strategy=strategy,
         notes=notes,

@@ -1,15 +1,17 @@
-"""Integers as AMD's Quark writes them: ``int4``, ``uint4``, ``int8`` and ``uint8``, by group, by output, or all alike.
+"""Integers as AMD's Quark writes them: of 2, 4 and 8 bits, signed or not, by group, by output, or all alike.
 
-On disk, ``int4`` and ``uint4`` as eight nibbles an int32 word, the others as bytes of their own:
+On disk, ``int4`` and ``uint4`` as eight nibbles an int32 word, ``uint2`` as four numbers a byte, the first one highest,
+``int2`` as an int32 word each, ``int8`` and ``uint8`` as bytes of their own:
 
     per_group    ``weight`` [in, out], ``weight_scale`` [groups, out], ``weight_zero_point`` [groups, out]
     per_channel  ``weight`` [out, in], ``weight_scale`` [out], ``weight_zero_point`` [out]
     per_tensor   ``weight`` [out, in], ``weight_scale`` [], ``weight_zero_point`` [], which is no nibble
 
-Last axes are those of numbers: words make them an eighth as long. Under ``pack_method: reorder`` nibble ``i`` of a
-word is number ``ORDER[i]`` of its eight, as in AWQ; under ``order`` it is number ``i``. Codes and zero points of
-``int4`` and ``int8`` are in two's complement. ``W = RN32((q - z) * s)``, which the forward pass rounds to the dtype of
-the model, in which scales are stored. Source: amd-quark 0.13, ``torch/utils/pack.py``,
+Last axes are those of numbers: words of nibbles make them an eighth as long, bytes of ``uint2`` a quarter. Under
+``pack_method: reorder`` nibble ``i`` of a word is number ``ORDER[i]`` of its eight, as in AWQ; under ``order`` it is
+number ``i``; of other widths it says nothing. Codes and zero points of signed types are in two's complement. Of
+``uint2`` Quark exports none with one scale for all. ``W = RN32((q - z) * s)``, which the forward pass rounds to the
+dtype of the model, in which scales are stored. Source: amd-quark 0.13, ``torch/utils/pack.py``,
 ``torch/export/nn/modules/realquantizer.py`` and ``torch/kernel/hw_emulation/hw_emulation_interface.py``.
 """
 
@@ -30,7 +32,7 @@ from .protocol import Infos, Measured, Status, Tensors
 ID = "quark_int"
 TITLE = "Quark (integers)"
 STATUS: Status = "enabled"
-BITS = (4, 8)
+BITS = (2, 4, 8)
 LAYOUTS = ("int-reorder", "int-order", "uint-reorder", "uint-order")
 MARKS = (".weight_scale",)
 # The last ones are of activations: known, and not read.
@@ -38,7 +40,15 @@ _BESIDES = (".input_scale", ".input_zero_point", ".output_scale", ".output_zero_
 TENSORS = (".weight", ".weight_scale", ".weight_zero_point", *_BESIDES)
 
 _CODES, _SCALES, _ZEROS = (checks.leaf(suffix) for suffix in TENSORS[:3])
-_BYTES = {"int": "I8", "uint": "U8"}
+# By width and kind: how numbers are stored, and how many of them in one element.
+_STORED = {
+    (2, "int"): (("I32",), 1),
+    (2, "uint"): (("U8",), 4),
+    (4, "int"): (checks.WORDS, NIBBLES),
+    (4, "uint"): (checks.WORDS, NIBBLES),
+    (8, "int"): (("I8",), 1),
+    (8, "uint"): (("U8",), 1),
+}
 _ONE = ((), (1,))
 
 
@@ -50,7 +60,7 @@ def recognises(infos: Infos) -> bool:
         return zeros.dtype in checks.WORDS
     # Bytes of compressed-tensors have scales of two axes, a row for each output.
     scales = infos[_SCALES].shape
-    return codes.dtype == zeros.dtype and codes.dtype in _BYTES.values() and not _rows(codes.shape, scales)
+    return codes.dtype == zeros.dtype and codes.dtype in ("I8", "U8") and not _rows(codes.shape, scales)
 
 
 def _rows(codes: tuple[int, ...], scales: tuple[int, ...]) -> bool:
@@ -60,11 +70,11 @@ def _rows(codes: tuple[int, ...], scales: tuple[int, ...]) -> bool:
 def measure(scheme: Scheme, infos: Infos) -> Measured:
     checks.decoded(scheme, BITS, LAYOUTS, "dtype")
     checks.present(infos, (_CODES, _SCALES, _ZEROS), TENSORS)
-    kind = checks.WORDS if scheme.bits == 4 else (_BYTES[_kind(scheme)],)
+    kind, per_element = _STORED[scheme.bits, _kind(scheme)]
     checks.dtype(infos, _CODES, kind)
     checks.dtype(infos, _ZEROS, kind)
     rows, columns = checks.matrix(infos, _CODES)
-    numbers = columns * (NIBBLES if scheme.bits == 4 else 1)
+    numbers = columns * per_element
     checks.floats(infos, _SCALES)
     due: tuple[int, ...]
     if scheme.strategy == "group":
@@ -91,9 +101,11 @@ def _check_zeros(scheme: Scheme, infos: Infos, due: tuple[int, ...]) -> None:
             raise checks.bad_shape(infos, _ZEROS, "expected one, as per_tensor has")
         return
     *groups, count = due
-    if scheme.bits == 4 and count % NIBBLES:
-        raise checks.bad_shape(infos, _SCALES, f"{count} outputs do not fill words of {NIBBLES}")
-    packed = (*groups, count // NIBBLES if scheme.bits == 4 else count)
+    _, per_element = _STORED[scheme.bits, _kind(scheme)]
+    if count % per_element:
+        name = "words" if scheme.bits == 4 else "bytes"
+        raise checks.bad_shape(infos, _SCALES, f"{count} outputs do not fill {name} of {per_element}")
+    packed = (*groups, count // per_element)
     if infos[_ZEROS].shape != packed:
         raise checks.bad_shape(infos, _ZEROS, f"{list(due)} zero points take {list(packed)}")
 
@@ -121,17 +133,37 @@ def _words(scheme: Scheme, stored: mx.array) -> mx.array | Words:
     if scheme.bits == 8:
         octets = stored.view(mx.uint8) ^ _sign(scheme)
         return rows_as_words(octets.T if grouped else octets)
+    if scheme.bits == 2:
+        return _along_inputs(_twos(scheme, _CODES, stored), 2, grouped)
     words = as_words(stored) ^ mx.array(_sign(scheme) * 0x11111111, mx.uint32)
     if grouped and stored.shape[0] % NIBBLES == 0:
         return Nibbles(words, _order(scheme))
-    fields = _in_order(scheme, words)
+    return _along_inputs(_in_order(scheme, words), 4, grouped)
+
+
+def _along_inputs(fields: mx.array, bits: int, grouped: bool) -> mx.array:
+    """Words of numbers uint8 [in, out] in groups, else [out, in]; zeros fill the last word of a row."""
     fields = fields.T if grouped else fields
-    return pack(mx.contiguous(mx.pad(fields, [(0, 0), (0, -fields.shape[1] % NIBBLES)])), 4)
+    return pack(mx.contiguous(mx.pad(fields, [(0, 0), (0, -fields.shape[1] % (32 // bits))])), bits)
+
+
+def _twos(scheme: Scheme, name: str, stored: mx.array) -> mx.array:
+    """uint8 [rows, n] of numbers of 2 bits, counted from the least."""
+    if _kind(scheme) == "uint":
+        fields = unpack(mx.contiguous(mx.pad(stored, [(0, 0), (0, -stored.shape[1] % 4)])).view(mx.uint32), 2)
+        fields = fields.reshape(len(stored), -1, 4)[..., ::-1].reshape(len(stored), -1)
+        return fields[:, : stored.shape[1] * 4]
+    low, high = stored.min().item(), stored.max().item()
+    if low < -2 or high > 1:
+        raise UnsupportedFormat("unsupported-layout", f"numbers from {low} to {high}; int2 has -2 to 1", where=name)
+    return (stored + 2).astype(mx.uint8)
 
 
 def _zeros(scheme: Scheme, stored: mx.array, out_features: int) -> mx.array:
     """uint8 [groups, out], shifted as the codes are."""
     if scheme.strategy == "tensor":
+        if scheme.bits == 2:
+            return mx.broadcast_to(_twos(scheme, _ZEROS, stored.reshape(1, 1)), (1, out_features))
         value = int(np.array(stored).item())
         least, limit = -_sign(scheme), 1 << scheme.bits
         # Quark's reader masks it to four bits, and then makes 253 of -3.
@@ -145,6 +177,8 @@ def _zeros(scheme: Scheme, stored: mx.array, out_features: int) -> mx.array:
     rows = stored if scheme.strategy == "group" else stored[None]
     if scheme.bits == 8:
         return rows.view(mx.uint8) ^ _sign(scheme)
+    if scheme.bits == 2:
+        return _twos(scheme, _ZEROS, rows)
     return _in_order(scheme, as_words(mx.contiguous(rows))) ^ _sign(scheme)
 
 

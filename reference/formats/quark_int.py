@@ -1,6 +1,7 @@
-"""AMD Quark's integers of 4 and 8 bits.
+"""AMD Quark's integers of 2, 4 and 8 bits.
 
-Formulas: amd-quark 0.13, ``torch/utils/pack.py`` (``Pack_4_bits.unpack``, ``Pack_8_bits.unpack``),
+Formulas: amd-quark 0.13, ``torch/utils/pack.py`` (``unpack`` of ``Pack_2_bits``, ``Pack_uint2``, ``Pack_4_bits`` and
+``Pack_8_bits``),
 ``torch/export/nn/modules/realquantizer.py`` (``unpack_params``) and ``hw_emulation_interface.py``
 (``dequantize_int_per_group_affine`` and its neighbours). Codes and zero points of signed types are counted from the
 least number here, so that they are unsigned.
@@ -23,7 +24,8 @@ LEAVES = (
 )
 MARKS = ("weight_scale",)
 
-TYPES = {"int4": torch.int32, "uint4": torch.int32, "int8": torch.int8, "uint8": torch.uint8}
+TYPES = {"int2": torch.int32, "uint2": torch.uint8}
+TYPES |= {"int4": torch.int32, "uint4": torch.int32, "int8": torch.int8, "uint8": torch.uint8}
 # Column j of eight is this field of a word that was reordered.
 ORDER = [0, 4, 1, 5, 2, 6, 3, 7]
 
@@ -66,9 +68,13 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
         scales, z = scales[None], _numbers(config, kind, zeros[None])
     else:
         size = q.shape[1]
+        if kind == "uint2":
+            raise Refused("one scale for all of uint2, which has no packer")
         if tuple(scales.shape) not in ((), (1,)) or tuple(zeros.shape) not in ((), (1,)):
             raise Refused(f"scales {tuple(scales.shape)}, expected one")
         lone = int(zeros.reshape(()))
+        if kind == "int2" and not -2 <= lone < 2:
+            raise Refused(f"a lone zero point of {lone}")
         if kind.endswith("4") and not 0 <= lone < (8 if kind == "int4" else 16):
             raise Refused(f"a lone zero point of {lone}")
         scales = scales.reshape(1, 1).expand(1, q.shape[0])
@@ -95,7 +101,7 @@ def pack(
 
 
 def _least(kind: str) -> int:
-    return {"int4": 8, "int8": 128}.get(kind, 0)
+    return {"int2": 2, "int4": 8, "int8": 128}.get(kind, 0)
 
 
 def _interleaved(config: Config) -> bool:
@@ -108,6 +114,14 @@ def _interleaved(config: Config) -> bool:
 def _numbers(config: Config, kind: str, stored: torch.Tensor) -> torch.Tensor:
     """int32 [rows, n], counted from the least number."""
     interleaved = _interleaved(config)
+    if kind == "uint2":
+        # The first of four in the highest bits.
+        octets = stored.to(torch.int32)
+        return torch.stack([(octets >> shift) & 3 for shift in (6, 4, 2, 0)], dim=-1).flatten(-2)
+    if kind == "int2":
+        if stored.min() < -2 or stored.max() > 1:
+            raise Refused(f"numbers from {int(stored.min())} to {int(stored.max())} as int2")
+        return stored + 2
     if kind.endswith("8"):
         return stored.to(torch.int32) + _least(kind)
     columns = [field(stored, nibble, 4) for nibble in (ORDER if interleaved else range(8))]
@@ -116,7 +130,10 @@ def _numbers(config: Config, kind: str, stored: torch.Tensor) -> torch.Tensor:
 
 def _stored(config: Config, kind: str, numbers: torch.Tensor) -> torch.Tensor:
     """Inverse of :func:`_numbers`."""
-    if kind.endswith("8"):
+    if kind == "uint2":
+        first, second, third, fourth = numbers.reshape(*numbers.shape[:-1], -1, 4).to(torch.int32).unbind(-1)
+        return (first << 6 | second << 4 | third << 2 | fourth).to(torch.uint8).contiguous()
+    if kind.endswith("8") or kind == "int2":
         return (numbers - _least(kind)).to(TYPES[kind]).contiguous()
     columns = (numbers ^ _least(kind)).reshape(*numbers.shape[:-1], -1, 8)
     order = ORDER if _interleaved(config) else list(range(8))

@@ -17,7 +17,7 @@ from mlx_quant.dialects.schemes import Schemes
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 MIXED = FIXTURES / "quark_int/models/qwen2-quark-mixed"
-VECTORS = FIXTURES / "quark_int/vectors/amd-quark-0.13"
+VECTORS = [FIXTURES / f"quark_int/vectors/amd-quark-0.13{part}" for part in ("", "-twos")]
 
 
 def weight(dtype: str = "uint4", qscheme: str = "per_group", group_size: Any = 32, **changes: Any) -> dict[str, Any]:
@@ -64,8 +64,8 @@ def test_types_of_classes_come_before_the_global_one() -> None:
     [
         (config(None), "not-quantized"),
         (config(weight("int3")), "unsupported-layout"),
-        (config(weight("int2")), "unsupported-layout"),
-        (config(weight("uint2")), "unsupported-layout"),
+        (config(weight("uint2", "per_tensor", None)), "unsupported-layout"),
+        (config(weight("uint2", zero_point_type="float32")), "unsupported-layout"),
         (config([weight("fp8_e4m3", "per_tensor"), weight("int4")]), "unsupported-layout"),
         (config([]), "bad-config-value"),
         (config(7), "bad-config-value"),
@@ -94,9 +94,11 @@ def test_settings_are_refused_by_what_is_wrong_with_them(made: dict[str, Any], c
 
 def test_codes_in_mlx_are_those_that_were_packed() -> None:
     """Upstream's weights of every integer vector that MLX's groups hold, by way of the packed form in float32."""
-    tensors = mx.load(f"{VECTORS}.safetensors")
-    asked = 0
-    for case in json.loads(Path(f"{VECTORS}.json").read_text())["cases"]:
+    tensors, cases, asked = {}, [], 0
+    for stem in VECTORS:
+        tensors |= mx.load(f"{stem}.safetensors")
+        cases += json.loads(Path(f"{stem}.json").read_text())["cases"]
+    for case in cases:
         prefix = f"{case['id']}/"
         own = {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
         due = own.pop("expected.forward")
@@ -108,7 +110,7 @@ def test_codes_in_mlx_are_those_that_were_packed() -> None:
         if due.dtype != mx.float32:  # of which a product with nine bits is exact, and one more rounding the last
             assert mx.array_equal(made.astype(due.dtype), due).item(), case["id"]
         asked += 1
-    assert asked > 25
+    assert asked > 40
 
 
 @pytest.mark.parametrize(("packing", "cases"), [("fp8", 5), ("mxfp4", 2)])
@@ -138,6 +140,24 @@ def test_what_quark_writes_under_other_methods() -> None:
     for changes in ({"zero_point": False}, {"zero_point": True, "pack_method": "order"}):
         with pytest.raises(QuantError, match="AMD Quark") as caught:
             schemes_of(awq | changes)
+        assert caught.value.code == "unsupported-layout"
+
+
+@pytest.mark.parametrize("beyond", [-3, 2, 1 << 30])
+def test_a_word_holds_no_other_number_than_int2_has(beyond: int) -> None:
+    made = config(weight("int2"))
+    tensors = {
+        "weight": mx.array([[-2, -1, 0, 1]] * 32, mx.int32),
+        "weight_scale": mx.array([[0.5, 0.25, 1, 2]], mx.float16),
+        "weight_zero_point": mx.array([[1, 0, 0, -2]], mx.int32),
+    }
+    found = mlx_quant.dequantize(made, tensors)
+    assert found[:, 0].tolist() == [-1.5, -0.25, 0, 6]
+    for name in ("weight", "weight_zero_point"):
+        spoilt = mx.array(tensors[name])
+        spoilt[0, 2] = beyond
+        with pytest.raises(QuantError, match="int2 has -2 to 1") as caught:
+            mlx_quant.dequantize(made, tensors | {name: spoilt})
         assert caught.value.code == "unsupported-layout"
 
 

@@ -90,6 +90,37 @@ SEEN: dict[str, Callable[[Question], Any]] = {
     "offsets": _offsets,
 }
 
+
+def _weights(question: Question) -> dict[str, Any]:
+    """compressed-tensors' arguments for the weights of a module."""
+    (group,) = question.config["config_groups"].values()
+    return dict(group["weights"])
+
+
+def _spread(question: Question) -> Any:
+    given = _weights(question)
+    return {"group": given.get("group_size"), "channel": -1, "tensor": "tensor"}[given["strategy"]]
+
+
+def _stored_map(question: Question) -> str:
+    g_idx = question.tensors.get("weight_g_idx")
+    if g_idx is None:
+        return "absent"
+    if (g_idx.bits == -1).all():
+        return "minus-one"
+    return ({"sequential", "act-order", "arbitrary-groups"} & question.flags).pop().removesuffix("-groups")
+
+
+_COMPRESSED: dict[str, Callable[[Question], Any]] = {
+    "bits": lambda q: _weights(q)["num_bits"],
+    "size": _spread,
+    "sym": lambda q: _weights(q)["symmetric"],
+    "dtype": lambda q: q.tensors["weight_scale"].dtype,
+    "form": lambda q: q.config["format"],
+    "map": _stored_map,
+    "old": lambda q: "version" in q.config,
+}
+
 # Where a format says it in another way.
 SEEN_OF: dict[str, dict[str, Callable[[Question], Any]]] = {
     "hqq": {
@@ -101,6 +132,8 @@ SEEN_OF: dict[str, dict[str, Callable[[Question], Any]]] = {
         "as_float": lambda q: q.tensors["W_q"].dtype in FLOATS,
     },
     "metal": {"offsets": _moved},
+    "ct_int": _COMPRESSED,
+    "ct_packed": _COMPRESSED,
     "aqlm": {
         "books": lambda q: q.config["num_codebooks"],
         "block": lambda q: (q.config["out_group_size"], q.config["in_group_size"]),

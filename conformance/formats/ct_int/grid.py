@@ -9,13 +9,31 @@ import numpy as np
 
 from ...bits.array import FLOATS, Array
 from .. import grid as common
+from ..covering import Apart, Options, rows
 from ..dialects import compressed_tensors as dialect
 from ..draw import Draw
 from ..module import Sample, Unmade, unmade
 from ..parts import Integer
 from .packing import FORMAT, FORMATS, pack
 
+# In place of a group size: one scale for all.
+TENSOR = "tensor"
+
 SMOKE = "g-1-sym-bfloat16"
+
+OPTIONS: Options = {
+    "size": (32, 128, 16, -1, TENSOR),
+    "sym": (False, True),
+    "dtype": FLOATS,
+    "form": FORMATS,
+    "bits": (8, 4),
+    "scales": ("ordinary", *common.SCALE_KINDS),
+    "output": (None, *FLOATS),
+    "bias": (None, "zero", "real"),
+    "shape": ((common.OUT, common.IN), (40, common.IN)),
+}
+THREEFOLD = ("size", "sym", "dtype")
+APART: Apart = ()
 
 
 def grid() -> Iterator[Unmade]:
@@ -36,6 +54,10 @@ def grid() -> Iterator[Unmade]:
             yield _sample(f"g{size}-{kind}", size, sym=sym)
     for out, in_features in ((37, 67), (40, 36)):
         yield _sample(f"odd-{out}x{in_features}", -1, shape=(out, in_features))
+    for row in rows(OPTIONS, THREEFOLD, APART):
+        own = {key: value for key, value in row.items() if key != "size"}
+        tensor = row["size"] == TENSOR
+        yield _sample(common.combined(row), -1 if tensor else row["size"], tensor=tensor, **own)
 
 
 @unmade

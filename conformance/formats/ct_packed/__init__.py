@@ -3,7 +3,7 @@
 from .addresses import LAYOUT, SHAPES, constant
 from .explain import explain
 from .folders import LEGACY, SIDECAR, drawn, folders, leaving_out
-from .grid import SMOKE, grid
+from .grid import APART, OPTIONS, SMOKE, THREEFOLD, grid
 from .notes import FLAG_NOTES, FOLDER_NOTES
 from .options import BRIEF, COLUMNS, FILES, ID, LEAVES, NOT_APPLICABLE, SLUG, TITLE, domains, flags, names, said_width
 from .packing import WIDTHS, config, config_of, group_size, pack, parts
@@ -12,6 +12,7 @@ from .refusals import refusals
 from .strategy import strategies
 
 __all__ = [
+    "APART",
     "BRIEF",
     "COLUMNS",
     "FILES",
@@ -22,10 +23,12 @@ __all__ = [
     "LEAVES",
     "LEGACY",
     "NOT_APPLICABLE",
+    "OPTIONS",
     "SHAPES",
     "SIDECAR",
     "SLUG",
     "SMOKE",
+    "THREEFOLD",
     "TITLE",
     "WIDTHS",
     "config",

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...bits.array import FLOATS, Array
 from .. import grid as common
+from ..covering import Apart, Options, rows
 from ..dialects import compressed_tensors as dialect
 from ..draw import Draw
 from ..module import Sample, Unmade, unmade
@@ -18,6 +19,28 @@ from .packing import FORMAT, WIDTHS, pack
 
 SMOKE = "g128-asym-float16"
 SIZES = (32, 64, 128, -1)
+# In place of a group size: one scale for all.
+TENSOR = "tensor"
+
+OPTIONS: Options = {
+    "bits": WIDTHS,
+    "size": (32, 128, 16, -1, TENSOR),
+    "sym": (False, True),
+    "dtype": FLOATS,
+    "old": (False, True),
+    "map": ("absent", "sequential", "act-order", "arbitrary", "minus-one"),
+    "scales": ("ordinary", *common.SCALE_KINDS),
+    "output": (None, *FLOATS),
+    "bias": (None, "zero", "real"),
+    "shape": ((common.OUT, common.IN), (40, common.IN)),
+}
+THREEFOLD = ("bits", "old", "map")
+_NO_MAPS = "a map was written by the releases that padded words"
+_ONE = "one group has no map"
+APART: Apart = (
+    *(({"old": False, "map": map}, _NO_MAPS) for map in OPTIONS["map"][1:]),
+    *(({"size": size, "map": map}, _ONE) for size in (-1, TENSOR) for map in OPTIONS["map"][1:]),
+)
 
 
 def grid() -> Iterator[Unmade]:
@@ -32,6 +55,12 @@ def grid() -> Iterator[Unmade]:
     yield _sample("5bit-7b-down_proj-g32-old", 32, bits=5, shape=(8, 11008), old=True, real_size=True)
     for bits in WIDTHS:
         yield from _width(bits)
+    for row in rows(OPTIONS, THREEFOLD, APART):
+        tensor, map = row["size"] == TENSOR, row["map"]
+        own = {key: value for key, value in row.items() if key not in ("size", "map")}
+        own |= {"tensor": tensor, "map": "" if map == "absent" else map}
+        said = row | {"old": "old" if row["old"] else None}
+        yield _sample(common.combined(said), -1 if tensor else row["size"], **own)
 
 
 def _width(bits: int) -> Iterator[Unmade]:

@@ -35,6 +35,7 @@ FILES = Files(
         "llama-gptqmodel-dynamic-lm_head",
         "qwen2-gptqmodel-3bit-g32-act-asym",
         "qwen2-gptqmodel-8bit-v2-g32-act-sym",
+        "qwen2-autoround-4bit-g32-mixed",
         "llama-gptq-g128-act-asym",
         "llama-gptq-g128-seq-asym",
         "llama-gptq-g32-act-sym",
@@ -51,7 +52,7 @@ FILES = Files(
         "llama-gptqmodel-v2-g64-act-asym",
         "llama-gptqmodel-dynamic-lm_head",
     ),
-    digests=("auto-gptq-0.7.1", "gptqmodel-7.7.0"),
+    digests=("auto-gptq-0.7.1", "gptqmodel-7.7.0", "auto-round-0.16.1"),
 )
 COLUMNS = {
     "symmetric": ("symmetric",),

@@ -64,7 +64,7 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
     found.add(f"words-{word}")
     if version(config) == 2:
         found.add("gptq_v2")
-    if len(g) % group_size(config, len(g)) or len(g) * bits % word:
+    if len(g) * bits % word or not shared.affine(len(g), group_size(config, len(g))):
         found.add("ragged")
     if len(g) % 32 or tensors["scales"].shape[1] % 32:
         found.add("odd-width")

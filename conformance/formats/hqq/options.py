@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .. import flags as shared
 from ..domain import Domain
 from ..module import Files
 from ..parts import Config, Tensors
@@ -59,4 +60,6 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
         seen.add("groups-across-rows")
     if axis == 0 and found.q.size // group % found.shape[1]:
         seen.add("groups-across-rows")
+    if found.size is None or not shared.affine(found.shape[1], found.size):
+        seen.add("ragged")
     return seen

@@ -43,5 +43,8 @@ def domains() -> Iterator[Domain]:
 
 
 def flags(config: Config, tensors: Tensors) -> set[str]:
-    found = {f"bits-{width(config)}", shared.group_size(group_size(config, 0))}
+    size = group_size(config, 0)
+    found = {f"bits-{width(config)}", shared.group_size(size)}
+    if size > 0 and not shared.affine(size, size):
+        found.add("ragged")
     return found | ({f"scales-{tensors['scales'].dtype}"} if "scales" in tensors else set())

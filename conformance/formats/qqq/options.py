@@ -50,4 +50,8 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
     found = {"bits-4"}
     if "B" in tensors and len(tensors["B"].shape) == 2:
         found.add("groups" if has_groups(config, tensors) else "one-group")
+        # Of MLX's affine form, where an output has one scale.
+        inputs = 16 * tensors["B"].shape[0]
+        if inputs and not shared.affine(inputs, inputs):
+            found.add("ragged")
     return found | {shared.group_size(config.get("group_size", -1))}

@@ -25,13 +25,19 @@ SHAPES = (
         for numbers in ((8, 32, 32), (16, 64, 32), (24, 40, -1))
     ),
     Shape("quark-uint8-odd", 5, 7, -1, bits=8, kind="uint8 reorder"),
+    *(
+        Shape("quark-uint2", *numbers, bits=2, kind="uint2 reorder")
+        for numbers in ((8, 32, 32), (32, 32, 32), (16, 64, 32), (20, 40, 8), (12, 36, -1), (36, 24, 12))
+    ),
 )
 
 
 def _within(number: np.ndarray, shape: Shape) -> np.ndarray:
-    """Bits [..., bits] of the number of a row: bytes in order, or eight nibbles a word, interleaved or not."""
+    """Bits [..., bits] of the number of a row: bytes, nibbles of words, interleaved or not, or four a byte."""
     if shape.bits == 4 and shape.kind.endswith("reorder"):
         number = number // 8 * 8 + np.array(_NIBBLE_OF_NUMBER)[number % 8]
+    if shape.bits == 2:
+        number = number // 4 * 4 + 3 - number % 4
     return number[..., None] * shape.bits + np.arange(shape.bits)
 
 

@@ -7,7 +7,7 @@ from ..dialects import quark as dialect
 from ..explain import lines
 from ..module import Place
 from ..parts import Config, Tensors
-from .packing import parts
+from .packing import numbers_in, parts
 
 
 def explain(config: Config, tensors: Tensors, output: int, channel: int) -> list[str]:
@@ -28,13 +28,17 @@ def _counted(given: dialect.Arguments) -> str:
 
 
 def _number(config: Config, tensors: Tensors, name: str, at: tuple[int, ...]) -> Place:
-    """One as it is stored: an element, or a nibble of one."""
+    """One as it is stored: an element, or some bits of one."""
     given, stored = dialect.arguments(config), tensors[name].bits
-    if given.bits == 8 or not at:
+    if numbers_in(given) == 1 or not at:
         element = at or (0,) * stored.ndim
         value = int(stored[element])
         return Place(f"{name}[{', '.join(map(str, element))}] = {value}", value)
     *row, number = at
+    if given.bits == 2:
+        octet, shift = int(stored[(*row, number // 4)]), 6 - number % 4 * 2
+        where = ", ".join(map(str, (*row, number // 4)))
+        return Place(f"{name}[{where}] = 0x{octet:02x}, bits {shift} and {shift + 1}", octet >> shift & 3)
     nibble = NIBBLE_OF_COLUMN[number % 8] if given.interleaved else number % 8
     word = int(stored[(*row, number // 8)]) & 0xFFFFFFFF
     where = ", ".join(map(str, (*row, number // 8)))

@@ -26,7 +26,8 @@ def grid() -> Iterator[Unmade]:
                 kind = FLOATS[(number + place) % 3]
                 name = f"{dtype}-g{size}-{kind}" + ("" if order == ORDERS[0] else f"-{order}")
                 yield _sample(name, size, dtype=kind, type=dtype, order=order)
-        yield _sample(f"{dtype}-tensor", -1, type=dtype, tensor=True, dtype="float32")
+        if dtype != "uint2":  # of which Quark exports none
+            yield _sample(f"{dtype}-tensor", -1, type=dtype, tensor=True, dtype="float32")
         yield _sample(f"{dtype}-sym", 32, type=dtype, symmetric=True)
         for size in (16, 256):
             yield _sample(f"{dtype}-g{size}", size, type=dtype)
@@ -39,6 +40,10 @@ def grid() -> Iterator[Unmade]:
     for out, in_features in ((37, 67), (40, 36)):
         yield _sample(f"odd-{out}x{in_features}", -1, type="int8", shape=(out, in_features))
     yield _sample("no-whole-words", 20, type="uint4", shape=(40, 60))
+    for out, in_features in ((37, 67), (40, 36)):
+        yield _sample(f"int2-odd-{out}x{in_features}", -1, type="int2", shape=(out, in_features))
+    yield _sample("uint2-no-whole-words", 20, type="uint2", shape=(36, 60))
+    yield _sample("uint2-odd-outputs", -1, type="uint2", shape=(36, 52))
 
 
 @unmade

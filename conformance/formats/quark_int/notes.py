@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 FLAG_NOTES: dict[str, tuple[str, str]] = {
-    "quark_int": ("AMD Quark's integers of 4 and 8 bits.", "QK-01"),
+    "quark_int": ("AMD Quark's integers of 2, 4 and 8 bits.", "QK-01"),
     "quark": ("A config of AMD Quark.", ""),
     "uint4": ("Eight unsigned numbers a word.", ""),
     "int4": ("Eight numbers a word, in two's complement.", "QK-01"),
+    "uint2": ("Four unsigned numbers a byte, the first one highest.", "QK-05"),
+    "int2": ("A signed number of two bits in each word.", "QK-01"),
     "uint8": ("One unsigned number a byte.", ""),
     "int8": ("One signed number a byte.", "QK-01"),
     "strategy-group": ("A scale for each group of inputs of an output; tensors are transposed.", "QK-03"),
@@ -21,6 +23,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
     "policy-quark_int-pack_method-absent": ("Nibbles are interleaved unless the config says otherwise.", "QK-02"),
     "policy-quark_int-scale-of-one-axis": ("One scale, with an axis or without.", ""),
     "policy-quark_int-bytes-in-any-order": ("pack_method says nothing of bytes.", ""),
+    "policy-quark_int-twos-in-any-order": ("pack_method says nothing of numbers of two bits.", ""),
     "policy-quark_int-capitals": ("The method in capitals.", ""),
     "policy-quark_int-method-absent": ("global_quant_config alone says whose config it is.", ""),
 }

@@ -14,7 +14,7 @@ from ..domain import Domain, IntegerDomain, label
 from ..module import Files
 from ..parts import Config, Tensors
 from .addresses import LAYOUT
-from .packing import DTYPES, WIDTHS, config, packed
+from .packing import DTYPES, WIDTHS, config, numbers_in, packed
 
 ID, SLUG, TITLE = "quark_int", "quark_int", "Quark, integers"
 LEAVES = (
@@ -24,14 +24,14 @@ LEAVES = (
 MARKS = ("weight_scale",)
 NOT_APPLICABLE: dict[str, str] = {}
 FILES = Files(
-    vectors=("amd-quark-0.13",),
+    vectors=("amd-quark-0.13", "amd-quark-0.13-twos"),
     checkpoints=("qwen2-quark-mixed",),
     heard=("qwen2-quark-mixed",),
     digests=("amd-quark-0.13",),
 )
 COLUMNS = {
-    "signed": ("int4", "int8"),
-    "unsigned": ("uint4", "uint8"),
+    "signed": ("int2", "int4", "int8"),
+    "unsigned": ("uint2", "uint4", "uint8"),
     "a scale a channel or tensor": ("strategy-channel", "strategy-tensor"),
     "pack_method order": ("order",),
 }
@@ -64,7 +64,7 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
     found = dialect.flags(config) | {f"scales-{tensors['weight_scale'].dtype}"}
     given = dialect.arguments(config)
     rows, columns = tensors["weight"].shape
-    columns *= 8 if given.bits == 4 else 1
+    columns *= numbers_in(given)
     out, in_features = (columns, rows) if given.strategy == "group" else (rows, columns)
     if out % 32 or in_features % 32:
         found.add("odd-width")

@@ -16,9 +16,13 @@ from ..awq_gemm.packing import interleaved, natural
 from ..dialects import quark as dialect
 from ..parts import Config, Integer, Tensors
 
-WIDTHS = (4, 8)
-DTYPES = ("uint4", "int4", "uint8", "int8")
-_STORED = {"uint8": np.uint8, "int8": np.int8}
+WIDTHS = (4, 8, 2)
+DTYPES = ("uint4", "int4", "uint8", "int8", "uint2", "int2")
+_STORED = {"uint8": np.uint8, "int8": np.int8, "int2": np.int32}
+# Numbers in one element of a tensor, where they are more than one.
+_IN_ONE = {"uint4": 8, "int4": 8, "uint2": 4}
+# Of uint2, where the first number lies highest.
+_SHIFTS = np.array([6, 4, 2, 0])
 
 
 def config(bits: int, group_size: int, dtype: str = "", **changes: Any) -> dict[str, Any]:
@@ -29,6 +33,11 @@ def config(bits: int, group_size: int, dtype: str = "", **changes: Any) -> dict[
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
     return dialect.config_of(config, module)
+
+
+def numbers_in(given: dialect.Arguments) -> int:
+    """How many numbers an element of ``weight`` holds."""
+    return _IN_ONE.get(given.dtype, 1)
 
 
 def group_size(config: Config, in_features: int) -> int:
@@ -50,9 +59,9 @@ def packed(config: Config, codes: np.ndarray, zeros: np.ndarray, scales: Array) 
     of_groups = {"group": zeros, "channel": zeros[:1], "tensor": zeros[:1, :1]}[given.strategy]
     shape = {"group": of_groups.shape, "channel": (of_groups.shape[1],), "tensor": ()}[given.strategy]
     kept = {"group": scales.bits, "channel": scales.bits[0], "tensor": scales.bits[0, 0]}[given.strategy]
-    if given.bits == 4 and given.strategy == "tensor":
-        # A zero point without axes is no nibble.
-        lone = Array.of(np.array(int(zeros[0, 0]) - _least(given), np.int32))
+    if numbers_in(given) > 1 and given.strategy == "tensor":
+        # A zero point without axes is no nibble. Quark has none of uint2.
+        lone = Array.of(np.array(int(zeros[0, 0]) - _least(given), np.int32 if given.bits == 4 else np.uint8))
         return {
             "weight": Array.of(_stored(given, of_weights)),
             "weight_scale": Array(scales.dtype, np.array(kept)),
@@ -72,18 +81,22 @@ def _least(given: dialect.Arguments) -> int:
 
 
 def _stored(given: dialect.Arguments, rows: np.ndarray) -> np.ndarray:
-    """Words or bytes of unsigned numbers [rows, n]."""
+    """Elements of unsigned numbers [rows, n]."""
     values = rows.astype(np.int64) - _least(given)
-    if given.bits == 8:
+    if given.dtype in _STORED:
         return values.astype(_STORED[given.dtype])
+    if given.bits == 2:
+        return (values.reshape(len(values), -1, 4) << _SHIFTS).sum(axis=-1).astype(np.uint8)
     nibbles = values & 15
     return words(interleaved(nibbles) if given.interleaved else nibbles, 4)
 
 
 def _numbers(given: dialect.Arguments, rows: np.ndarray) -> np.ndarray:
     """Inverse of :func:`_stored`."""
-    if given.bits == 8:
+    if given.dtype in _STORED:
         return rows.astype(np.int64) + _least(given)
+    if given.bits == 2:
+        return (rows.astype(np.int64)[..., None] >> _SHIFTS & 3).reshape(len(rows), -1)
     found = fields(rows, 1, 4).astype(np.int64)
     return (natural(found) if given.interleaved else found) ^ _least(given)
 

@@ -57,3 +57,6 @@ def _pairs() -> Iterator[_Pair]:
         name: Array(lone[name].dtype, lone[name].bits.reshape(1)) for name in ("weight_scale", "weight_zero_point")
     }
     yield "scale-of-one-axis", one, lone | with_axis, one, lone
+    twos = dialect.config(dialect.weight("uint2", "group", 32))
+    fours = packed(twos, rng.integers(0, 4, (64, 128)), rng.integers(0, 4, (4, 64)), scales)
+    yield "twos-in-any-order", dialect.config(dialect.weight("uint2", "group", 32), "order"), fours, twos, fours

@@ -28,7 +28,7 @@ def refusals() -> Iterator[Refusal]:
 
     for missing in ("weight", "weight_scale", "weight_zero_point"):
         yield Refusal(f"quark_int-no-{missing}", plain, without(tensors, missing), "missing-tensor")
-    for dtype in ("int2", "uint2", "int3", "int16", "bfloat16"):
+    for dtype in ("int3", "int16", "bfloat16"):
         yield refused(f"dtype-{dtype}", "unsupported-layout", typed(dtype=dtype))
     yield refused("qscheme-per_block", "unsupported-layout", typed(qscheme="per_block"))
     yield refused("ch_axis-of-outputs", "unsupported-layout", typed(ch_axis=0))
@@ -55,6 +55,7 @@ def refusals() -> Iterator[Refusal]:
     yield refused("with-g_idx", "unexpected-tensor", g_idx=Array.of(np.arange(128, dtype=np.int32) // 32))
     yield from _eights(rng)
     yield from _lone()
+    yield from _twos()
 
 
 def _eights(rng: np.random.Generator) -> Iterator[Refusal]:
@@ -63,6 +64,34 @@ def _eights(rng: np.random.Generator) -> Iterator[Refusal]:
     bytes_ = packed(unsigned, rng.integers(0, 256, (64, 96)), np.full((1, 64), 128), row)
     signed = dialect.config(dialect.weight("int8", "channel"))
     yield Refusal("quark_int-bytes-of-the-other-sign", signed, bytes_, "bad-dtype")
+
+
+def _twos() -> Iterator[Refusal]:
+    """Of numbers of two bits: four a byte without a sign, with one a word each, which has room for others."""
+    rng = np.random.default_rng(15)
+    scales = Array.of(np.ones((2, 24), np.float16))
+    for dtype in ("uint2", "int2"):
+        config = dialect.config(dialect.weight(dtype, "group", 32))
+        tensors = packed(config, rng.integers(0, 4, (24, 64)), rng.integers(0, 4, (2, 24)), scales)
+        other = Array.of(tensors["weight"].bits.astype({"uint2": np.int32, "int2": np.int8}[dtype]))
+        yield Refusal(f"quark_int-{dtype}-of-another-dtype", config, tensors | {"weight": other}, "bad-dtype")
+        short = Array.of(tensors["weight_zero_point"].bits[:, :-1].copy())
+        yield Refusal(
+            f"quark_int-{dtype}-zero-points-short", config, tensors | {"weight_zero_point": short}, "bad-shape"
+        )
+        if dtype == "int2":
+            for name, value in (("weight", 2), ("weight", -3), ("weight_zero_point", 2), ("weight_zero_point", -3)):
+                beyond = changed(tensors[name], (1, 3), value)
+                id = f"quark_int-int2-{name}-of-{value}"
+                yield Refusal(id, config, tensors | {name: beyond}, "unsupported-layout")
+    lone = dialect.config(dialect.weight("uint2", "tensor"))
+    row = Array.of(np.ones((1, 24), np.float16))
+    yield Refusal(
+        "quark_int-uint2-per_tensor",
+        lone,
+        packed(lone, np.ones((24, 64)), np.ones((1, 24)), row),
+        "unsupported-layout",
+    )
 
 
 def _lone() -> Iterator[Refusal]:
