@@ -72,19 +72,20 @@ def as_mlx_lm_names(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Checkp
     if rules is None:
         return checkpoint
     taken = {_cut(name)[0] for name in checkpoint.plain} | checkpoint.modules.keys()
-    modules = {name: one for name, one in _joins(checkpoint.modules, rules) if name not in taken}
-    modules = {
-        name: one for name, one in modules.items() if _alike([checkpoint.modules[part] for part in one.sources], one)
-    }
-    biases = _biases(checkpoint, modules)
-    plain = {}
-    for name, one in _joins(checkpoint.plain, rules, leaves=True):
-        infos = [checkpoint.plain[part] for part in one.sources]
-        if name in checkpoint.plain or _cut(name)[0] in {*checkpoint.modules, *modules}:
+    modules, plain = {}, {}
+    for name, one in _joins(checkpoint.modules, rules):
+        parts = [checkpoint.modules[part] for part in one.sources]
+        biases = [part.tensors[BIAS] for part in parts if BIAS in part.tensors]
+        if name in taken or not (_alike(parts, one) and _fit(biases, one)):
             continue
-        if len({(info.dtype, info.shape if one.stacked else info.shape[1:]) for info in infos}) == 1:
+        modules[name] = one
+        if biases:
+            plain[f"{name}.{BIAS}"] = replace(one, sources=tuple(info.name for info in biases))
+    for name, one in _joins(checkpoint.plain, rules, leaves=True):
+        free = name not in checkpoint.plain and _cut(name)[0] not in {*checkpoint.modules, *modules}
+        if free and _fit([checkpoint.plain[part] for part in one.sources], one):
             plain[name] = one
-    return Renamed(checkpoint, modules, plain | biases) if modules or plain else checkpoint
+    return Renamed(checkpoint, modules, plain) if plain or modules else checkpoint
 
 
 class Renamed(Checkpoint):
@@ -181,13 +182,13 @@ def _alike(modules: list[PackedModule], one: _Join) -> bool:
     return not one.joined or (len(kinds) == 1 and all(part.experts is None for part in modules))
 
 
-def _biases(checkpoint: Checkpoint, modules: Mapping[str, _Join]) -> dict[str, _Join]:
-    found = {}
-    for name, one in modules.items():
-        infos = [checkpoint.modules[part].tensors.get(BIAS) for part in one.sources]
-        if all(infos):
-            found[f"{name}.{BIAS}"] = _Join(tuple(info.name for info in infos if info), one.stacked)
-    return found
+def _fit(infos: list[TensorInfo], one: _Join) -> bool:
+    """Whether tensors may be parts of one; none are."""
+    if not one.joined or not infos:
+        return True
+    return len({(info.dtype, info.shape if one.stacked else info.shape[1:]) for info in infos}) == 1 and all(
+        info.shape for info in infos
+    )
 
 
 def _renamed(found: Mapping[str, Any], joins: Mapping[str, _Join], make: Any) -> Iterator[tuple[str, Any]]:

@@ -159,7 +159,17 @@ def both(tensors: Tensors) -> None:
     tensors[f"{GATE_UP}.weight"] = torch.zeros(192, 64).half()
 
 
-@pytest.mark.parametrize("change", [missing, half_dense, both])
+def without_an_axis(tensors: Tensors) -> None:
+    for name in ("gate", "up"):
+        tensors[f"{GATE_UP.replace('gate_up', name)}.bias"] = torch.tensor(0.0).half()
+
+
+def of_two_dtypes(tensors: Tensors) -> None:
+    for name, dtype in (("gate", torch.float16), ("up", torch.float32)):
+        tensors[f"{GATE_UP.replace('gate_up', name)}.bias"] = torch.zeros(96, dtype=dtype)
+
+
+@pytest.mark.parametrize("change", [missing, half_dense, both, without_an_axis, of_two_dtypes])
 def test_what_does_not_come_together_is_refused(tmp_path: Path, change: Change) -> None:
     write_phi(tmp_path / "source", change)
     with pytest.raises(UnsupportedFormat) as caught:
