@@ -15,6 +15,7 @@ from ..checkpoint.checkpoint import Checkpoint
 from ..checkpoint.outline import Outline
 from ..checkpoint.sources import ties_embeddings
 from ..conversion.architecture import Architecture, mlx_lm_utils
+from ..conversion.names import as_mlx_lm_names
 from ..conversion.plan import make_plan
 from ..conversion.portable import config_for
 from ..errors import ConversionError, QuantWarning
@@ -192,11 +193,13 @@ def inspect(
         files.fetch(checkpoint.shards)
     else:
         checkpoint = Outline(checkpoint)
-    architecture = Architecture.of(config_for(checkpoint.config))
+    config = config_for(checkpoint.config)
+    architecture = Architecture.of(config)
+    named = as_mlx_lm_names(checkpoint, config) if architecture else checkpoint
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QuantWarning)
-        auto = make_plan(checkpoint, architecture, "auto", None, None, permute=True).target
-        outcomes = tuple(_outcomes(checkpoint, architecture))
+        auto = make_plan(named, architecture, "auto", None, None, permute=True).target
+        outcomes = tuple(_outcomes(named, architecture))
         modules = tuple(_module_groups(checkpoint))
     # The last of a target is the one that permutes, if any does.
     chosen = [outcome for outcome in outcomes if outcome.target == auto][-1]

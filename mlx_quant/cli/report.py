@@ -61,7 +61,12 @@ def show_inspection(found: Inspection, out: Console) -> None:
 def show_answer(found: Inspection, out: Console) -> None:
     """What a person asks first, in lines that a terminal may wrap and nobody has to pick out of a table."""
     answer = found.answer
-    possible = [outcome for outcome in found.outcomes if not outcome.refused]
+    # A packed form that holds no module is the dense one again.
+    possible = [
+        one
+        for one in found.outcomes
+        if not one.refused and (one.target == "dense" or one.affine or one == _chosen(found))
+    ]
     possible.sort(key=lambda outcome: outcome != _chosen(found))
     machine = f"this machine has {human(answer.machine)}" if answer.machine else "and the cache of a context besides"
     out.print(printable(found.source), style="bold", soft_wrap=True)

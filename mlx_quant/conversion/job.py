@@ -16,6 +16,7 @@ import mlx.core as mx
 from ..checkpoint.checkpoint import Checkpoint
 from ..errors import ConversionError, QuantWarning
 from .architecture import Architecture
+from .names import as_mlx_lm_names
 from .plan import FLOATS, Plan, Target, make_plan
 from .portable import config_for
 from .seam import Step
@@ -108,6 +109,8 @@ class Job:
         dense, affine = float_dtype(dtype), float_dtype(params_dtype)
         config = config_for(source.config, dtype=str(dense).rpartition(".")[2] if dense else None)
         architecture = Architecture.of(config)
+        if architecture:
+            source = as_mlx_lm_names(source, config)
         plan = make_plan(source, architecture, target, dense, affine, permute=permute)
         if target == "affine" and plan.not_affine:
             text = (

@@ -87,6 +87,7 @@ class Seam:
             for name in self.unwanted:
                 del self.steps[name]
             found = self._fitted(self.steps)
+        self._refuse_own_layers(found)
         architecture.require(found)
         self._arrived = found.arrivals(_outputs(self.steps))
 
@@ -135,6 +136,19 @@ class Seam:
             if not spoilt:
                 return Packed(tuple(chosen), refused, _named(arrived))
             refused |= spoilt
+
+    def _refuse_own_layers(self, found: Fit) -> None:
+        """UnsupportedFormat ``unsupported-architecture`` where the model has a packed layer of its own (BitNet's)."""
+        assert self._architecture is not None
+        for name in found.missing:
+            module, _, leaf = name.rpartition(".")
+            if module in self._modules and leaf not in ("weight", "bias"):
+                raise UnsupportedFormat(
+                    "unsupported-architecture",
+                    f"mlx-lm's {self._architecture.name} has a packed layer of its own here, which wants {leaf!r} and "
+                    "the weights as they are published: load the original with mlx_lm, where it has kernels for that",
+                    where=module,
+                )
 
     def _whole(self, module: Arrival, order: Arrival) -> bool:
         """Whether a module arrives as one linear layer, and its permutation beside it."""

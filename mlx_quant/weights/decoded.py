@@ -13,8 +13,8 @@ class Weight(Protocol):
     """A matrix [out, in] as its format means it; lazy until its arrays are evaluated."""
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Output and input features."""
+    def shape(self) -> tuple[int, ...]:
+        """Output and input features; of a stack, the number of matrices before them."""
         ...
 
     @property

@@ -24,7 +24,7 @@ class Divided:
     columns: mx.array
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> tuple[int, ...]:
         return self.matrix.shape
 
     @property

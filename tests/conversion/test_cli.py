@@ -427,3 +427,14 @@ def test_an_interruption_leaves_nothing_behind(command: str, sent: signal.Signal
     assert running.returncode == status, stderr
     assert "Traceback" not in stderr
     assert not list(work.iterdir())
+
+
+def test_the_answer_says_a_packed_form_only_where_one_holds_something() -> None:
+    """bitsandbytes' NF4 has none: then what would be written as affine is the dense model once more."""
+    folder = ROOT / "fixtures" / "bnb_4bit" / "models" / "qwen2-bnb-nf4-double"
+    result = run("inspect", folder)
+    answer = result.stdout.partition("┌")[0]
+    assert result.exit_code == 0, result.output
+    assert "size       dense: " in answer
+    assert "affine" not in answer
+    assert "--target dense" in answer

@@ -29,6 +29,8 @@ NESTED = ("ffn_config", "attn_config")
 NOT_BUILT = {"lfm2", "lfm2_moe", "mamba2", "nemotron_h", "pixtral"}
 # Derived by transformers alone; a wrong one gives matrices that do not fit, which is a refusal as well.
 SHAPED = {("cohere2", "head_dim"), ("falcon_h1", "mamba_d_head")}
+# Said in another way: one letter a layer.
+SHAPED |= {("exaone4", "sliding_window_pattern")}
 SMALL = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2}
 
 

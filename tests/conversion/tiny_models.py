@@ -246,7 +246,7 @@ def logits(config: dict[str, Any], dense: dict[str, torch.Tensor]) -> Any:
     """mlx-lm's own model on the unquantised checkpoint."""
     model = built(config)
     weights = {name: mx.array(tensor.numpy()) for name, tensor in dense.items()}
-    model.load_weights(list(model.sanitize(weights).items()))
+    model.load_weights(list((model.sanitize(weights) if hasattr(model, "sanitize") else weights).items()))
     return ran(model)
 
 
