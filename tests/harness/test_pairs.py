@@ -101,6 +101,10 @@ SEEN_OF: dict[str, dict[str, Callable[[Question], Any]]] = {
         "as_float": lambda q: q.tensors["W_q"].dtype in FLOATS,
     },
     "metal": {"offsets": _moved},
+    "paroquant": {
+        "krot": lambda q: len(q.tensors["theta"].bits),
+        "angles": lambda q: q.tensors["theta"].dtype,
+    },
     "aqlm": {
         "books": lambda q: q.config["num_codebooks"],
         "block": lambda q: (q.config["out_group_size"], q.config["in_group_size"]),
