@@ -31,7 +31,7 @@ LAYOUTS = ("paroquant",)
 MARKS = (".qweight", ".pairs")
 TENSORS = (*awq_gemm.TENSORS, ".pairs", ".theta", ".channel_scales")
 # A parameter of another model may be called pairs.
-PARTNERS = {".pairs": (".theta",)}
+PARTNERS = {".pairs": ".theta"}
 
 _ANGLES, _PAIRS, _COLUMNS = "theta", "pairs", "channel_scales"
 _CODES = tuple(checks.leaf(suffix) for suffix in awq_gemm.TENSORS)
