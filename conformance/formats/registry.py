@@ -26,6 +26,7 @@ from . import (
     modelopt_int4,
     mxfp4,
     nvfp4,
+    paroquant,
     qqq,
     quanto_int8,
     quark_int,
@@ -63,6 +64,7 @@ FORMATS: dict[str, Format] = {
         gemma_quant,
         aqlm,
         bitnet,
+        paroquant,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

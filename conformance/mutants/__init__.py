@@ -19,6 +19,7 @@ from .modelopt import MODELOPT
 from .narrow import WORDS
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
+from .paroquant import PAROQUANT
 from .quanto import QUANTO
 from .quark import QUARK
 from .repacking import REPACKING
@@ -62,6 +63,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *GEMMA,
     *AQLM,
     *BITNET,
+    *PAROQUANT,
     *LOADING,
     *FOLDERS,
 )

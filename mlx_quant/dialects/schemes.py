@@ -24,6 +24,7 @@ class Scheme:
         block: (rows, columns) of the matrix [out, in] that share a scale, or a code; None where blocks are not
             two-dimensional.
         codebooks: how many tables a block is a sum of entries of, where the configuration says so.
+        rotations: how often inputs are turned, where the configuration says so.
         word: bits of the words that codes are packed in, where the configuration may choose.
         strategy: what shares a scale, where the configuration names it: ``"tensor"``, ``"channel"`` or ``"group"``.
         dtype: of the weight, where the configuration names one.
@@ -41,6 +42,7 @@ class Scheme:
     producer: tuple[str, tuple[int, ...]] | None = None
     block: tuple[int, int] | None = None
     codebooks: int | None = None
+    rotations: int | None = None
     word: int = 32
     strategy: str = ""
     dtype: str | None = None

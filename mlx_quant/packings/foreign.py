@@ -16,7 +16,6 @@ SUFFIXES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((".indices", ".centroids"), "VPTQ"),
     ((".trellis",), "EXL3"),
     ((".Qidxs",), "QuIP#"),
-    ((".theta", ".pairs"), "ParoQuant, whose inputs are rotated"),
     ((".forward_hadamard_matrix",), "FP-Quant"),
     ((".act.scales",), "AWQ with a scaled activation, which has no place in MLX's model"),
     ((".gelu_impl.scales",), "AWQ with a scaled activation of Bloom's"),

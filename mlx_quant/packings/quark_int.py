@@ -23,6 +23,7 @@ import numpy as np
 from ..dialects.schemes import Scheme
 from ..errors import UnsupportedFormat
 from ..weights.bits import NIBBLES, as_words, pack, rows_as_words, unpack
+from ..weights.host import read
 from ..weights.integer import Integer
 from ..weights.words import Nibbles, Words
 from . import checks
@@ -153,7 +154,7 @@ def _twos(scheme: Scheme, name: str, stored: mx.array) -> mx.array:
         fields = unpack(mx.contiguous(mx.pad(stored, [(0, 0), (0, -stored.shape[1] % 4)])).view(mx.uint32), 2)
         fields = fields.reshape(len(stored), -1, 4)[..., ::-1].reshape(len(stored), -1)
         return fields[:, : stored.shape[1] * 4]
-    low, high = stored.min().item(), stored.max().item()
+    low, high = read(stored.min(), stored.max())
     if low < -2 or high > 1:
         raise UnsupportedFormat("unsupported-layout", f"numbers from {low} to {high}; int2 has -2 to 1", where=name)
     return (stored + 2).astype(mx.uint8)

@@ -32,6 +32,7 @@ from . import (
     modelopt_int4,
     mxfp4,
     nvfp4,
+    paroquant,
     qqq,
     quanto_int8,
     quark_int,
@@ -67,6 +68,7 @@ PACKINGS: dict[str, Packing] = {
         gemma_quant,
         aqlm,
         bitnet,
+        paroquant,
     )
 }
 

@@ -27,6 +27,7 @@ from . import (
     modelopt_int4,
     mxfp4,
     nvfp4,
+    paroquant,
     qqq,
     quanto_int8,
     quark_int,
@@ -58,6 +59,7 @@ FORMATS: dict[str, ModuleType] = {
     "quanto_int8": quanto_int8,
     "quark_int": quark_int,
     "aqlm": aqlm,
+    "paroquant": paroquant,
 }
 
 

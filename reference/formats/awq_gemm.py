@@ -46,6 +46,8 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Unpacked:
             raise Refused(f"{name} is missing")
     if "g_idx" in tensors:
         raise Refused("AWQ has no group index")
+    if "pairs" in tensors:
+        raise Refused("inputs are turned in pairs, as ParoQuant's are")
     for name in ("qweight", "qzeros"):
         check_words(name, tensors[name])
     qweight, qzeros, scales = tensors["qweight"], tensors["qzeros"], tensors["scales"]

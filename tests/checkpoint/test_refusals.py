@@ -124,7 +124,6 @@ def test_one_format_under_the_name_of_the_other(copy: Copy, name: str, other: st
         ),
         (GPTQ, lambda t: t.update({"x.experts.absmax": torch.ones(2)}), "unsupported-layout", "bitsandbytes"),
         (GPTQ, lambda t: t.update({f"{MODULE}.weight_absmax": torch.ones(2)}), "unsupported-layout", "GPTQModel's"),
-        (AWQ, lambda t: t.update({"x.theta": torch.ones(2), "x.pairs": torch.ones(2)}), "unsupported-layout", "Paro"),
         (GPTQ, change("scales", lambda t: t.double()), "unsupported-dtype", "F64"),
         (GPTQ, lambda t: t.update({"x.weight": torch.ones(2).to(torch.float8_e5m2)}), "unsupported-dtype", "F8_E5M2"),
     ],
@@ -149,7 +148,13 @@ def test_experts_in_mxfp4_in_a_checkpoint_of_gptq(copy: Copy) -> None:
     refused(source.path, MalformedCheckpoint, "missing-tensor", "found _blocks", "x.experts.gate")
 
 
-@pytest.mark.parametrize("name", ["x.B", "x.theta", "x.indices"])
+def test_turned_inputs_in_a_checkpoint_of_awq(copy: Copy) -> None:
+    source = copy(AWQ)
+    source.rewrite(lambda t: t.update({"x.theta": torch.ones(2), "x.pairs": torch.ones(2)}))
+    refused(source.path, MalformedCheckpoint, "config-contradiction", "packed as ParoQuant", "x")
+
+
+@pytest.mark.parametrize("name", ["x.B", "x.theta", "x.pairs", "x.indices"])
 def test_half_of_a_telltale_pair_is_a_plain_tensor(copy: Copy, name: str) -> None:
     source = copy(GPTQ)
     source.rewrite(lambda tensors: tensors.update({name: torch.ones(2)}))

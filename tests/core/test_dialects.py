@@ -337,6 +337,7 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "modelopt_int4",
         "mxfp4",
         "nvfp4",
+        "paroquant",
         "qqq",
         "quanto_int8",
         "quark_int",

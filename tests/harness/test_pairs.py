@@ -134,6 +134,10 @@ SEEN_OF: dict[str, dict[str, Callable[[Question], Any]]] = {
     "metal": {"offsets": _moved},
     "ct_int": _COMPRESSED,
     "ct_packed": _COMPRESSED,
+    "paroquant": {
+        "krot": lambda q: len(q.tensors["theta"].bits),
+        "angles": lambda q: q.tensors["theta"].dtype,
+    },
     "aqlm": {
         "books": lambda q: q.config["num_codebooks"],
         "block": lambda q: (q.config["out_group_size"], q.config["in_group_size"]),
