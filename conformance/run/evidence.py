@@ -8,7 +8,7 @@ nothing failed, and every mutant was noticed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -83,7 +83,7 @@ class Evidence:
 
 
 @cache
-def _real() -> Mapping[str, tuple[Case, ...]]:
+def _real() -> dict[str, tuple[Case, ...]]:
     """Cases of real models, of all formats."""
     return {
         "modules": tuple(real_modules.modules()),
