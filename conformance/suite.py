@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache, partial
+from typing import Any
 
 from .bits.array import Array
 from .cases.case import Asked, Case, tier_of
-from .cases.question import Question, Source, flags_of
+from .cases.question import Later, Question, Source, flags_of
 from .cases.tiers import UNSOUND
 from .corpus import kept
 from .corpus.fixtures import Vector, checkpoint, heard_checkpoints, produced_vectors, upstream_digests, vectors
@@ -26,19 +27,36 @@ from .levels.grid import grid
 from .levels.refusals import refusals
 
 
-@cache
 def cases(exhaustive: bool = False) -> tuple[Case, ...]:
     """Every case of every level; ``exhaustive`` adds the enumeration of all 16-bit scales."""
+    before, after = _fixed()
+    return (*before, *_enumerated(), *after) if exhaustive else _plain()
+
+
+@cache
+def _plain() -> tuple[Case, ...]:
+    before, after = _fixed()
+    return before + after
+
+
+@cache
+def _enumerated() -> tuple[Case, ...]:
+    return tuple(_prefixed("arithmetic", arithmetic.enumeration()))
+
+
+@cache
+def _fixed() -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+    """Those before the enumeration, and those behind it."""
     asked = questions()
-    found = [_case(question) for question in asked if question.level != "refusals"]
-    found += _prefixed("arithmetic", (*arithmetic.samples(), *(arithmetic.enumeration() if exhaustive else ())))
-    found += _prefixed("arithmetic", arithmetic.non_finite())
-    found += _prefixed("layouts", layouts.proofs(layouts.few()))
-    found += _prefixed("state", state.state())
-    found += [_case(question) for question in asked if question.level == "refusals"]
-    found += _affine(asked)
-    found += _checkpoints()
-    return tuple(found)
+    before = [_case(question) for question in asked if question.level != "refusals"]
+    before += _prefixed("arithmetic", arithmetic.samples())
+    after = [*_prefixed("arithmetic", arithmetic.non_finite())]
+    after += _prefixed("layouts", layouts.proofs(layouts.few()))
+    after += _prefixed("state", state.state())
+    after += [_case(question) for question in asked if question.level == "refusals"]
+    after += _affine(asked)
+    after += _checkpoints()
+    return tuple(before), tuple(after)
 
 
 def _case(question: Question) -> Case:
@@ -128,21 +146,27 @@ def _modules() -> Iterator[Question]:
     for name in heard_checkpoints():
         found = checkpoint(name)
         for module, tensors in found.modules.items():
-            config = found.config_of(module)
-            expected = parts(config, tensors).dense(None)
-            facts = {"shape": list(expected.shape), "dtype": expected.dtype, "sha256": expected.sha256()}
-            if facts != upstream_digests()[name][module]:
-                raise RuntimeError(f"{name} {module} is not what upstream decoded: the files are damaged")
-            yield Question(
-                f"modules/{name}/{module}",
-                "modules",
-                found.format_of(module).SLUG,
-                config,
-                tensors,
-                flags_of(config, tensors) | {"real"},
-                expected=expected,
-                source=Source("the contract, equal in SHA-256 to upstream's own decode"),
-            )
+            make = partial(_module, name, module, tensors)
+            yield Later(f"modules/{name}/{module}", "modules", found.format_of(module).SLUG, None, make)
+
+
+def _module(name: str, module: str, tensors: dict[str, Array]) -> dict[str, Any]:
+    config = checkpoint(name).config_of(module)
+
+    def expected() -> Array:
+        weight = parts(config, tensors).dense(None)
+        facts = {"shape": list(weight.shape), "dtype": weight.dtype, "sha256": weight.sha256()}
+        if facts != upstream_digests()[name][module]:
+            raise RuntimeError(f"{name} {module} is not what upstream decoded: the files are damaged")
+        return weight
+
+    return {
+        "config": config,
+        "tensors": tensors,
+        "flags": flags_of(config, tensors) | {"real"},
+        "expected": expected,
+        "source": Source("the contract, equal in SHA-256 to upstream's own decode"),
+    }
 
 
 def _refusals() -> Iterator[Question]:

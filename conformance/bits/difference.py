@@ -39,7 +39,7 @@ def difference(got: Array, expected: Array) -> Difference:
     if got.dtype != expected.dtype:
         return Difference(expected.bits.size, expected.bits.size, f"dtype {got.dtype}, expected {expected.dtype}")
     unequal = got.bits != expected.bits
-    wrong = int(unequal.sum())
+    wrong = int(np.count_nonzero(unequal))
     if not wrong:
         return Difference(0, expected.bits.size, "")
     first = tuple(int(i) for i in np.argwhere(unequal)[0])

@@ -7,7 +7,7 @@ tensors, files, dtypes and what is due. It is the same in every process and on e
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from types import FunctionType, MethodType, ModuleType
@@ -25,50 +25,67 @@ LENGTH = 12
 def digest(judge: Any) -> str:
     """``LENGTH`` hexadecimal digits of a case's ``judge``; TypeError where the contents of something cannot be told."""
     hashed = sha256()
-    for part in _parts(judge):
+
+    def add(part: bytes) -> None:
         # The length before each part keeps two neighbours from being taken for one.
-        hashed.update(len(part).to_bytes(8, "little") + part)
+        hashed.update(len(part).to_bytes(8, "little"))
+        hashed.update(part)
+
+    _parts(judge, add)
     return hashed.hexdigest()[:LENGTH]
 
 
-def _parts(value: Any) -> Iterator[bytes]:
+def _parts(value: Any, add: Callable[[bytes], None]) -> None:
+    """Give ``add`` each part of a value; no generator, for there are millions of parts, and deep ones."""
     match value:
         case None | bool() | int() | float() | str() | bytes():
-            yield repr(value).encode()
+            add(repr(value).encode())
         case np.ndarray() | np.generic():
-            yield f"{value.dtype.str} {value.shape}".encode()
-            yield np.ascontiguousarray(value).tobytes()
+            add(f"{value.dtype.str} {value.shape}".encode())
+            add(np.ascontiguousarray(value).tobytes())
         case Mapping():
-            yield f"mapping of {len(value)}".encode()
+            add(f"mapping of {len(value)}".encode())
             for key, own in sorted(value.items(), key=lambda pair: repr(pair[0])):
-                yield from _parts((key, own))
+                _parts((key, own), add)
         case list() | tuple():
-            yield f"sequence of {len(value)}".encode()
+            add(f"sequence of {len(value)}".encode())
             for own in value:
-                yield from _parts(own)
+                _parts(own, add)
         case set() | frozenset():
-            yield from _parts(sorted(value, key=repr))
+            _parts(sorted(value, key=repr), add)
         case partial():
-            yield from _parts((value.func, value.args, value.keywords))
+            _parts((value.func, value.args, value.keywords), add)
         case MethodType():
-            yield value.__func__.__qualname__.encode()
-            yield from _parts(value.__self__)
+            add(value.__func__.__qualname__.encode())
+            _parts(value.__self__, add)
         case FunctionType():
-            yield value.__qualname__.encode()
-            yield from _parts([cell.cell_contents for cell in value.__closure__ or ()])
-        case Domain():
+            add(value.__qualname__.encode())
+            _parts([cell.cell_contents for cell in value.__closure__ or ()], add)
+        case ModuleType() | type():
+            add(value.__name__.rpartition(".")[2].encode())
+        case _ if _is_domain(value):
             # What it packs, not how.
             dtype = value.sampled[0]
-            yield from _parts((value.label, value.config(), value.pack(dtype, np.resize(value.corners(dtype), 32))))
-        case ModuleType() | type():
-            yield value.__name__.rpartition(".")[2].encode()
+            packed = value.pack(dtype, np.resize(value.corners(dtype), 32))
+            _parts((value.label, value.config(), packed), add)
         case _ if dataclasses.is_dataclass(value):
             # When a question was made is no part of it.
-            yield (Question if isinstance(value, Question) else type(value)).__qualname__.encode()
+            add((Question if isinstance(value, Question) else type(value)).__qualname__.encode())
             for field in dataclasses.fields(value):
                 own = getattr(value, field.name)
                 # A field that a later suite adds says nothing where it has its default.
                 if type(own) is not type(field.default) or own != field.default:
-                    yield from _parts((field.name, own))
+                    _parts((field.name, own), add)
         case _:
             raise TypeError(f"no digest of {type(value).__qualname__}")
+
+
+# Whether the instances of a class are domains: asking that of a protocol looks up each of its members.
+_DOMAINS: dict[type, bool] = {}
+
+
+def _is_domain(value: Any) -> bool:
+    kind = type(value)
+    if kind not in _DOMAINS:
+        _DOMAINS[kind] = isinstance(value, Domain)
+    return _DOMAINS[kind]

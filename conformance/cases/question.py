@@ -85,7 +85,7 @@ class Later(Question):
     """A question whose module is made when it is first looked at: most runs ask a part of the suite."""
 
     def __init__(self, id: str, level: str, format: str, dtype: str | None, make: Callable[[], dict[str, Any]]) -> None:
-        """``make`` gives the fields below."""
+        """``make`` gives the fields below, ``expected`` as a function: flags are asked of many more than are judged."""
         # Its class is frozen.
         vars(self).update(id=id, level=level, format=format, dtype=dtype, _make=make)
 
@@ -97,7 +97,7 @@ class Later(Question):
     config = cached_property(lambda self: self._made["config"])
     tensors = cached_property(lambda self: self._made["tensors"])
     flags = cached_property(lambda self: self._made["flags"])
-    expected = cached_property(lambda self: self._made["expected"])
+    expected = cached_property(lambda self: self._made["expected"]())
     source = cached_property(lambda self: self._made["source"])
 
 

@@ -6,6 +6,7 @@ slot, and no packer stands between the draw and the decoder.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,23 +21,32 @@ SCALE_DTYPES = ("float16", "bfloat16", "float32")
 GROUP_MAPS = ("absent", "sequential", "act-order", "arbitrary", "one-group")
 BIASES = ("none", "zero", "real")
 
+# A strategy is checked and named once; made anew for each pack that costs more than what is drawn from it.
+_OUTPUT_DTYPES = st.sampled_from((None, None, *SCALE_DTYPES))
+_GROUP_SIZES, _SHAPES = st.sampled_from(GROUP_SIZES), st.sampled_from(("square", "groups-times-8", "other"))
+_KINDS, _DTYPES, _BIASES = st.sampled_from(SCALE_KINDS), st.sampled_from(SCALE_DTYPES), st.sampled_from(BIASES)
+_SEEDS = st.integers(0, 2**32 - 1)
+_COIN, _RUNS = st.booleans(), st.lists(_SEEDS, min_size=1, max_size=12)
+
 _EXPONENT_BITS = {"float16": 5, "bfloat16": 8, "float32": 8}
 _WIDTH = {"float16": 16, "bfloat16": 16, "float32": 32}
 
 
+@cache
 @st.composite
 def words(draw: st.DrawFn, shape: tuple[int, ...]) -> np.ndarray:
     """int32 words: a short drawn run repeated (it shrinks well) or a seeded stream (it covers well)."""
     size = int(np.prod(shape))
-    if draw(st.booleans()):
-        seed = draw(st.integers(0, 2**32 - 1))
+    if draw(_COIN):
+        seed = draw(_SEEDS)
         flat = np.random.default_rng(seed).integers(0, 2**32, size, dtype=np.uint32)
     else:
-        run = draw(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=12))
+        run = draw(_RUNS)
         flat = np.resize(np.array(run, dtype=np.uint32), size)
     return flat.reshape(shape).view(np.int32)
 
 
+@cache
 @st.composite
 def scales(draw: st.DrawFn, shape: tuple[int, ...], dtype: str, kind: str) -> Array:
     """Finite scales assembled from sign, exponent and mantissa bits, so that every class of value is reachable."""
@@ -52,7 +62,7 @@ def scales(draw: st.DrawFn, shape: tuple[int, ...], dtype: str, kind: str) -> Ar
         "any-finite": (0, top),
     }[kind]
     size = int(np.prod(shape))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    rng = np.random.default_rng(draw(_SEEDS))
     exponent = rng.integers(exponents[0], exponents[1] + 1, size, dtype=np.uint32)
     mantissa = rng.integers(0, 1 << mantissa_bits, size, dtype=np.uint32)
     sign = rng.integers(0, 2, size, dtype=np.uint32)
@@ -66,13 +76,14 @@ def scales(draw: st.DrawFn, shape: tuple[int, ...], dtype: str, kind: str) -> Ar
     return Array(dtype, bits.astype(np.uint16 if width == 16 else np.uint32).reshape(shape))
 
 
+@cache
 @st.composite
 def shapes(draw: st.DrawFn, group_size: int) -> tuple[int, int, str]:
     """(out, in, kind): square, wide, tall, or with exactly eight outputs a group."""
     unit = 32 if group_size == -1 else group_size
     groups = draw(st.integers(1, max(1, 256 // unit)))
     in_features = unit * groups
-    kind = draw(st.sampled_from(("square", "groups-times-8", "other")))
+    kind = draw(_SHAPES)
     if kind == "square":
         out_features = in_features
     elif kind == "groups-times-8":
@@ -82,6 +93,7 @@ def shapes(draw: st.DrawFn, group_size: int) -> tuple[int, int, str]:
     return out_features, in_features, kind
 
 
+@cache
 @st.composite
 def group_indices(draw: st.DrawFn, in_features: int, groups: int, kind: str) -> np.ndarray | None:
     """The map int32 [in], or None where the file has none."""
@@ -92,19 +104,20 @@ def group_indices(draw: st.DrawFn, in_features: int, groups: int, kind: str) -> 
         return consecutive
     if kind == "one-group":
         return np.full(in_features, draw(st.integers(0, groups - 1)), dtype=np.int32)
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    rng = np.random.default_rng(draw(_SEEDS))
     if kind == "act-order":
         return rng.permutation(consecutive)
     return rng.integers(0, groups, in_features, dtype=np.int32)
 
 
+@cache
 @st.composite
 def module(draw: st.DrawFn) -> tuple[int, int, int, set[str], Array, str]:
     """(out, in, group size, flags, scales, dtype of the scales): where every module starts."""
-    group_size = draw(st.sampled_from(GROUP_SIZES))
+    group_size = draw(_GROUP_SIZES)
     out_features, in_features, shape_kind = draw(shapes(group_size))
     groups = 1 if group_size == -1 else in_features // group_size
-    kind, dtype = draw(st.sampled_from(SCALE_KINDS)), draw(st.sampled_from(SCALE_DTYPES))
+    kind, dtype = draw(_KINDS), draw(_DTYPES)
     flags = {f"g{group_size}", shape_kind, f"scales-{kind}", f"scales-{dtype}"}
     return out_features, in_features, group_size, flags, draw(scales((groups, out_features), dtype, kind)), dtype
 
@@ -120,10 +133,10 @@ def finished(
 ) -> Pack:
     """The module with a bias or without, and the dtype that is asked for; ``named`` is the tensor of the scales."""
     scale_dtype = tensors[named].dtype
-    bias = draw(st.sampled_from(BIASES))
+    bias = draw(_BIASES)
     if bias != "none":
         tensors = tensors | {
             "bias": draw(scales((out_features,), scale_dtype, "zero" if bias == "zero" else "ordinary"))
         }
-    dtype = draw(st.sampled_from((None, None, *SCALE_DTYPES)))
+    dtype = draw(_OUTPUT_DTYPES)
     return Pack(config, tensors, frozenset(flags | {f"bias-{bias}", f"dtype-{dtype}"}), dtype)

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..cases.case import Case
 from ..formats.registry import BY_SLUG
-from ..levels.catalogue import MET
+from ..levels import drawn
+from ..levels.catalogue import DRAWN, MET
 from ..mutants import MUTANTS, Bug, Mutant, Subject
 from ..subjects.ask import single_threaded
 from ..subjects.resolve import resolve
@@ -53,6 +54,8 @@ class Cases:
 
     def of(self, level: str, mutant: Mutant | None = None) -> list[Case]:
         """Those of a level; with a mutant those in which it may err: at other formats and widths it is sound."""
+        if level == "synthetic" and mutant is not None:
+            return [case for case in drawn.met(DRAWN, mutant.formats) if _touches(mutant, case)]
         if level not in self._made:
             self._made[level] = list(MET[level]())
         return [case for case in self._made[level] if mutant is None or _touches(mutant, case)]

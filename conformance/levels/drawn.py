@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -11,16 +11,17 @@ from ..cases.case import Case
 from ..cases.question import flags_of
 from ..corpus import kept as examples
 from ..formats.module import Pack
-from ..formats.registry import FORMATS, known
+from ..formats.registry import BY_SLUG, FORMATS, known
 from .by_oracle import by_oracle
+from .grid import joined
 
 STRATEGIES = {label: strategy for format in FORMATS.values() for label, strategy in format.strategies().items()}
 
 
-def kept() -> Iterator[Case]:
+@cache
+def kept() -> tuple[Case, ...]:
     """The smallest generated packs that unmasked a mutant, kept so that no run depends on drawing them again."""
-    for mutant, pack in examples.kept():
-        yield _case(f"kept-{mutant}", pack)
+    return tuple(_case(f"kept-{mutant}", pack) for mutant, pack in examples.kept())
 
 
 @cache
@@ -44,12 +45,28 @@ def drawn(label: str, count: int) -> tuple[Pack, ...]:
     return tuple(found)
 
 
+def met(count: int, formats: Iterable[str] | None = None) -> Iterator[Case]:
+    """What mutants meet, those that err in some formats by their slugs: nothing is drawn before it is reached."""
+    yield from kept()
+    yield from generated(count, formats)
+    yield from joined()
+
+
+def generated(count: int, formats: Iterable[str] | None = None) -> tuple[Case, ...]:
+    """Drawn packs of every strategy, or of those of some formats by their slugs, the small ones first."""
+    wanted = BY_SLUG.keys() if formats is None else set(formats)
+    found = [pair for slug in BY_SLUG if slug in wanted for pair in _generated(slug, count)]
+    return tuple(case for _, case in sorted(found, key=lambda pair: pair[0]))
+
+
 @cache
-def generated(count: int) -> tuple[Case, ...]:
-    """Drawn packs of every strategy, the small ones first."""
-    found = [(pack, f"{label}-{number}") for label in STRATEGIES for number, pack in enumerate(drawn(label, count))]
-    found.sort(key=lambda item: sum(array.bits.size for array in item[0].tensors.values()))
-    return tuple(_case(id, pack) for pack, id in found)
+def _generated(slug: str, count: int) -> tuple[tuple[int, Case], ...]:
+    """Those of one format with their sizes."""
+    return tuple(
+        (sum(array.bits.size for array in pack.tensors.values()), _case(f"{label}-{number}", pack))
+        for label in BY_SLUG[slug].strategies()
+        for number, pack in enumerate(drawn(label, count))
+    )
 
 
 def _case(id: str, pack: Pack) -> Case:

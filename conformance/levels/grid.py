@@ -59,6 +59,6 @@ def _contents(unmade: Unmade) -> dict[str, Any]:
         "config": sample.config,
         "tensors": sample.tensors,
         "flags": flags_of(sample.config, sample.tensors, sample.output) | sample.flags,
-        "expected": sample.parts.dense(sample.output),
+        "expected": partial(sample.parts.dense, sample.output),
         "source": CONTRACT if isinstance(sample.parts, Integer) else DEFINITION,
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from .. import SUITE_VERSION
@@ -81,21 +82,29 @@ class Evidence:
         } | ({"not_applicable": self.not_applicable} if self.not_applicable else {})
 
 
-def asked(format: Format, exhaustive: bool = True) -> Iterator[tuple[str, Case]]:
-    """Every case of the format with its level: the fixed suite, all scales, random packs, all real models."""
+@cache
+def _real() -> dict[str, tuple[Case, ...]]:
+    """Cases of real models, of all formats."""
+    return {
+        "modules": tuple(real_modules.modules()),
+        "digests": tuple(real_modules.digests()),
+        "generation": tuple(generation.recited()),
+        "checkpoints": tuple(case for case in folder_cases() if case.id.startswith("real-")),
+    }
+
+
+def asked(format: Format, exhaustive: bool = True, count: int = DRAWN) -> Iterator[tuple[str, Case]]:
+    """Every case of the format with its level: the fixed suite, all scales, random packs, all real models.
+
+    ``count`` is how many packs are drawn a strategy.
+    """
     # Real models are asked below, all of them.
     for case in cases(exhaustive):
         real = case.level in ("modules", "generation") or case.id.startswith("checkpoints/real-")
         if case.format == format.SLUG and not real:
             yield case.level, case
-    own = {
-        "generated": [*drawn.kept(), *drawn.generated(DRAWN)],
-        "modules": real_modules.modules(),
-        "digests": real_modules.digests(),
-        "generation": generation.recited(),
-        "checkpoints": (case for case in folder_cases() if case.id.startswith("real-")),
-    }
-    for level, found in own.items():
+    generated = {"generated": (*drawn.kept(), *drawn.generated(count, [format.SLUG]))}
+    for level, found in (generated | _real()).items():
         yield from ((level, case) for case in found if case.format == format.SLUG)
 
 

@@ -5,6 +5,7 @@ Load it with ``-p``; it is not an entry point, so that it stays out of everybody
 
 from __future__ import annotations
 
+import gc
 import platform
 from collections.abc import Generator
 from typing import Any
@@ -52,6 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_LEDGER] = Ledger()
     if config.pluginmanager.hasplugin("xdist"):
         config.pluginmanager.register(_Workers())
+
+
+def pytest_collection_finish() -> None:
+    """The cases stay to the end: they need not be looked through at every collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ QUESTIONS: dict[str, tuple[Callable[[], Iterable[Case]], int]] = {
     "policies": (of_suite("policies/"), 190),
     "refusals": (of_suite("refusals/"), 80),
     "kept packs": (of_suite("synthetic/kept-"), 50),
-    "generated packs": (lambda: drawn.generated(100), 500),
+    "generated packs": (lambda: drawn.generated(100, ("gptq", "awq")), 500),
 }
 
 

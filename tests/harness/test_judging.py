@@ -334,8 +334,8 @@ def test_a_verdict_says_how_much_it_covers(oracle: Any) -> None:
     assert own == Coverage(*(sum(case.format == "awq" for case in cases) for cases in (answered, there)))
 
 
-# Where single modules are asked, and the mutants are met in seconds.
-MET = ("synthetic", "policies", "refusals", "vectors", "state")
+# Where single modules are asked, those that lie in files first: the others are made before they are asked.
+MET = ("vectors", "policies", "refusals", "synthetic", "state")
 
 
 @pytest.mark.parametrize("bug", list(Bug))
@@ -344,7 +344,7 @@ def test_a_wrong_subject_of_each_bug_type_exits_1(bug: Bug, oracle: Any) -> None
     subject = resolve(f"mutant:{mutant.id}")
     levels = [level for level in MET if level in mutant.killed_by][:1] or MET
     levels = ["checkpoints"] if mutant.load else levels
-    patterns = [f"{level}/*{word}*" for level in levels for word in (*mutant.formats, "kept-")]
+    patterns = [f"{level}/*{word}*" for level in levels for word in (mutant.formats[0], "kept-")]
     report = judging.judge(subject, oracle, name=mutant.id, only=patterns)
     assert judging.status(report) == 1, mutant
 
