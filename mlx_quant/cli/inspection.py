@@ -44,6 +44,7 @@ class ModuleGroup:
         scales: dtype that the format gives the weight, as safetensors spells it.
         bias: whether a bias is stored.
         packing: format id.
+        block: (rows, columns) that share a scale, where blocks are two-dimensional.
     """
 
     pattern: str
@@ -55,6 +56,7 @@ class ModuleGroup:
     scales: str
     bias: bool
     packing: str
+    block: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -310,7 +312,8 @@ def _module_groups(checkpoint: Checkpoint) -> Iterator[ModuleGroup]:
         shape, scheme = module.shape, module.scheme
         ordered, scales = checkpoint.examine(name).act_order, spelled[module.dtype]
         bias = BIAS in module.tensors
-        found[_pattern(name), shape, scheme.bits, scheme.group_size, ordered, scales, bias, scheme.packing] += 1
+        alike = (shape, scheme.bits, scheme.group_size, ordered, scales, bias, scheme.packing, scheme.block)
+        found[(_pattern(name), *alike)] += 1
     for (pattern, *rest), count in found.items():
         yield ModuleGroup(pattern, count, *rest)
 

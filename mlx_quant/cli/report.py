@@ -13,12 +13,14 @@ from rich.table import Table
 
 from ..conversion.job import ConversionReport
 from ..errors import QuantError, printable
+from ..packings.registry import PACKINGS
 from ..packings.status import FormatStatus
 from .inspection import Inspection, Outcome
 from .words import human
 
 # Where no terminal sets the width, a table may be as wide as what it says.
 _FILE_WIDTH = 200
+_ALL = {"all": "-1 (one group a matrix)", "as each says": "said beside each module"}
 
 
 class _Told(Console):
@@ -41,7 +43,7 @@ def show_inspection(found: Inspection, out: Console) -> None:
         scheme.add_row(label, printable(value))
     modules = _table("packed modules", "#", "out x in", "bits", "group", "act-order", "scales", "bias")
     for group in found.modules:
-        size = "all" if group.group_size == -1 else str(group.group_size)
+        size = _group(group.group_size, group.packing, group.block)
         row = (group.pattern, group.count, _shape(group.shape), group.bits, size, _yes(group.act_order), group.scales)
         modules.add_row(*map(printable, row), _yes(group.bias))
     plain = _table("other tensors", "#", "shape", "dtype")
@@ -150,7 +152,7 @@ def _scheme_rows(found: Inspection) -> list[tuple[str, str]]:
         ("model", f"{found.model_type or 'unknown'}{'' if found.in_mlx_lm else ' (mlx-lm has no such model)'}"),
         ("method", f"{scheme['method']}, layout {scheme['layout']}"),
         ("bits", str(scheme["bits"])),
-        ("group size", "-1 (one group a matrix)" if scheme["group_size"] == -1 else str(scheme["group_size"])),
+        ("group size", _ALL.get(size := _group(scheme["group_size"], scheme["packing"], scheme["block"]), size)),
         ("symmetric", _said(scheme["sym"])),
         ("act-order", f"{ordered} of {total} modules, {according} (desc_act: {_said(scheme['desc_act'])})"),
         ("producer", f"{producer[0]} {'.'.join(map(str, producer[1]))}" if producer else "not said"),
@@ -159,6 +161,15 @@ def _scheme_rows(found: Inspection) -> list[tuple[str, str]]:
         ("weights", f"{human(found.nbytes)} in {', '.join(found.shards)}"),
     ]
     return [*rows, ("commit", found.commit)] if found.commit else rows
+
+
+def _group(size: int, packing: str, block: tuple[int, int] | None) -> str:
+    """What shares a scale; some packings tell that beside each module and not in the configuration."""
+    if block:
+        return f"{block[0]} x {block[1]}"
+    if size != -1:
+        return str(size)
+    return "as each says" if getattr(PACKINGS[packing], "DESCRIPTIONS", ()) else "all"
 
 
 def _result(outcome: Outcome) -> str:

@@ -438,3 +438,5 @@ def test_the_answer_says_a_packed_form_only_where_one_holds_something() -> None:
     assert "size       dense: " in answer
     assert "affine" not in answer
     assert "--target dense" in answer
+    assert "said beside each module" in result.stdout
+    assert "one group a matrix" not in result.stdout

@@ -80,6 +80,7 @@ async function shown(name, width, scheme, scripted) {
 
 if (pictures) mkdirSync(pictures, { recursive: true });
 for (const name of pages) {
+  console.error(new Date().toISOString().slice(11, 19), name);
   for (const width of WIDTHS) {
     for (const scheme of ["light", "dark"]) {
       const first = await shown(name, width, scheme, true);
