@@ -17,6 +17,7 @@ from .metal import METAL
 from .model import Bug, Mutant, Subject
 from .modelopt import MODELOPT
 from .narrow import WORDS
+from .narrow_quanto import NARROW_QUANTO
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
 from .quanto import QUANTO
@@ -59,6 +60,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *TORCHAO,
     *STEPS,
     *QUANTO,
+    *NARROW_QUANTO,
     *GEMMA,
     *AQLM,
     *BITNET,

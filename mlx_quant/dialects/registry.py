@@ -84,8 +84,6 @@ REFUSED: dict[str, str] = {
     "would be another weight; GPTQModel 7.7.0 has a reader for CPUs, and it is not decoded yet",
     "qtip": "trellis codes behind incoherence processing; no package of it was found (PyPI's qtip 5.0.0 is another "
     "project)",
-    "quanto-int4": "codes of qint4 and qint2 lie in rows of a group each, [out * in / group, group], and no file says "
-    "how many of them make an output: quanto 0.2.7 asks the model's own modules",
     "quip": "incoherence processing and lattice codebooks",
     "quip-sharp": "incoherence processing and lattice codebooks; PyPI has no package of it, and transformers 5.23.0 "
     "no such method",

@@ -33,6 +33,7 @@ from . import (
     mxfp4,
     nvfp4,
     qqq,
+    quanto_int4,
     quanto_int8,
     quark_int,
     torchao_int8,
@@ -63,6 +64,7 @@ PACKINGS: dict[str, Packing] = {
         qqq,
         metal,
         quanto_int8,
+        quanto_int4,
         quark_int,
         gemma_quant,
         aqlm,
@@ -131,6 +133,11 @@ def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
 def descriptions() -> tuple[str, ...]:
     """Suffixes of tensors whose bytes a packing must see before it can say what shape a module has."""
     return tuple(suffix for packing in PACKINGS.values() for suffix in getattr(packing, "DESCRIPTIONS", ()))
+
+
+def unshaped() -> tuple[str, ...]:
+    """Suffixes of tensors whose modules have a shape that no tensor tells: see :class:`Scheme`."""
+    return tuple(suffix for packing in PACKINGS.values() for suffix in getattr(packing, "UNSHAPED", ()))
 
 
 def partners() -> dict[str, tuple[str, ...]]:

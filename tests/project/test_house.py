@@ -19,6 +19,7 @@ ORDER = {
         "dialects",
         "packings",
         "module",
+        "models",
         "checkpoint",
         "conversion",
         "running",
