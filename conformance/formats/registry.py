@@ -16,6 +16,7 @@ from . import (
     ct_int,
     ct_packed,
     fp8,
+    fp8_parts,
     gemma_quant,
     gptq,
     gptq_marlin,
@@ -57,6 +58,8 @@ FORMATS: dict[str, Format] = {
         gptq_marlin,
         gptq_narrow,
         hqq,
+        # Of the dialects of those below, and named by less than they are.
+        fp8_parts,
         torchao_int8,
         qqq,
         metal,

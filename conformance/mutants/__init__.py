@@ -20,6 +20,7 @@ from .narrow import WORDS
 from .narrow_quanto import NARROW_QUANTO
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
+from .parts_of_floats import PARTS_OF_FLOATS
 from .quanto import QUANTO
 from .quark import QUARK
 from .repacking import REPACKING
@@ -47,6 +48,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *SPELLING,
     *REPACKING,
     *FLOATS,
+    *PARTS_OF_FLOATS,
     *FOURS,
     *COMPRESSED,
     *AWQ,

@@ -22,6 +22,8 @@ MAP = "quantization_map"
 
 _WEIGHTS, _ACTIVATIONS, _INPUTS = "weights", "activations", "in_features"
 _QINT8 = ("qint8", "int8")
+_FLOATS = ("qfloat8_e4m3fn", "qfloat8", "float8")
+_UNREAD = ("qfloat8_e5m2", "qfloat8_e4m3fnuz")
 _NARROW = {"qint2": 2, "int2": 2, "qint4": 4, "int4": 4}
 # Weights a group where they divide the inputs of a layer; tensors say what a module has.
 _GROUP = 128
@@ -71,7 +73,12 @@ def _scheme(said: object, place: str) -> Scheme:
     weights, activations = said.get(_WEIGHTS), said.get(_ACTIVATIONS)
     if not isinstance(weights, str):
         raise fields.bad(place, weights, "the name of a type, such as qint8")
-    if weights not in (*_QINT8, *_NARROW):
+    if weights in _UNREAD:
+        text = (
+            f"{weights} is not decoded: MLX opens no file of such numbers ([safetensor] unsupported dtype); {_EXPORT}"
+        )
+        raise UnsupportedFormat("unsupported-layout", text, where=place)
+    if weights not in (*_QINT8, *_NARROW, *_FLOATS):
         raise UnsupportedFormat("unsupported-layout", f"{fields.shown(weights)} is not decoded; {_EXPORT}", where=place)
     noted = activations not in (None, "none")
     notes = ("what it says of activations is not followed; it changes no weight",) if noted else ()
@@ -89,10 +96,10 @@ def _scheme(said: object, place: str) -> Scheme:
         )
     return Scheme(
         dialect=ID,
-        packing="quanto_int8",
+        packing="fp8_parts" if weights in _FLOATS else "quanto_int8",
         bits=8,
         group_size=-1,
-        layout=_QINT8[0],
+        layout=_FLOATS[0] if weights in _FLOATS else _QINT8[0],
         sym=True,
         strategy="channel",
         notes=notes,

@@ -23,7 +23,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "quanto_int4"
 TITLE = "quanto int4"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (2, 4)
 LAYOUTS = ("qint4", "qint2")
 MARKS = (".weight._data._data",)

@@ -17,6 +17,7 @@ from . import (
     ct_int,
     ct_packed,
     fp8,
+    fp8_parts,
     gemma_quant,
     gptq,
     gptq_marlin,
@@ -45,6 +46,8 @@ FORMATS: dict[str, ModuleType] = {
     "ct_int": ct_int,
     "ct_packed": ct_packed,
     "fp8": fp8,
+    # Before the formats of the same methods, which are named by less.
+    "fp8_parts": fp8_parts,
     "gemma_quant": gemma_quant,
     "gptq_planar": gptq_planar,
     "gptq_narrow": gptq_narrow,

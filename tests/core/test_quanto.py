@@ -30,7 +30,8 @@ def test_a_map_is_all_that_says_so() -> None:
     [
         ({"weights": "qint4", "activations": "none"}, MalformedCheckpoint, "config-contradiction"),
         ({"weights": "qint3", "activations": "none"}, UnsupportedFormat, "unsupported-layout"),
-        ({"weights": "qfloat8_e4m3fn", "activations": "none"}, UnsupportedFormat, "unsupported-layout"),
+        ({"weights": "qfloat8_e4m3fn", "activations": "none"}, MalformedCheckpoint, "config-contradiction"),
+        ({"weights": "qfloat8_e5m2", "activations": "none"}, UnsupportedFormat, "unsupported-layout"),
         ({"activations": "none"}, MalformedCheckpoint, "bad-config-value"),
         ("qint8", MalformedCheckpoint, "bad-config-value"),
         (None, MalformedCheckpoint, "bad-config-value"),

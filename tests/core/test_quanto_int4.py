@@ -47,7 +47,7 @@ def test_the_first_groups_lie_in_the_low_halves() -> None:
 
 
 def test_biases_are_shifts() -> None:
-    weight = dequantize(CONFIG | {"in_features": 64}, module(), dtype=mx.float32, candidates=True)
+    weight = dequantize(CONFIG | {"in_features": 64}, module(), dtype=mx.float32)
     assert weight.shape == (2, 64)
     found = Lowered(
         module()["weight._data._data"], (0, 4), 4, 4, *(module()[f"weight.{n}"] for n in ("_scale", "_shift")), (2, 64)
@@ -59,20 +59,20 @@ def test_biases_are_shifts() -> None:
 
 @pytest.mark.parametrize(("inputs", "shape"), [(32, (4, 32)), (64, (2, 64)), (128, (1, 128))])
 def test_inputs_make_the_matrix(inputs: int, shape: tuple[int, int]) -> None:
-    assert dequantize(CONFIG | {"in_features": inputs}, module(), candidates=True).shape == shape
+    assert dequantize(CONFIG | {"in_features": inputs}, module()).shape == shape
 
 
 def test_nothing_is_guessed() -> None:
     with pytest.raises(UnsupportedFormat, match="in_features") as caught:
-        dequantize(CONFIG, module(), candidates=True)
+        dequantize(CONFIG, module())
     assert caught.value.code == "unsupported-layout"
     with pytest.raises(MalformedCheckpoint, match="do not make a matrix") as wrong:
-        dequantize(CONFIG | {"in_features": 96}, module(), candidates=True)
+        dequantize(CONFIG | {"in_features": 96}, module())
     assert wrong.value.code == "bad-shape"
 
 
 def test_the_model_tells_shapes() -> None:
-    found = Checkpoint.open(MODEL, candidates=True)
+    found = Checkpoint.open(MODEL)
     assert found.modules[UP].shape == (512, 256)
     assert found.modules[OUT].scheme.shape == (256, 256)
     assert Outline(found).examine(UP).parts == found.examine(UP).parts
@@ -97,7 +97,7 @@ def bent(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
 )
 def test_another_model_is_refused(change: dict[str, Any], code: str, tmp_path: Path) -> None:
     with pytest.raises(QuantError) as caught:
-        Checkpoint.open(bent(tmp_path, lambda config: config.update(change)), candidates=True)
+        Checkpoint.open(bent(tmp_path, lambda config: config.update(change)))
     assert caught.value.code == code
 
 
