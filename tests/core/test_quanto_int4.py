@@ -49,11 +49,11 @@ def test_the_first_groups_lie_in_the_low_halves() -> None:
 def test_biases_are_shifts() -> None:
     weight = dequantize(CONFIG | {"in_features": 64}, module(), dtype=mx.float32)
     assert weight.shape == (2, 64)
-    found = Lowered(
-        module()["weight._data._data"], (0, 4), 4, 4, *(module()[f"weight.{n}"] for n in ("_scale", "_shift")), (2, 64)
-    ).native()
+    given = module()
+    scales, shifts = given["weight._scale"], given["weight._shift"]
+    found = Lowered(given["weight._data._data"], (0, 4), 4, 4, scales, shifts, (2, 64)).native()
     assert found.biases is not None
-    assert found.biases.tolist() == (-module()["weight._shift"].reshape(2, 2)).tolist()
+    assert found.biases.tolist() == (-shifts.reshape(2, 2)).tolist()
     assert (found.group_size, found.bits) == (32, 4)
 
 
