@@ -24,7 +24,8 @@ def dequantize(
 
     Args:
         quantization_config: the mapping found in the checkpoint, in any producer's spelling; rules for modules by
-            name are not followed, because the module has none here.
+            name are not followed, because the module has none here. Where tensors do not tell the
+            shape of a weight, it says ``in_features`` as well.
         tensors: the module's tensors by local name (``qweight``, ``qzeros``, ``scales``, ``g_idx``; ``bias`` is
             allowed and not part of the weight).
         dtype: dtype of the result; None keeps the one that the format defines (the dtype of the scales). Either way

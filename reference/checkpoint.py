@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from .config import Config, values, written
 from .dialects import settings_of
-from .formats import FORMATS, torchao_int8
+from .formats import FORMATS, quanto_int4, torchao_int8
 from .unpacked import Refused
 
 Given = Mapping[str, torch.Tensor]
@@ -63,7 +63,7 @@ def load(checkpoint_dir: str | Path, decode: Decode) -> Tensors:
         if module == "lm_head" and config.get("tie_word_embeddings"):
             continue
         local = {leaf: stored[full] for leaf, full in local_names(module, stored).items()}
-        weights[f"{module}.weight"] = decode(settings_of(module, quantization), local)
+        weights[f"{module}.weight"] = decode(settings_of_layer(module, quantization, config), local)
     return weights
 
 
@@ -73,7 +73,8 @@ class Opened(Mapping[str, torch.Tensor]):
     def __init__(self, checkpoint_dir: str | Path, decode: Decode) -> None:
         folder = Path(checkpoint_dir)
         self._decode, self._folder, self._placed = decode, folder, places(folder)
-        self._quantization = settings(folder, read(folder / "config.json"))
+        self._config = read(folder / "config.json")
+        self._quantization = settings(folder, self._config)
         self._modules = [module for module in packed(self._placed) if not self._left_dense(module)]
 
     def __getitem__(self, name: str) -> torch.Tensor:
@@ -84,7 +85,7 @@ class Opened(Mapping[str, torch.Tensor]):
         for leaf, full in local_names(module, self._placed).items():
             with safe_open(self._folder / self._placed[full], framework="pt") as opened:
                 local[leaf] = opened.get_tensor(full)
-        return self._decode(settings_of(module, self._quantization), local)
+        return self._decode(settings_of_layer(module, self._quantization, self._config), local)
 
     def _left_dense(self, module: str) -> bool:
         if (name := f"{module}.weight") not in self._placed:
@@ -97,6 +98,14 @@ class Opened(Mapping[str, torch.Tensor]):
 
     def __len__(self) -> int:
         return len(self._modules)
+
+
+def settings_of_layer(module: str, quantization: Config, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of one module, with what its layer has where tensors do not tell it."""
+    found = settings_of(module, quantization)
+    if not quanto_int4.names(found):
+        return found
+    return found | quanto_int4.features(config, module)
 
 
 def left_dense(module: str, weight: torch.Tensor | None, names: Container[str]) -> bool:

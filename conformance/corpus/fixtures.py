@@ -14,7 +14,7 @@ from typing import Any
 
 from ..bits.array import Array
 from ..bits.safetensors_file import read_metadata, read_safetensors
-from ..formats import quanto_int8
+from ..formats import quanto_int4, quanto_int8
 from ..formats.folder import METADATA
 from ..formats.module import full_name
 from ..formats.protocol import Format
@@ -153,7 +153,8 @@ def checkpoint(name: str) -> TinyCheckpoint:
         said |= read_metadata(data)
     config = json.loads((folder / "config.json").read_text())
     if (beside := folder / quanto_int8.MAP).is_file():
-        settings = {"quant_method": quanto_int8.METHOD, quanto_int8.KEY: json.loads(beside.read_text())}
+        entries = quanto_int4.completed(json.loads(beside.read_text()), config)
+        settings = {"quant_method": quanto_int8.METHOD, quanto_int8.KEY: entries}
         config |= {"quantization_config": settings}
     return TinyCheckpoint(folder, format, config, tensors, said)
 

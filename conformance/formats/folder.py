@@ -15,6 +15,8 @@ from ..bits.safetensors_file import write_safetensors
 Shard = dict[str, Array]
 # Of a config: what the header of a file says of the weights, by their names.
 METADATA = "metadata"
+# The same: what the model says of a layer, and no file of some formats does.
+INPUTS = "in_features"
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,9 @@ class Folder:
 
 
 def _unsaid(content: Any) -> Any:
-    """JSON without what is said in headers."""
-    if isinstance(content, Mapping) and "quant_method" in content:
-        return {key: value for key, value in content.items() if key != METADATA}
-    return {key: _unsaid(value) for key, value in content.items()} if isinstance(content, Mapping) else content
+    """JSON without what is said in headers, or by the model."""
+    if not isinstance(content, Mapping):
+        return content
+    if "quant_method" in content:
+        content = {key: value for key, value in content.items() if key != METADATA}
+    return {key: _unsaid(value) for key, value in content.items() if key != INPUTS}

@@ -17,9 +17,11 @@ from .metal import METAL
 from .model import Bug, Mutant, Subject
 from .modelopt import MODELOPT
 from .narrow import WORDS
+from .narrow_quanto import NARROW_QUANTO
 from .packing import GROUPS, PACKING
 from .pairs import PAIRS
 from .paroquant import PAROQUANT
+from .parts_of_floats import PARTS_OF_FLOATS
 from .quanto import QUANTO
 from .quark import QUARK
 from .repacking import REPACKING
@@ -47,6 +49,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *SPELLING,
     *REPACKING,
     *FLOATS,
+    *PARTS_OF_FLOATS,
     *FOURS,
     *COMPRESSED,
     *AWQ,
@@ -60,6 +63,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *TORCHAO,
     *STEPS,
     *QUANTO,
+    *NARROW_QUANTO,
     *GEMMA,
     *AQLM,
     *BITNET,

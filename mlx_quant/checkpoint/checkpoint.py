@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import mlx.core as mx
 
+from ..dialects.schemes import Shaped
 from ..errors import ConversionError, MalformedCheckpoint, QuantError, QuantWarning, UnsupportedFormat
 from ..files.folder import BYTES_OF_FLOATS, DTYPES, Files, TensorInfo, stamps
 from ..files.hub import resolve
@@ -19,6 +20,7 @@ from ..packings.registry import decode, remarks
 from ..weights.decoded import Weight, planned
 from ..weights.native import AffineWeights, NativeWeights
 from .modules import PackedModule, described, leftovers, packed_modules
+from .shapes import shapes_of
 from .sources import detect, refuse_layers
 
 # Each open shard holds a file descriptor, and some systems allow 256.
@@ -80,7 +82,8 @@ class Checkpoint:
                     f"dtype {info.dtype} is not decoded; supported: {', '.join(DTYPES)}",
                     where=f"{info.file}: {info.name}",
                 )
-        self.modules = packed_modules(self._tensors, found.schemes, candidates=candidates)
+        schemes = Shaped(found.schemes, shapes_of(found.config, self._tensors))
+        self.modules = packed_modules(self._tensors, schemes, candidates=candidates)
         inside = {info.name for module in self.modules.values() for info in module.tensors.values()}
         self.leftovers = leftovers(self._tensors, found.schemes)
         outside = {name: info for name, info in self._tensors.items() if name not in inside}

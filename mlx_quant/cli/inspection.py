@@ -14,13 +14,13 @@ from typing import Any, Literal
 from ..checkpoint.checkpoint import Checkpoint
 from ..checkpoint.outline import Outline
 from ..checkpoint.sources import ties_embeddings
-from ..conversion.architecture import Architecture, mlx_lm_utils
 from ..conversion.names import as_mlx_lm_names
 from ..conversion.plan import make_plan
-from ..conversion.portable import config_for
 from ..errors import ConversionError, QuantWarning
 from ..files.faults import typed
 from ..files.folder import DTYPES, Folder, TensorInfo
+from ..models.architecture import Architecture, mlx_lm_utils
+from ..models.config import config_for
 from ..packings.checks import BIAS
 from ..packings.registry import formats
 from .words import has_chat_template, human, machine_memory, to_convert, to_run, to_run_from

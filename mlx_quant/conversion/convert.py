@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from ..checkpoint.checkpoint import Checkpoint
 from ..errors import ConversionError
 from ..files.faults import typed
-from .architecture import Shapes
+from ..models.architecture import Shapes
 from .job import ConversionReport, Job, require
 from .output import ShardWriter, atomic_folder, refuse_existing, refuse_place, refuse_without_space, write_json
 from .plan import Plan, Target

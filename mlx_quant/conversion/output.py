@@ -23,8 +23,8 @@ import numpy as np
 
 from ..errors import ConversionError
 from ..files.folder import BYTES_OF_FLOATS, DTYPES
+from ..models.architecture import Shapes
 from ..weights.host import in_memory
-from .architecture import Shapes
 
 # File system metadata, JSON and header bytes that the estimate of the weights leaves out.
 _SLACK_BYTES = 16 << 20

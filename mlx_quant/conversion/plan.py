@@ -15,8 +15,8 @@ from ..checkpoint.modules import PackedModule
 from ..checkpoint.sources import ties_embeddings, wrapper_of
 from ..errors import ConversionError, MalformedCheckpoint, UnsupportedFormat
 from ..files.folder import TensorInfo
+from ..models.architecture import Architecture
 from ..weights.native import PERMUTATION, PERMUTED
-from .architecture import Architecture
 from .exactness import exactness
 from .seam import Seam, Step
 

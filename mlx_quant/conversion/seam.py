@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..errors import UnsupportedFormat
+from ..models.architecture import Architecture, Fit, Shapes
+from ..models.arrivals import Arrival
 from ..weights.native import PERMUTATION
-from .architecture import Architecture, Fit, Shapes
-from .arrivals import Arrival
 
 _WHY = {
     "transposed": "mlx-lm transposes it as it loads, which packed weights do not survive",

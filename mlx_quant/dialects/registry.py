@@ -88,8 +88,8 @@ REFUSED: dict[str, str] = {
     "marlin": "Marlin's tiles are read as method gptq with is_marlin_format, or as awq of version marlin",
     "qtip": "trellis codes behind incoherence processing; no package of it was found (PyPI's qtip 5.0.0 is another "
     "project)",
-    "quanto-int4": "codes of qint4 and qint2 lie in rows of a group each, [out * in / group, group], and no file says "
-    "how many of them make an output: quanto 0.2.7 asks the model's own modules",
+    "quanto-e5m2": "qfloat8_e5m2 and qfloat8_e4m3fnuz: quanto 0.2.7 reads them on a CPU, and MLX 0.32 opens no file "
+    "that holds them (RuntimeError: [safetensor] unsupported dtype F8_E5M2)",
     "quip": "incoherence processing and lattice codebooks",
     "quip-sharp": "incoherence processing and lattice codebooks; PyPI has no package of it, and transformers 5.23.0 "
     "no such method",
@@ -100,6 +100,9 @@ REFUSED: dict[str, str] = {
     "is required to run SpQR quantized model)",
     "torchao-int4": "Int4Tensor and its packed layouts: torchao 0.18.0 raises NotImplementedError when asked to "
     "dequantise one, and its operation bf16i4bf16_rowwise is of mslk, of which PyPI has an empty 0.0.0",
+    "torchao-mx": "MXTensor and NVFP4Tensor: torchao 0.18.0 packs, saves and reads them on a CPU, and they are not "
+    "decoded yet; the same numbers are read from exports of compressed-tensors and ModelOpt",
+    "torchao-nf4": "torchao 0.18.0 writes no NF4Tensor into safetensors (ValueError: Unsupported tensor type)",
     "vptq": "vector codebooks",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 
@@ -28,6 +28,8 @@ class Scheme:
         word: bits of the words that codes are packed in, where the configuration may choose.
         strategy: what shares a scale, where the configuration names it: ``"tensor"``, ``"channel"`` or ``"group"``.
         dtype: of the weight, where the configuration names one.
+        shape: (out, in) of a matrix whose tensors do not tell it: what the configuration or the model says, each None
+            where neither does.
         notes: what of the configuration is not followed, in sentences; it changes no weight.
     """
 
@@ -46,6 +48,7 @@ class Scheme:
     word: int = 32
     strategy: str = ""
     dtype: str | None = None
+    shape: tuple[int | None, int | None] = (None, None)
     notes: tuple[str, ...] = ()
 
     @property
@@ -111,3 +114,24 @@ class Uniform:
 
     def place(self, module: str) -> str | None:
         return None
+
+
+@dataclass(frozen=True)
+class Shaped:
+    """Schemes of another, with the shapes of modules by name where their configuration does not say them."""
+
+    schemes: Schemes
+    shapes: Mapping[str, tuple[int | None, int | None]]
+
+    @property
+    def default(self) -> Scheme:
+        return self.schemes.default
+
+    def scheme(self, module: str) -> Scheme:
+        found = self.schemes.scheme(module)
+        said, known = found.shape, self.shapes.get(module, (None, None))
+        out, inputs = (own if own is not None else other for own, other in zip(said, known, strict=True))
+        return replace(found, shape=(out, inputs))
+
+    def place(self, module: str) -> str | None:
+        return self.schemes.place(module)

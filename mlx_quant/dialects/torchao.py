@@ -30,15 +30,21 @@ _PARTS = {"qdata", "scale", "zero_point", "act_quant_scale", "act_quant_zero_poi
 _DTYPES = ("float16", "bfloat16", "float32")
 _WIDTHS = {f"int{bits}": bits for bits in range(1, 9)}
 # Classes that are decoded, and those that are refused with a reason.
-_DECODED = ("Int8Tensor", "IntxUnpackedToInt8Tensor")
+_FLOAT8 = "Float8Tensor"
+_DECODED = ("Int8Tensor", "IntxUnpackedToInt8Tensor", _FLOAT8)
 _REASONS = {
     "Int4Tensor": "torchao reads it with a kernel for GPUs alone, so nothing proves a decoder right",
-    "Float8Tensor": "8-bit floats are read from exports of methods fp8 and compressed-tensors",
-    "MXTensor": "MX floats are read from exports of methods mxfp4 and compressed-tensors",
-    "NVFP4Tensor": "NVFP4 is read from exports of ModelOpt and compressed-tensors",
+    "MXTensor": "torchao 0.18.0 packs and reads it on a CPU, and it is not decoded yet; MX floats are read from "
+    "exports of methods mxfp4 and compressed-tensors",
+    "NF4Tensor": "torchao 0.18.0 writes none into safetensors: ValueError: Unsupported tensor type",
+    "NVFP4Tensor": "torchao 0.18.0 packs and reads it on a CPU, and it is not decoded yet; NVFP4 is read from exports "
+    "of ModelOpt and compressed-tensors",
 }
+_NOTE = "what it says of activations is not followed; it changes no weight"
 _TILES = "its bits lie as one kernel wants them"
-_EXPORT = "export the model with Int8WeightOnlyConfig or IntxWeightOnlyConfig, or use another export"
+_EXPORT = (
+    "export the model with Int8WeightOnlyConfig, IntxWeightOnlyConfig or Float8WeightOnlyConfig, or use another export"
+)
 
 
 def recognises(config: Mapping[str, Any], named: str | None) -> bool:
@@ -134,11 +140,17 @@ def _scheme(entry: Mapping[str, Any], place: str) -> Scheme:
             f"activations are scaled before they meet it, which MLX's model does not; {_EXPORT}",
             where=place,
         )
+    if kind == _FLOAT8 and "zero_point" in parts:
+        raise UnsupportedFormat(
+            "unsupported-layout", f"{kind} with zero points, which torchao 0.18.0 has not; {_EXPORT}", where=place
+        )
     intx = kind == _DECODED[1]
     width = _dtype(said, "target_dtype", tuple(_WIDTHS), place) if intx else "int8"
     block = said.get("block_size")
     if isinstance(block, list) and len(block) == 3:
         raise UnsupportedFormat("unsupported-layout", f"a stack of experts is not decoded; {_EXPORT}", where=place)
+    if kind == _FLOAT8:
+        return _floats(said, block, place)
     rows, columns = fields.pair(f"{place}._data.block_size", block, "two positive numbers")
     activations = said.get("activation_quantization" if intx else "act_quant_kwargs") is not None
     return Scheme(
@@ -150,7 +162,25 @@ def _scheme(entry: Mapping[str, Any], place: str) -> Scheme:
         sym="zero_point" not in parts,
         block=(rows, columns),
         dtype=_dtype(said, "dtype", _DTYPES, place),
-        notes=("what it says of activations is not followed; it changes no weight",) if activations else (),
+        notes=(_NOTE,) if activations else (),
+    )
+
+
+def _floats(said: Mapping[str, Any], block: object, place: str) -> Scheme:
+    """That of 8-bit floats; an empty list of sizes is one block."""
+    size = fields.pair(f"{place}._data.block_size", block, "two positive numbers") if block else None
+    if block is not None and not block and block != []:
+        raise fields.bad(f"{place}._data.block_size", block, "two positive numbers")
+    return Scheme(
+        dialect=ID,
+        packing="fp8_parts",
+        bits=8,
+        group_size=size[1] if size else -1,
+        layout=_FLOAT8,
+        sym=True,
+        block=size,
+        dtype=_dtype(said, "dtype", _DTYPES, place),
+        notes=(_NOTE,) if said.get("act_quant_kwargs") is not None else (),
     )
 
 

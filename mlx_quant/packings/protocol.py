@@ -42,7 +42,8 @@ class Packing(Protocol):
 
     A packing may have ``PARTNERS``: marks so common that under another packing's configuration they mark a module only
     beside another tensor, given by its suffix. It may have ``UNREAD``: suffixes of tensors beside its modules that no
-    model reads.
+    model reads. It may have ``UNSHAPED``: suffixes of tensors that do not tell the shape of their module, which the
+    scheme must.
     """
 
     @property

@@ -22,6 +22,7 @@ from . import (
     ct_packed,
     foreign,
     fp8,
+    fp8_parts,
     gemma_quant,
     gptq,
     gptq_marlin,
@@ -34,6 +35,7 @@ from . import (
     nvfp4,
     paroquant,
     qqq,
+    quanto_int4,
     quanto_int8,
     quark_int,
     torchao_int8,
@@ -64,6 +66,8 @@ PACKINGS: dict[str, Packing] = {
         qqq,
         metal,
         quanto_int8,
+        quanto_int4,
+        fp8_parts,
         quark_int,
         gemma_quant,
         aqlm,
@@ -133,6 +137,11 @@ def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
 def descriptions() -> tuple[str, ...]:
     """Suffixes of tensors whose bytes a packing must see before it can say what shape a module has."""
     return tuple(suffix for packing in PACKINGS.values() for suffix in getattr(packing, "DESCRIPTIONS", ()))
+
+
+def unshaped() -> tuple[str, ...]:
+    """Suffixes of tensors whose modules have a shape that no tensor tells: see :class:`Scheme`."""
+    return tuple(suffix for packing in PACKINGS.values() for suffix in getattr(packing, "UNSHAPED", ()))
 
 
 def partners() -> dict[str, tuple[str, ...]]:

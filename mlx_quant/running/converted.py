@@ -8,11 +8,11 @@ from typing import Any, cast
 import mlx.core as mx
 
 from ..checkpoint.sources import refuse_code, refuse_layers
-from ..conversion.architecture import Architecture
 from ..errors import ConversionError, MalformedCheckpoint, UnsupportedFormat
 from ..files.faults import typed
 from ..files.folder import DTYPES, Files, TensorInfo, read_json
 from ..files.shards import locate
+from ..models.architecture import Architecture
 from ..weights.native import PERMUTATION
 from .assemble import as_mlx_lm_reads_it, assembled, is_plain
 from .tokenizer import load_adapters, load_tokenizer

@@ -15,15 +15,16 @@ import mlx.core as mx
 
 from ..checkpoint.checkpoint import Checkpoint
 from ..checkpoint.sources import claims_permuted
-from ..conversion.architecture import Architecture
 from ..conversion.convert import convert
 from ..conversion.job import ConversionReport, Job
 from ..conversion.plan import Target
-from ..conversion.portable import check_files, config_for
+from ..conversion.portable import check_files
 from ..errors import UnsupportedFormat
 from ..files.faults import typed
 from ..files.folder import Files, Folder
 from ..files.hub import resolve
+from ..models.architecture import Architecture
+from ..models.config import config_for
 from .assemble import decoded, is_plain
 from .converted import Converted
 from .scratch import Scratch

@@ -8,9 +8,9 @@ from typing import Any
 
 import mlx.core as mx
 
-from ..conversion.architecture import mlx_lm_utils
 from ..conversion.plan import Target
 from ..errors import ConversionError
+from ..models.architecture import mlx_lm_utils
 
 REQUANTIZE = {"group_size": 64, "bits": 4}
 

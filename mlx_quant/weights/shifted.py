@@ -67,13 +67,12 @@ class Shifted:
             for start in range(0, min(height, self.count - first), step):
                 words = self.words[start : min(start + step, self.count - first)]
                 rows = slice(None) if scales.shape[0] == 1 else slice(first + start, first + start + len(words))
-                # In float32 a sum of half floats is rounded too, and so far out that the next rounding hides it.
-                shifted = self._rounded(self._plane(words, shift).astype(mx.float32) - zeros[rows])
-                parts.append(self._rounded(shifted * scales[rows]).astype(dtype))
+                codes = self._plane(words, shift).astype(mx.float32)
+                parts.append(self._values(codes, scales[rows], zeros[rows]).astype(dtype))
         return (mx.concatenate(parts) if len(parts) > 1 else parts[0]).reshape(self.size)
 
     def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
-        """MLX's affine form: codes and scales unchanged, ``biases = RN(-z * s)``.
+        """MLX's affine form: codes and scales unchanged, biases as the format has them: ``RN(-z * s)`` here.
 
         MLX rounds ``scales * q + biases`` once, and the format rounds two steps: with float32 parameters one weight in
         300 to 5,000 of a module of half floats is the number next to it, with those of its own dtype more than half
@@ -91,11 +90,19 @@ class Shifted:
             )
         bits = next(width for width in AFFINE_BITS if width >= self.bits)
         scales, zeros = (array.reshape(self.size[0], -1).astype(mx.float32) for array in (self.scales, self.zeros))
-        biases, dtype = -(zeros * scales), params_dtype or self.dtype
+        biases, dtype = self._biases(scales, zeros), params_dtype or self.dtype
         if params_dtype is None and dtype == mx.float16 and not mx.isfinite(biases.astype(dtype)).all().item():
             dtype = mx.float32
         params = [mx.contiguous(mx.repeat(p.astype(dtype), group // target, axis=1)) for p in (scales, biases)]
         return AffineWeights(pack(self.codes(), bits), params[0], params[1], target, bits)
+
+    def _values(self, codes: mx.array, scales: mx.array, zeros: mx.array) -> mx.array:
+        """Weights of some rows in float32, as all the arguments are."""
+        # In float32 a sum of half floats is rounded too, and so far out that the next rounding hides it.
+        return self._rounded(self._rounded(codes - zeros) * scales)
+
+    def _biases(self, scales: mx.array, zeros: mx.array) -> mx.array:
+        return -(zeros * scales)
 
     def _plane(self, words: mx.array, shift: int) -> mx.array:
         mask = mx.array((1 << self.bits) - 1, dtype=words.dtype)

@@ -16,12 +16,12 @@ from mlx_lm.utils import _get_classes
 from transformers import CONFIG_MAPPING
 
 from mlx_quant import convert
-from mlx_quant.conversion.defaults import fill_in, table
-from mlx_quant.conversion.portable import config_for
+from mlx_quant.models.config import config_for
+from mlx_quant.models.defaults import fill_in, table
 from tests.conftest import ROOT
 from tests.conversion import tiny_models
 
-WRITTEN = json.loads((ROOT / "mlx_quant" / "conversion" / "config_defaults.json").read_text())
+WRITTEN = json.loads((ROOT / "mlx_quant" / "models" / "config_defaults.json").read_text())
 SPELLINGS = ("rope_theta", "rope_local_base_freq", "dtype", "model_type", "transformers_version")
 # Configs inside configs, which compare by identity.
 NESTED = ("ffn_config", "attn_config")

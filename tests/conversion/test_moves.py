@@ -8,7 +8,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from mlx_quant.conversion.moves import Marked, Origin, unevaluated
+from mlx_quant.models.moves import Marked, Origin, unevaluated
 
 Arrays = dict[str, mx.array]
 SHAPES = {

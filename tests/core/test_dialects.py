@@ -339,6 +339,7 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "nvfp4",
         "paroquant",
         "qqq",
+        "quanto_int4",
         "quanto_int8",
         "quark_int",
         "torchao_int8",

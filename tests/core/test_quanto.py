@@ -10,7 +10,6 @@ from typing import Any
 import mlx.core as mx
 import pytest
 
-import mlx_quant
 from mlx_quant import Checkpoint, MalformedCheckpoint, QuantError, UnsupportedFormat
 from mlx_quant.dialects.registry import schemes_of
 
@@ -29,8 +28,10 @@ def test_a_map_is_all_that_says_so() -> None:
 @pytest.mark.parametrize(
     ("entry", "kind", "code"),
     [
-        ({"weights": "qint4", "activations": "none"}, UnsupportedFormat, "unsupported-layout"),
-        ({"weights": "qfloat8_e4m3fn", "activations": "none"}, UnsupportedFormat, "unsupported-layout"),
+        ({"weights": "qint4", "activations": "none"}, MalformedCheckpoint, "config-contradiction"),
+        ({"weights": "qint3", "activations": "none"}, UnsupportedFormat, "unsupported-layout"),
+        ({"weights": "qfloat8_e4m3fn", "activations": "none"}, MalformedCheckpoint, "config-contradiction"),
+        ({"weights": "qfloat8_e5m2", "activations": "none"}, UnsupportedFormat, "unsupported-layout"),
         ({"activations": "none"}, MalformedCheckpoint, "bad-config-value"),
         ("qint8", MalformedCheckpoint, "bad-config-value"),
         (None, MalformedCheckpoint, "bad-config-value"),
@@ -51,4 +52,3 @@ def test_activations_are_noted() -> None:
     found = schemes_of({"quant_method": "quanto", "weights": "int8", "activations": "int8"}).default
     assert found.packing == "quanto_int8"
     assert "activations" in found.notes[0]
-    assert "qint4" in mlx_quant.formats()["quanto-int4"].reason

@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 
 from mlx_quant import Checkpoint, MalformedCheckpoint, QuantError, UnsupportedFormat, convert, load
 from mlx_quant.cli.main import _chat_prompt, _stream, app
-from mlx_quant.conversion.architecture import Architecture
 from mlx_quant.dialects.patterns import Patterns
 from mlx_quant.dialects.registry import schemes_of
 from mlx_quant.errors import printable
+from mlx_quant.models.architecture import Architecture
 from mlx_quant.running.tokenizer import load_tokenizer
 from tests.checkpoint.test_refusals import hub_cache
 from tests.conftest import stored

@@ -38,5 +38,5 @@ def folders() -> Iterator[Folder]:
         return build.folder(json={"config.json": build.config, MAP: kept}, code=code)
 
     yield by_map("qmap-only")
-    yield by_map("int4-in-one-module", "unsupported-layout", up_proj=one | {"weights": "qint4"})
+    yield by_map("int4-in-one-module", "config-contradiction", up_proj=one | {"weights": "qint4"})
     yield by_map("not-in-the-map", "bad-config-value", up_proj=None)

@@ -11,6 +11,6 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
 }
 FOLDER_NOTES: dict[str, tuple[str, str]] = {
     "qmap-only": ("Only quanto_qmap.json says that modules are packed.", ""),
-    "int4-in-one-module": ("The map names a width for one module whose shape nothing tells.", ""),
+    "int4-in-one-module": ("The map names 4 bits for one module whose codes have 8.", ""),
     "not-in-the-map": ("One packed module is missing from the map.", ""),
 }

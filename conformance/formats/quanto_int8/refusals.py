@@ -38,7 +38,9 @@ def refusals() -> Iterator[Refusal]:
     yield refusal("no-outputs", "bad-shape", **{CODES: Array.of(codes[:0])})
     yield refusal("shift", "unexpected-tensor", **{"weight._shift": Array("float16", stored)})
     for weights in ("qint2", "qint4", "int4", "qfloat8", "qfloat8_e4m3fn", "qfloat8_e5m2", "qint3"):
-        yield refusal(f"weights-{weights}", "unsupported-layout", described(weights))
+        # Types that are decoded of other tensors.
+        code = "bad-dtype" if weights in ("qfloat8", "qfloat8_e4m3fn") else "unsupported-layout"
+        yield refusal(f"weights-{weights}", code, described(weights))
     for label, value in (("absent", None), ("number", 8), ("list", ["qint8"])):
         yield refusal(f"weights-{label}", "bad-config-value", plain | {"weights": value})
     for label, value in (

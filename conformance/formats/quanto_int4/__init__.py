@@ -1,0 +1,71 @@
+"""quanto's ``qint4`` and ``qint2``: codes in rows of a group each, and shifts that are floats."""
+
+from .addresses import LAYOUT, SHAPES, constant
+from .explain import explain
+from .folders import LEGACY, SIDECAR, drawn, folders, leaving_out
+from .grid import APART, OPTIONS, SMOKE, THREEFOLD, grid
+from .notes import FLAG_NOTES, FOLDER_NOTES
+from .options import (
+    BRIEF,
+    COLUMNS,
+    FILES,
+    ID,
+    LEAVES,
+    MARKS,
+    NOT_APPLICABLE,
+    SLUG,
+    TITLE,
+    domains,
+    flags,
+    names,
+    said_width,
+)
+from .packing import NARROW, WIDTHS, completed, config, config_of, group_size, pack, parts
+from .policies import disputed, settled, spellings
+from .refusals import refusals
+from .strategy import strategies
+
+__all__ = [
+    "APART",
+    "BRIEF",
+    "COLUMNS",
+    "FILES",
+    "FLAG_NOTES",
+    "FOLDER_NOTES",
+    "ID",
+    "LAYOUT",
+    "LEAVES",
+    "LEGACY",
+    "MARKS",
+    "NARROW",
+    "NOT_APPLICABLE",
+    "OPTIONS",
+    "SHAPES",
+    "SIDECAR",
+    "SLUG",
+    "SMOKE",
+    "THREEFOLD",
+    "TITLE",
+    "WIDTHS",
+    "completed",
+    "config",
+    "config_of",
+    "constant",
+    "disputed",
+    "domains",
+    "drawn",
+    "explain",
+    "flags",
+    "folders",
+    "grid",
+    "group_size",
+    "leaving_out",
+    "names",
+    "pack",
+    "parts",
+    "refusals",
+    "said_width",
+    "settled",
+    "spellings",
+    "strategies",
+]

@@ -1,0 +1,23 @@
+"""Codes times a scale, less a float: two steps, each of them rounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mlx.core as mx
+
+from .shifted import Shifted
+
+
+@dataclass(frozen=True)
+class Lowered(Shifted):
+    """``W = RN(RN(q * s) - z)``, both roundings in the dtype of the scales; else as :class:`Shifted`.
+
+    The biases of the packed form are ``-z``, exact in any dtype that holds them.
+    """
+
+    def _values(self, codes: mx.array, scales: mx.array, zeros: mx.array) -> mx.array:
+        return self._rounded(self._rounded(codes * scales) - zeros)
+
+    def _biases(self, scales: mx.array, zeros: mx.array) -> mx.array:
+        return -zeros
