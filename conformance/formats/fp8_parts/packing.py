@@ -13,14 +13,13 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.floats import E4M3
 from ..parts import Config, Tensors
-from ..quanto_int8.packing import METHOD as QUANTO
-from ..quanto_int8.packing import config_of as of_map
+from ..quanto_int8 import packing as of_quanto
 from ..scaled import Scaled
-from ..torchao_int8.packing import METHOD as TORCHAO
-from ..torchao_int8.packing import config_of as of_header
+from ..torchao_int8 import packing as of_torchao
 from ..torchao_int8.packing import described, said
 
 WIDTHS = (8,)
+QUANTO, TORCHAO = of_quanto.METHOD, of_torchao.METHOD
 KIND, CODE = "Float8Tensor", "float8_e4m3fn"
 TYPES = ("qfloat8_e4m3fn", "qfloat8", "float8")
 # Codes and scales by the method of a config.
@@ -56,7 +55,7 @@ def names_of(config: Config) -> tuple[str, str]:
 
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
-    return of_map(config, module) if method(config) == QUANTO else of_header(config, module)
+    return of_quanto.config_of(config, module) if method(config) == QUANTO else of_torchao.config_of(config, module)
 
 
 def block_of(config: Config, out: int, in_features: int) -> tuple[int, int]:

@@ -16,12 +16,10 @@ from ...bits.rounding import nearest, odd_sum
 from ..folder import INPUTS
 from ..hqq.packing import Grouped, Zeroed
 from ..parts import Config, Tensors
-from ..quanto_int8.packing import CODES as BYTES
-from ..quanto_int8.packing import METHOD, SCALES
-from ..quanto_int8.packing import config_of as of_map
+from ..quanto_int8 import packing as octets
 
 WIDTHS = (4, 2)
-CODES, SHIFTS = f"{BYTES}._data", "weight._shift"
+CODES, SCALES, SHIFTS = f"{octets.CODES}._data", octets.SCALES, "weight._shift"
 NARROW = {"qint4": 4, "int4": 4, "qint2": 2, "int2": 2}
 _BYTE = 8
 
@@ -53,7 +51,7 @@ class Lowest(Grouped):
 
 
 def described(weights: str, inputs: int, activations: str | None = "none") -> dict[str, Any]:
-    return {"quant_method": METHOD, "weights": weights, "activations": activations, INPUTS: inputs}
+    return {"quant_method": octets.METHOD, "weights": weights, "activations": activations, INPUTS: inputs}
 
 
 def config(bits: int, group_size: int) -> dict[str, Any]:
@@ -62,7 +60,7 @@ def config(bits: int, group_size: int) -> dict[str, Any]:
 
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
-    return of_map(config, module)
+    return octets.config_of(config, module)
 
 
 def completed(entries: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:

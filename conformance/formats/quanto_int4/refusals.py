@@ -10,8 +10,9 @@ import numpy as np
 from ...bits.array import Array
 from .. import refusals as common
 from ..draw import Draw
+from ..folder import INPUTS
 from ..module import Refusal
-from .packing import CODES, INPUTS, SCALES, SHIFTS, described, pack_floats
+from .packing import CODES, SCALES, SHIFTS, described, pack_floats
 
 
 def refusals() -> Iterator[Refusal]:
