@@ -12,7 +12,7 @@ from .decoded import Weight
 from .native import NativeWeights
 
 # Turned in pieces of about this many weights: float32 temporaries then stay in cache.
-_PIECE_WEIGHTS = 1 << 18
+_PIECE_WEIGHTS = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Turns:
             sines[places] = sign * np.sin(angles)
         return cls(mx.array(partners), mx.array(cosines), mx.array(sines))
 
-    def undone(self, rows: mx.array) -> mx.array:
-        """float32 [n, in] with the last rotation taken back first; two products and a sum a number, each rounded."""
+    def undone(self, columns: mx.array) -> mx.array:
+        """float32 [in, n] with the last rotation taken back first; two products and a sum a number, each rounded."""
         for number in reversed(range(len(self.partners))):
-            others = mx.take(rows, self.partners[number], axis=1)
-            rows = rows * self.cosines[number] + others * self.sines[number]
-        return rows
+            others = mx.take(columns, self.partners[number], axis=0)
+            columns = columns * self.cosines[number][:, None] + others * self.sines[number][:, None]
+        return columns
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,13 @@ class Rotated:
 
     def dense(self, dtype: mx.Dtype | None = None) -> mx.array:
         """``W`` [out, in] as ``dtype``: all steps in float32, then one cast."""
-        found, columns = self.matrix.dense(mx.float32), self.columns.astype(mx.float32)
+        found, columns = self.matrix.dense(mx.float32), self.columns.astype(mx.float32)[:, None]
         step = max(1, _PIECE_WEIGHTS // self.shape[1])
-        parts = [
-            (self.turns.undone(found[start : start + step]) * columns).astype(dtype or self.dtype)
-            for start in range(0, len(found), step)
-        ]
+        parts: list[mx.array] = []
+        for start in range(0, len(found), step):
+            # Inputs that lie one after the other are gathered three times as fast.
+            turned = self.turns.undone(mx.contiguous(found[start : start + step].T))
+            parts.append(mx.contiguous((turned * columns).astype(dtype or self.dtype).T))
         return mx.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def native(self, params_dtype: mx.Dtype | None = None) -> NativeWeights:
