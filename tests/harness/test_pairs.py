@@ -111,6 +111,27 @@ def _stored_map(question: Question) -> str:
     return ({"sequential", "act-order", "arbitrary-groups"} & question.flags).pop().removesuffix("-groups")
 
 
+def _writer(question: Question) -> str:
+    method = str(question.config["quant_method"])
+    return "compressed" if method == "compressed-tensors" else method
+
+
+def _block(question: Question) -> str:
+    """By the shape of the scales: of any of compressed-tensors' and ModelOpt's blocks too."""
+    assert question.expected is not None
+    stored = question.tensors["weight_scale" if "weight_scale" in question.tensors else "weight_scale_inv"]
+    out, inputs = question.expected.shape
+    if stored.bits.size == 1:
+        return "matrix"
+    # ModelOpt's blocks have four axes, two of them of one.
+    shape = tuple(stored.shape[::2]) if len(stored.shape) == 4 else stored.shape
+    if shape in ((out,), (out, 1)):
+        return "channel"
+    blocks = (f"{rows}x{columns}" for rows, columns in ((1, 32), (32, 32), (128, 128))
+              if shape == (-(-out // rows), -(-inputs // columns)))  # fmt: skip
+    return next(blocks, "another")
+
+
 _COMPRESSED: dict[str, Callable[[Question], Any]] = {
     "bits": lambda q: _weights(q)["num_bits"],
     "size": _spread,
@@ -132,6 +153,11 @@ SEEN_OF: dict[str, dict[str, Callable[[Question], Any]]] = {
         "as_float": lambda q: q.tensors["W_q"].dtype in FLOATS,
     },
     "metal": {"offsets": _moved},
+    "fp8": {
+        "writer": _writer,
+        "block": _block,
+        "dtype": lambda q: q.tensors["weight_scale" if "weight_scale" in q.tensors else "weight_scale_inv"].dtype,
+    },
     "ct_int": _COMPRESSED,
     "ct_packed": _COMPRESSED,
     "paroquant": {

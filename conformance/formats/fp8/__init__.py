@@ -3,7 +3,7 @@
 from .addresses import LAYOUT, SHAPES, constant
 from .explain import explain
 from .folders import LEGACY, SIDECAR, drawn, folders, leaving_out
-from .grid import SMOKE, grid
+from .grid import APART, OPTIONS, SMOKE, THREEFOLD, grid
 from .notes import FLAG_NOTES, FOLDER_NOTES
 from .options import (
     BRIEF,
@@ -26,6 +26,7 @@ from .refusals import refusals
 from .strategy import strategies
 
 __all__ = [
+    "APART",
     "BRIEF",
     "COLUMNS",
     "FILES",
@@ -37,10 +38,12 @@ __all__ = [
     "LEGACY",
     "MARKS",
     "NOT_APPLICABLE",
+    "OPTIONS",
     "SHAPES",
     "SIDECAR",
     "SLUG",
     "SMOKE",
+    "THREEFOLD",
     "TITLE",
     "WIDTHS",
     "config",

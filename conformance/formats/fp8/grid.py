@@ -11,6 +11,7 @@ import numpy as np
 from ...bits.array import FLOATS, Array
 from ...bits.floats import E4M3, E8M0
 from .. import grid as common
+from ..covering import Apart, Options, rows
 from ..draw import Draw
 from ..module import Sample, Unmade, unmade
 from ..scaled import Scaled
@@ -19,6 +20,37 @@ from . import packing
 SMOKE = "b128x128-float32"
 LEGAL = np.flatnonzero(np.isfinite(E4M3))
 BLOCKS = ((128, 128), (32, 32), (1, 32), (1, 128), (64, 16), (8, 256), (96, 128))
+# Blocks by what names of rows call them.
+NAMED: dict[str, Any] = {
+    "matrix": None,
+    "channel": "channel",
+    "1x32": (1, 32),
+    "32x32": (32, 32),
+    "128x128": (128, 128),
+}
+OPTIONS: Options = {
+    "writer": ("fp8", "modelopt", "compressed", packing.FBGEMM),
+    "block": tuple(NAMED),
+    "dtype": (*FLOATS, *packing.BYTES),
+    "scales": ("ordinary", *common.SCALE_KINDS),
+    "output": (None, *FLOATS),
+    "bias": (None, "zero", "real"),
+    "shape": ((128, 256), (72, 256)),
+}
+THREEFOLD = ("writer", "block", "dtype")
+_UNWRITTEN = "no producer writes it"
+_INFINITE = "a scale becomes infinite there, and its product with a code of 0 some NaN"
+APART: Apart = (
+    *(({"dtype": dtype, "scales": kind}, "bytes are exponents") for dtype in packing.BYTES
+      for kind in common.SCALE_KINDS),
+    *(({"dtype": dtype, "block": block}, _UNWRITTEN) for dtype in packing.BYTES for block in ("matrix", "channel")),
+    *(({"writer": packing.FBGEMM, "block": block}, _UNWRITTEN) for block in NAMED if block != "channel"),
+    *(({"writer": packing.FBGEMM, "dtype": dtype}, _UNWRITTEN) for dtype in packing.BYTES),
+    *(({"writer": "modelopt", "block": block}, _UNWRITTEN) for block in ("1x32", "32x32")),
+    *(({"writer": "modelopt", "dtype": dtype}, _UNWRITTEN) for dtype in OPTIONS["dtype"] if dtype != "float32"),
+    *(({"writer": "compressed", "dtype": dtype}, _UNWRITTEN) for dtype in packing.BYTES),
+    *(({"writer": "modelopt", "output": "float16", "scales": kind}, _INFINITE) for kind in ("huge", "any-finite")),
+)  # fmt: skip
 # Of matrices that the block does not divide: rows, columns, both, and a matrix smaller than one block.
 RAGGED = {"rows": (72, 64), "columns": (64, 72), "both": (40, 100), "smaller": (24, 16)}
 
@@ -45,6 +77,26 @@ def grid() -> Iterator[Unmade]:
         yield _sample(name, (32, 32), dtype, **options)
     for name, shape in (("7b-down_proj", (8, 11008)), ("7b-gate_proj", (11008, 32)), ("moe-expert", (768, 1408))):
         yield _sample(name, (128, 128), "float32", shape=shape, real_size=True)
+    for row in rows(OPTIONS, THREEFOLD, APART):
+        own = {key: value for key, value in row.items() if key not in ("writer", "block", "dtype")}
+        config = _written(row["writer"], row["block"])
+        yield _sample(common.combined(row), NAMED[row["block"]], row["dtype"], config=config, **own)
+
+
+def _written(writer: str, block: str) -> dict[str, Any] | None:
+    """The config of a row; None for that of transformers, which its block makes."""
+    if writer == packing.FBGEMM:
+        return packing.fbgemm()
+    if writer == "modelopt":
+        algorithms = {"matrix": "FP8", "channel": "FP8_PER_CHANNEL_PER_TOKEN", "128x128": "fp8_pb_wo"}
+        return packing.modelopt(algorithms[block])
+    if writer == "fp8":
+        return None
+    form, said = "float-quantized", {"matrix": "tensor", "channel": "channel", "1x32": "group"}.get(block, "block")
+    changes: dict[str, Any] = {"group_size": 32} if said == "group" else {}
+    return packing.compressed(
+        form, said, **changes | ({"block_structure": list(NAMED[block])} if said == "block" else {})
+    )
 
 
 def _compressed() -> Iterator[Unmade]:
