@@ -24,6 +24,8 @@ MARKS = {mark for format in FORMATS.values() for mark in getattr(format, "MARKS"
 # Of modules that are packed whatever dtype their weight has.
 PACKED = tuple(leaf for format in FORMATS.values() for leaf in getattr(format, "PACKED", ()))
 SIDECARS = ("quantize_config.json", "quant_config.json")
+# A file that describes each module by its name.
+DESCRIBED = "model.safetensors.index.json.meta.json"
 # A sidecar that keeps its settings one level down, and the method that it stands for.
 NESTED = {"hf_quant_config.json": "modelopt"}
 # Settings about which the files of a checkpoint must not disagree.
@@ -136,6 +138,8 @@ def settings(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
             found.append(_added({"quant_method": method} | read(folder / name)["quantization"], found))
     if (folder / "quanto_qmap.json").is_file():
         found.append({"quant_method": "quanto", "quantization_map": read(folder / "quanto_qmap.json")})
+    if (folder / DESCRIBED).is_file():
+        found.append({"modules": read(folder / DESCRIBED)})
     older = config.get("compression_config") or {}
     found.insert(0, older.get("quantization_config", older))
     sources = [written(source) for source in found if source]

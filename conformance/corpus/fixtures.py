@@ -15,7 +15,7 @@ from typing import Any
 from ..bits.array import Array
 from ..bits.safetensors_file import read_metadata, read_safetensors
 from ..formats import quanto_int8
-from ..formats.folder import METADATA
+from ..formats.folder import BESIDE, METADATA, MODULES
 from ..formats.module import full_name
 from ..formats.protocol import Format
 from ..formats.registry import FORMATS, config_of, known, leaves, marks
@@ -155,6 +155,9 @@ def checkpoint(name: str) -> TinyCheckpoint:
     if (beside := folder / quanto_int8.MAP).is_file():
         settings = {"quant_method": quanto_int8.METHOD, quanto_int8.KEY: json.loads(beside.read_text())}
         config |= {"quantization_config": settings}
+    if (beside := folder / BESIDE).is_file():
+        own = {MODULES: json.loads(beside.read_text())}
+        config |= {"quantization_config": config.get("quantization_config", {}) | own}
     return TinyCheckpoint(folder, format, config, tensors, said)
 
 

@@ -15,6 +15,17 @@ from ..bits.safetensors_file import write_safetensors
 Shard = dict[str, Array]
 # Of a config: what the header of a file says of the weights, by their names.
 METADATA = "metadata"
+# Of a config: descriptions of modules by their names, of a module alone by "", and the file in which they are on disk.
+MODULES, BESIDE = "modules", "model.safetensors.index.json.meta.json"
+
+
+def sized(config: Mapping[str, Any], out: int, in_features: int) -> dict[str, Any]:
+    """A config of one module; where that describes it, it is of this shape."""
+    if MODULES not in config:
+        return dict(config)
+    entry = config[MODULES][""]
+    (key, own), *_ = entry.items()
+    return dict(config) | {MODULES: {"": {key: own | {"shape": [out, in_features]}}}}
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,8 @@ class Folder:
     ``optional``, which must be right if they do. ``code`` is set where the folder is unsound: then only that refusal is
     right, or, with ``either``, also the full set of weights. ``linked`` folders lie in a cache of the Hub, whose files
     are links: ``name`` has three parts then. ``said`` is what the headers of all its files say beside the ``metadata``
-    that the configs of its modules have, which is not said in its JSON.
+    that the configs of its modules have, which is not said in its JSON; what these have as ``modules`` is in a file of
+    its own, unless ``json`` holds another one.
     """
 
     id: str
@@ -70,7 +82,8 @@ class Folder:
         """Write it into ``parent``, and return the folder to load."""
         folder = parent / self.name
         folder.mkdir(parents=True)
-        files = {name: json.dumps(_unsaid(content)).encode() for name, content in self.json.items()}
+        contents = self._beside() | self.json
+        files = {name: json.dumps(_unsaid(content)).encode() for name, content in contents.items()}
         metadata = self.metadata()
         files |= {name: write_safetensors(tensors, metadata) for name, tensors in self.shards.items()}
         for name, data in (files | self.raw).items():
@@ -79,6 +92,11 @@ class Folder:
             else:
                 (folder / name).write_bytes(data)
         return folder
+
+    def _beside(self) -> dict[str, dict[str, Any]]:
+        """The file that describes its modules, if their configs do."""
+        own = {name: packed.config[MODULES][""] for name, packed in self.packed.items() if MODULES in packed.config}
+        return {BESIDE: own} if own else {}
 
     def metadata(self) -> dict[str, str]:
         """The ``__metadata__`` of all its files: what the config of a module says of ``weight`` is said of its own."""
@@ -100,7 +118,7 @@ class Folder:
 
 
 def _unsaid(content: Any) -> Any:
-    """JSON without what is said in headers."""
+    """JSON without what is said in headers, or in a file of its own."""
     if isinstance(content, Mapping) and "quant_method" in content:
-        return {key: value for key, value in content.items() if key != METADATA}
+        return {key: value for key, value in content.items() if key not in (METADATA, MODULES)}
     return {key: _unsaid(value) for key, value in content.items()} if isinstance(content, Mapping) else content

@@ -29,6 +29,7 @@ from . import (
     qqq,
     quanto_int8,
     quark_int,
+    sinq,
     torchao_int8,
 )
 from .dialects import DIALECTS, modelopt
@@ -63,6 +64,7 @@ FORMATS: dict[str, Format] = {
         gemma_quant,
         aqlm,
         bitnet,
+        sinq,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

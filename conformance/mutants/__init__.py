@@ -23,6 +23,7 @@ from .quanto import QUANTO
 from .quark import QUARK
 from .repacking import REPACKING
 from .rounds import ROUNDS
+from .sinq import SINQ
 from .sizes import SIZES
 from .spelling import SPELLING
 from .state import STATE
@@ -62,6 +63,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *GEMMA,
     *AQLM,
     *BITNET,
+    *SINQ,
     *LOADING,
     *FOLDERS,
 )

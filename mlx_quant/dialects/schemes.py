@@ -27,6 +27,7 @@ class Scheme:
         word: bits of the words that codes are packed in, where the configuration may choose.
         strategy: what shares a scale, where the configuration names it: ``"tensor"``, ``"channel"`` or ``"group"``.
         dtype: of the weight, where the configuration names one.
+        shapes: by name, of the weight and of what is packed in other tensors, where nothing else says them.
         notes: what of the configuration is not followed, in sentences; it changes no weight.
     """
 
@@ -44,6 +45,7 @@ class Scheme:
     word: int = 32
     strategy: str = ""
     dtype: str | None = None
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

@@ -35,6 +35,7 @@ from . import (
     qqq,
     quanto_int8,
     quark_int,
+    sinq,
     torchao_int8,
 )
 from .protocol import Infos, Packing, Tensors
@@ -67,6 +68,7 @@ PACKINGS: dict[str, Packing] = {
         gemma_quant,
         aqlm,
         bitnet,
+        sinq,
     )
 }
 

@@ -30,6 +30,7 @@ from . import (
     qqq,
     quanto_int8,
     quark_int,
+    sinq,
     torchao_int8,
 )
 
@@ -58,6 +59,7 @@ FORMATS: dict[str, ModuleType] = {
     "quanto_int8": quanto_int8,
     "quark_int": quark_int,
     "aqlm": aqlm,
+    "sinq": sinq,
 }
 
 
