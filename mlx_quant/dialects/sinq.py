@@ -1,11 +1,11 @@
 """SINQ's: what transformers' ``SinqConfig`` says of all modules, and a file in which sinq describes each of them.
 
-sinq saves tensors to safetensors, and all else that it knows of a module to ``model.safetensors.index.json.meta.json``:
-by the module's name, an object whose ``meta`` says how it was packed. That is what its readers go by, and what counts
-here, under the key ``modules`` of a configuration; of one module, whose name nobody knows, the entry ``""``. sinq itself
-writes nothing into ``config.json``; its patches of transformers do, under several names. Sources: sinq 0.2.0,
-``patch_model.py`` (``save_weights_safetensors``, ``load_weights_safetensors``), ``hf_io.py``
-(``_detect_sinq_from_cfg_dict``), ``quantizer.py``; transformers 5.23.0, ``SinqConfig``.
+sinq saves tensors to safetensors, and all else that it knows of a module to ``DESCRIBED_IN``: by the module's name, an
+object whose ``meta`` says how it was packed. That is what its readers go by, and what counts here, under the key
+``modules`` of a configuration; of one module, whose name nobody knows, the entry ``""``. sinq itself writes nothing
+into ``config.json``; its patches of transformers do, under several names. Sources: sinq 0.2.0, ``patch_model.py``
+(``save_weights_safetensors``, ``load_weights_safetensors``), ``hf_io.py`` (``_detect_sinq_from_cfg_dict``),
+``quantizer.py``; transformers 5.23.0, ``SinqConfig``.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _scheme(meta: Mapping[str, Any], place: str) -> Scheme:
     if len(shapes) > 1 and _PACKED_PARAMETERS not in method.lower():
         raise MalformedCheckpoint(
             "config-contradiction",
-            f"is {fields.shown(method)}, and scales or zero points are packed themselves, which sinq then does not read",
+            f"is {fields.shown(method)}, and scales or zero points are packed, which sinq then does not read",
             where=f"{place}.method",
         )
     return Scheme(

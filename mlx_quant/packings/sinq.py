@@ -4,9 +4,9 @@ On disk: ``W_q`` holds the matrix [out, in], flattened by rows and folded to row
 The packing says how many parts the rows are cut into; a word holds a row of each, the first in its highest bits that
 are used: ``8bit_u8``, ``4bit_u8``, ``2bit_u8`` and ``1bit_u8`` bytes, ``3bit_32``, ``5bit_32`` and ``6bit_32`` int32
 words of 10, 6 and 5 codes, rows being filled up. ``meta.scale`` and ``meta.zero`` are [rows, 1] beside ``meta.scale2``
-[1, in] (tiling 1D), or [tiles, group, 1] beside [tiles, 1, group], tiles of as many outputs as inputs (2D); ``meta.zero``
-may be one number for all. Under ``quantAux`` a scale or zero point is ``RN(RN(x * s) + m)``, of bytes ``x`` [n, k] and
-floats ``s`` and ``m`` [1, k]. All else is said in a file of JSON.
+[1, in] (tiling 1D), or [tiles, group, 1] beside [tiles, 1, group], tiles of as many outputs as inputs (2D);
+``meta.zero`` may be one number for all. Under ``quantAux`` a scale or zero point is ``RN(RN(x * s) + m)``, of bytes
+``x`` [n, k] and floats ``s`` and ``m`` [1, k]. All else is said in a file of JSON.
 
     W = RN(RN'(RN'(RN'(q - zero) * scale) * scale2))
 

@@ -52,7 +52,7 @@ def names(config: Config) -> bool:
 
 @dataclass
 class Crossed:
-    """Rows of codes or levels; zero points and scales that broadcast to them; scales of inputs, for the whole matrix."""
+    """Rows of codes or levels; zero points and scales that broadcast to them; scales of inputs of bands of outputs."""
 
     values: torch.Tensor
     zeros: torch.Tensor
@@ -109,7 +109,7 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Crossed:
         )
     method = str(meta["method"]).lower()
     codebook = NF3 if "nf3" in method else NF4 if "nf4" in method else None
-    cast = DTYPES[meta.get("compute_dtype", "torch.float16")]
+    cast: torch.dtype | None = DTYPES[meta.get("compute_dtype", "torch.float16")]
     values = codes.to(cast)
     if codebook is not None:
         values, cast = torch.tensor(codebook).to(scales.dtype)[codes.long()], None

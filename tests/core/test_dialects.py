@@ -340,6 +340,7 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "qqq",
         "quanto_int8",
         "quark_int",
+        "sinq",
         "torchao_int8",
     }
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))

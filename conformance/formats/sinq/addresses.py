@@ -23,7 +23,7 @@ SHAPES = tuple(
     Shape(f"sinq-{bits}bit-{kind}", out, inputs, group, bits=bits, kind=kind)
     for kind, bits, out, inputs, group in (
         *(("rows", bits, 16, 32, 16) for bits in PACKINGS),
-        *(("tiles", bits, 32, 48, 16) for bits in (4, 3)),
+        *(("tiles", bits, 32, 32, 16) for bits in (4, 3)),
         ("rows", 4, 8, 128, 64),
         ("rows", 4, 24, 40, 40),
         ("rows", 3, 7, 32, 32),

@@ -34,8 +34,8 @@ _PLACES = {"float16": 10, "bfloat16": 7, "float32": 23}
 def grid() -> Iterator[Unmade]:
     for bits, compute in product(PACKINGS, FLOATS):
         yield _sample(f"{bits}bit-{compute}", bits=bits, compute=compute)
-    for bits in TAKEN:
-        yield _sample(f"said-{bits}", bits=bits)
+    for said in TAKEN:
+        yield _sample(f"said-{said}", bits=said)
     for dtype, compute in product(FLOATS, FLOATS):
         yield _sample(f"{dtype}-as-{compute}", dtype=dtype, compute=compute)
         yield _sample(f"{dtype}-as-{compute}-one-zero", dtype=dtype, compute=compute, zeros="one")

@@ -1,7 +1,7 @@
 """SINQ, packed and taken apart in NumPy.
 
-Sources: sinq 0.2.0, ``bitpack.py``, ``quantizer.py`` (``Quantizer.dequantize``, ``dq8``), ``dual_shift.py`` (how rows and
-tiles are ordered) and ``patch_model.py`` (``save_weights_safetensors``: what is a tensor, and what is said in JSON).
+Sources: sinq 0.2.0, ``bitpack.py``, ``quantizer.py`` (``Quantizer.dequantize``, ``dq8``), ``dual_shift.py`` (how rows
+and tiles are ordered) and ``patch_model.py`` (``save_weights_safetensors``: what is a tensor, and what is in JSON).
 """
 
 from __future__ import annotations
@@ -140,9 +140,7 @@ def meta(
 def described(own: dict[str, Any]) -> dict[str, Any]:
     """A config with such a description of a module whose name nobody knows."""
     said = {"nbits": int(own.get("nbits") or 4), "group_size": own.get("group_size"), "tiling_mode": "1D"}
-    return (
-        {"quant_method": METHOD, "method": "sinq"} | said | {"modules_to_not_convert": None, MODULES: {"": {META: own}}}
-    )
+    return {"quant_method": METHOD, **said, "modules_to_not_convert": None, MODULES: {"": {META: own}}}
 
 
 def config(bits: int, group_size: int) -> dict[str, Any]:
@@ -262,7 +260,7 @@ def crossed(
     codes: np.ndarray, zeros: Array, scales: Array, columns: Array, bits: int, group: int, compute: str, method: str
 ) -> Crossed:
     """Codes [out, in], zero points (or one) and scales of groups in row order, scales of inputs [bands, in]."""
-    params, (out, inputs) = scales.dtype, codes.shape
+    params, out = scales.dtype, len(codes)
     kind = next((kind for kind in LEVELS if kind in method.lower()), None)
     wide = params if params == compute else "float32"
     single = zeros.shape == ()
@@ -272,7 +270,7 @@ def crossed(
     levels = None
     if kind:
         levels = nearest(nearest(np.array(LEVELS[kind]), "float32").float64(), params).float64()
-    return Crossed(codes, z, _over(scales, codes, group), c, params, dtypes, bits, group, levels)  # type: ignore[arg-type]
+    return Crossed(codes, z, _over(scales, codes, group), c, params, dtypes, bits, group, levels)
 
 
 def _over(values: Array, codes: np.ndarray, group: int) -> np.ndarray:

@@ -38,12 +38,13 @@ def spellings() -> Iterator[Spelling]:
     for method in ("dual", "sinq_awq_l1", "SINQ_noz", "hqq"):
         yield spelling(f"method-{method}", described(own | {"method": method}))
     entries: dict[str, Any] = {MODULES: {"": {META: own}}}
-    for id, said in {
+    configs: dict[str, dict[str, Any]] = {
         "described-alone": {},
         "patched": {"sinq": True, "backend": "sinq", "quantization_method": "sinq", "sinq_version": "auto"},
         "asinq": {"quant_method": "sinq", "method": "asinq", "nbits": 4, "tiling_mode": "1D"},
         "is_sinq": {"is_sinq": True},
-    }.items():
+    }
+    for id, said in configs.items():
         yield spelling(id, said | entries)
     # Two scales of inputs for bands of outputs that are alike, as tiles have them.
     small = meta(4, 16, (32, 48))

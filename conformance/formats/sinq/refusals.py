@@ -79,8 +79,8 @@ def refusals() -> Iterator[Refusal]:
             yield Refusal(f"sinq-{name}-{label}", plain, broken, "non-finite-scales")
     for name in ("meta.scale", "meta.zero", "meta.scale2"):
         array = tensors[name]
-        yield Refusal(f"sinq-{name}-short", plain, tensors | {name: Array("float16", array.bits[:-1] if array.shape[0] > 1
-                      else array.bits[:, :-1])}, "bad-shape")  # fmt: skip
+        cut = array.bits[:-1] if len(array.bits) > 1 else array.bits[:, :-1]
+        yield Refusal(f"sinq-{name}-short", plain, tensors | {name: Array("float16", cut)}, "bad-shape")
         turned = Array("float16", np.ascontiguousarray(array.bits.T))
         yield Refusal(f"sinq-{name}-turned", plain, tensors | {name: turned}, "bad-shape", (weight,))
         flat = Array("float16", array.bits.reshape(-1))
