@@ -252,7 +252,7 @@ def parts(config: Config, tensors: Tensors) -> Crossed:
             flat = Array(flat.dtype, np.ascontiguousarray(cut).ravel())
         found[name] = flat if flat.shape == () else Array(flat.dtype, flat.bits.ravel())
     across = Array(columns.dtype, columns.bits.reshape(-1, inputs))
-    compute = str(own["compute_dtype"]).removeprefix("torch.")
+    compute = str(own.get("compute_dtype", "torch.float16")).removeprefix("torch.")
     return crossed(codes, found["zero"], found["scale"], across, bits, group, compute, str(own["method"]))
 
 
