@@ -35,7 +35,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "sinq"
 TITLE = "SINQ"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (1, 2, 3, 4, 5, 6, 8)
 LAYOUTS = (UNIFORM, NF3, NF4, UNIFORM + AS_FLOATS, NF3 + AS_FLOATS)
 MARKS = (".W_q",)
