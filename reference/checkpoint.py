@@ -24,6 +24,10 @@ MARKS = {mark for format in FORMATS.values() for mark in getattr(format, "MARKS"
 # Of modules that are packed whatever dtype their weight has.
 PACKED = tuple(leaf for format in FORMATS.values() for leaf in getattr(format, "PACKED", ()))
 SIDECARS = ("quantize_config.json", "quant_config.json")
+# What a model computes by itself, and a producer saved all the same.
+BUFFERS = (".rotary_emb.inv_freq", ".rotary_emb.original_inv_freq")
+# A file that describes each module by its name.
+DESCRIBED = "model.safetensors.index.json.meta.json"
 # A sidecar that keeps its settings one level down, and the method that it stands for.
 NESTED = {"hf_quant_config.json": "modelopt"}
 # Settings about which the files of a checkpoint must not disagree.
@@ -50,6 +54,8 @@ def load(checkpoint_dir: str | Path, decode: Decode) -> Tensors:
     biases = {f"{module}.bias": module for module in modules}
     weights = {}
     for name, tensor in stored.items():
+        if name.endswith(BUFFERS):
+            continue
         if name in biases and not expects_bias(config, biases[name]):
             if bool(tensor.any()):
                 raise Refused(f"{name} is not zero, and the architecture has no such parameter")
@@ -145,6 +151,8 @@ def settings(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
             found.append(_added({"quant_method": method} | read(folder / name)["quantization"], found))
     if (folder / "quanto_qmap.json").is_file():
         found.append({"quant_method": "quanto", "quantization_map": read(folder / "quanto_qmap.json")})
+    if (folder / DESCRIBED).is_file():
+        found.append({"modules": read(folder / DESCRIBED)})
     older = config.get("compression_config") or {}
     found.insert(0, older.get("quantization_config", older))
     sources = [written(source) for source in found if source]

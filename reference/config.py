@@ -27,6 +27,8 @@ NULLS = ("weight_block_size",)
 def written(config: Config) -> dict[str, Any]:
     """The settings that have a value; names of methods and layouts in lower case."""
     found = {key: value for key, value in config.items() if value is not None or key in NULLS}
+    if "tiling_mode" in found and "quant_method" in found:
+        found.pop("method", None)  # there it is the name of a variant
     return found | {key: found[key].lower() for key in NAMES if isinstance(found.get(key), str)}
 
 

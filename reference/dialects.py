@@ -31,6 +31,9 @@ def settings_of(module: str, quantization: Config) -> dict[str, Any]:
         # The header of a file describes each weight by its name.
         entries = quantization.get("metadata") or {}
         return dict(quantization) | {"metadata": {"weight": entries.get(f"{module}.weight")}}
+    if isinstance(entries := quantization.get("modules"), dict):
+        # What a file says of each module by its name.
+        return dict(quantization) | {"modules": {"": entries.get(module)}}
     if gemma.wrote(quantization):
         return gemma.settings_of(module, quantization)
     if autoround.wrote(quantization):

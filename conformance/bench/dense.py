@@ -12,6 +12,7 @@ import pytest
 
 from ..bits.array import Array
 from ..bits.frameworks import to_framework
+from ..formats.folder import sized
 from ..formats.protocol import Format
 from ..formats.registry import FORMATS
 
@@ -30,6 +31,7 @@ KINDS |= {
 def module(kind: str, out: int, in_features: int) -> tuple[dict[str, Any], dict[str, Array]]:
     """Random words: what they decode to is of no concern here."""
     format, settings = KINDS[kind]
+    settings = sized(settings, out, in_features)
     return settings, format.drawn(np.random.default_rng(0), settings, out, in_features)
 
 

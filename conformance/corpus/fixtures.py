@@ -15,7 +15,7 @@ from typing import Any
 from ..bits.array import Array
 from ..bits.safetensors_file import read_metadata, read_safetensors
 from ..formats import quanto_int4, quanto_int8
-from ..formats.folder import METADATA
+from ..formats.folder import BESIDE, METADATA, MODULES
 from ..formats.module import full_name
 from ..formats.protocol import Format
 from ..formats.registry import FORMATS, config_of, known, leaves, marks
@@ -156,6 +156,9 @@ def checkpoint(name: str) -> TinyCheckpoint:
         entries = quanto_int4.completed(json.loads(beside.read_text()), config)
         settings = {"quant_method": quanto_int8.METHOD, quanto_int8.KEY: entries}
         config |= {"quantization_config": settings}
+    if (beside := folder / BESIDE).is_file():
+        own = {MODULES: json.loads(beside.read_text())}
+        config |= {"quantization_config": config.get("quantization_config", {}) | own}
     return TinyCheckpoint(folder, format, config, tensors, said)
 
 

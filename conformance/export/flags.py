@@ -16,6 +16,7 @@ POLICY = {
     "bitsandbytes": "bitsandbytes-numbers-are-those-of-the-type",
     "aqlm": "aqlms-sums-are-rounded-to-the-even-number-wherever-they-are-made",
     "paroquant": "paroquants-turns-and-scales-of-inputs-are-moved-into-the-weight-in-float32",
+    "sinq": "sinqs-file-of-descriptions-says-what-its-tensors-are-and-each-step-is-rounded",
     "hqq": "hqqs-tensors-say-what-they-are-and-each-step-is-rounded",
 }
 FLAGS: dict[str, tuple[str, str]] = {

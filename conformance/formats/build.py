@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..bits.array import Array
-from .folder import INPUTS, Folder, Packed, Shard
+from .folder import Folder, Packed, Shard, sized
 from .module import full_name
 from .parts import Config
 
@@ -88,9 +88,7 @@ class Build:
     def pack(self, name: str, out: int, in_features: int, **own: Any) -> None:
         """A packed module, or a plain one where the format has no words for its shape; ``own`` overrides the folder's
         settings for it. What the model says of a layer is true of it alone."""
-        settings = self.settings | own
-        if INPUTS in settings:
-            settings[INPUTS] = in_features
+        settings = sized(self.settings | own, out, in_features)
         if tensors := self._drawn(self.rng, settings, out, in_features):
             self.packed[name] = Packed(settings, tensors)
         else:

@@ -17,6 +17,19 @@ Shard = dict[str, Array]
 METADATA = "metadata"
 # The same: what the model says of a layer, and no file of some formats does.
 INPUTS = "in_features"
+# Of a config: descriptions of modules by their names, of a module alone by "", and the file in which they are on disk.
+MODULES, BESIDE = "modules", "model.safetensors.index.json.meta.json"
+
+
+def sized(config: Mapping[str, Any], out: int, in_features: int) -> dict[str, Any]:
+    """A config of one module; where that describes it, or says what the model does, it is of this shape."""
+    found = dict(config)
+    if INPUTS in found:
+        found[INPUTS] = in_features
+    if MODULES in found:
+        (key, own), *_ = found[MODULES][""].items()
+        found[MODULES] = {"": {key: own | {"shape": [out, in_features]}}}
+    return found
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,8 @@ class Folder:
     ``optional``, which must be right if they do. ``code`` is set where the folder is unsound: then only that refusal is
     right, or, with ``either``, also the full set of weights. ``linked`` folders lie in a cache of the Hub, whose files
     are links: ``name`` has three parts then. ``said`` is what the headers of all its files say beside the ``metadata``
-    that the configs of its modules have, which is not said in its JSON.
+    that the configs of its modules have, which is not said in its JSON; what these have as ``modules`` is in a file of
+    its own, unless ``json`` holds another one.
     """
 
     id: str
@@ -72,7 +86,8 @@ class Folder:
         """Write it into ``parent``, and return the folder to load."""
         folder = parent / self.name
         folder.mkdir(parents=True)
-        files = {name: json.dumps(_unsaid(content)).encode() for name, content in self.json.items()}
+        contents = self._beside() | self.json
+        files = {name: json.dumps(_unsaid(content)).encode() for name, content in contents.items()}
         metadata = self.metadata()
         files |= {name: write_safetensors(tensors, metadata) for name, tensors in self.shards.items()}
         for name, data in (files | self.raw).items():
@@ -81,6 +96,11 @@ class Folder:
             else:
                 (folder / name).write_bytes(data)
         return folder
+
+    def _beside(self) -> dict[str, dict[str, Any]]:
+        """The file that describes its modules, if their configs do."""
+        own = {name: packed.config[MODULES][""] for name, packed in self.packed.items() if MODULES in packed.config}
+        return {BESIDE: own} if own else {}
 
     def metadata(self) -> dict[str, str]:
         """The ``__metadata__`` of all its files: what the config of a module says of ``weight`` is said of its own."""
@@ -102,9 +122,9 @@ class Folder:
 
 
 def _unsaid(content: Any) -> Any:
-    """JSON without what is said in headers, or by the model."""
+    """JSON without what is said in headers, in a file of its own, or by the model."""
     if not isinstance(content, Mapping):
         return content
     if "quant_method" in content:
-        content = {key: value for key, value in content.items() if key != METADATA}
+        content = {key: value for key, value in content.items() if key not in (METADATA, MODULES)}
     return {key: _unsaid(value) for key, value in content.items() if key != INPUTS}

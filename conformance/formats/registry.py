@@ -32,6 +32,7 @@ from . import (
     quanto_int4,
     quanto_int8,
     quark_int,
+    sinq,
     torchao_int8,
 )
 from .dialects import DIALECTS, modelopt
@@ -70,6 +71,7 @@ FORMATS: dict[str, Format] = {
         aqlm,
         bitnet,
         paroquant,
+        sinq,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

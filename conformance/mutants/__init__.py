@@ -26,6 +26,7 @@ from .quanto import QUANTO
 from .quark import QUARK
 from .repacking import REPACKING
 from .rounds import ROUNDS
+from .sinq import SINQ
 from .sizes import SIZES
 from .spelling import SPELLING
 from .state import STATE
@@ -68,6 +69,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *AQLM,
     *BITNET,
     *PAROQUANT,
+    *SINQ,
     *LOADING,
     *FOLDERS,
 )

@@ -16,12 +16,16 @@ _SYNONYMS = {
     "group_size": ("group_size", "q_group_size", "groupsize"),
     "method": ("quant_method", "method"),
 }
+# Methods in whose configurations ``method`` is the name of a variant.
+_OF_VARIANTS = ("sinq",)
 
 
 def method(config: Mapping[str, Any]) -> str | None:
     """The ``quant_method`` that ``config`` states, lower case and with dashes, or None."""
     if not isinstance(config, Mapping):
         raise bad("quantization_config", config, "a mapping")
+    if (said := config.get("quant_method")) is not None and folded(said) in _OF_VARIANTS:
+        return folded(said)
     found = one(config, "method", fold=folded)
     return None if found is None else str(found)
 

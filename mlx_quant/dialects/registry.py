@@ -25,6 +25,7 @@ from . import (
     qqq,
     quanto,
     quark,
+    sinq,
     torchao,
 )
 from .schemes import Dialect, Schemes
@@ -51,6 +52,7 @@ DIALECTS: dict[str, Dialect] = {
         aqlm,
         bitnet,
         paroquant,
+        sinq,
     )
 }
 
@@ -61,6 +63,7 @@ SIDECARS: dict[str, str | None] = {
     "quant_config.json": None,
     "hf_quant_config.json": "modelopt",
     "quanto_qmap.json": "quanto",
+    sinq.DESCRIBED_IN: "sinq",
 }
 
 # Refused by name until a dialect reads them; the text says what a user can do instead.
@@ -93,8 +96,6 @@ REFUSED: dict[str, str] = {
     "quip": "incoherence processing and lattice codebooks",
     "quip-sharp": "incoherence processing and lattice codebooks; PyPI has no package of it, and transformers 5.23.0 "
     "no such method",
-    "sinq": "codes of a matrix whose rows and columns both have scales, the latter apart from the codes; sinq 0.2.0 "
-    "packs and reads them on a CPU, and they are not decoded yet",
     "spqr": "sparse outliers beside a two-level base; spqr_quant 0.2.0 compiles its CUDA kernels when it is imported "
     "(OSError: CUDA_HOME environment variable is not set), and transformers 5.23.0 refuses a CPU (RuntimeError: GPU "
     "is required to run SpQR quantized model)",
@@ -149,6 +150,8 @@ def unfolded(content: Mapping[str, Any], method: str) -> dict[str, Any]:
     """A sidecar that keeps its settings one level down, or is a map of modules, beside the name of its producer."""
     if method == quanto.ID:
         return quanto.unfolded(content)
+    if method == sinq.ID:
+        return sinq.unfolded(content)
     inner = content.get("quantization")
     return {"quant_method": method} | (dict(inner) if isinstance(inner, Mapping) else {})
 

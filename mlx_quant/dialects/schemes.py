@@ -30,6 +30,7 @@ class Scheme:
         dtype: of the weight, where the configuration names one.
         shape: (out, in) of a matrix whose tensors do not tell it: what the configuration or the model says, each None
             where neither does.
+        shapes: by name, of the weight and of what is packed in other tensors, where nothing else says them.
         notes: what of the configuration is not followed, in sentences; it changes no weight.
     """
 
@@ -49,6 +50,7 @@ class Scheme:
     strategy: str = ""
     dtype: str | None = None
     shape: tuple[int | None, int | None] = (None, None)
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

@@ -38,6 +38,7 @@ from . import (
     quanto_int4,
     quanto_int8,
     quark_int,
+    sinq,
     torchao_int8,
 )
 from .protocol import Infos, Packing, Tensors
@@ -73,6 +74,7 @@ PACKINGS: dict[str, Packing] = {
         aqlm,
         bitnet,
         paroquant,
+        sinq,
     )
 }
 

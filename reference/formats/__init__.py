@@ -33,6 +33,7 @@ from . import (
     quanto_int4,
     quanto_int8,
     quark_int,
+    sinq,
     torchao_int8,
 )
 
@@ -65,6 +66,7 @@ FORMATS: dict[str, ModuleType] = {
     "quark_int": quark_int,
     "aqlm": aqlm,
     "paroquant": paroquant,
+    "sinq": sinq,
 }
 
 

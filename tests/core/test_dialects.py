@@ -342,6 +342,7 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "quanto_int4",
         "quanto_int8",
         "quark_int",
+        "sinq",
         "torchao_int8",
     }
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))
