@@ -2,6 +2,7 @@
 
 from ..subjects.resolve import ORACLE, SCHEMES, resolve
 from ..subjects.subject import SubjectError
+from .activation import ACTIVATION
 from .aqlm import AQLM
 from .awq import AWQ
 from .bitnet import BITNET
@@ -60,6 +61,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *STEPS,
     *QUANTO,
     *GEMMA,
+    *ACTIVATION,
     *AQLM,
     *BITNET,
     *LOADING,

@@ -41,7 +41,7 @@ TENSORS = (".weight", ".weight_scale", ".weight_zero_point", *_BESIDES)
 
 _CODES, _SCALES, _ZEROS = (checks.leaf(suffix) for suffix in TENSORS[:3])
 # By width and kind: how numbers are stored, and how many of them in one element.
-_STORED = {
+_STORED: dict[tuple[int, str], tuple[tuple[str, ...], int]] = {
     (2, "int"): (("I32",), 1),
     (2, "uint"): (("U8",), 4),
     (4, "int"): (checks.WORDS, NIBBLES),
@@ -153,7 +153,7 @@ def _twos(scheme: Scheme, name: str, stored: mx.array) -> mx.array:
         fields = unpack(mx.contiguous(mx.pad(stored, [(0, 0), (0, -stored.shape[1] % 4)])).view(mx.uint32), 2)
         fields = fields.reshape(len(stored), -1, 4)[..., ::-1].reshape(len(stored), -1)
         return fields[:, : stored.shape[1] * 4]
-    low, high = stored.min().item(), stored.max().item()
+    low, high = (int(np.array(found).item()) for found in (stored.min(), stored.max()))
     if low < -2 or high > 1:
         raise UnsupportedFormat("unsupported-layout", f"numbers from {low} to {high}; int2 has -2 to 1", where=name)
     return (stored + 2).astype(mx.uint8)
