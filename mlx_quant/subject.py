@@ -62,7 +62,8 @@ class _Subject:
             "affine": {
                 "formats": _claimed(),
                 "excludes": [
-                    *("arbitrary-groups", "ragged", "group-size-16", "pre_quant_scale", "quotient-overflows"),
+                    *("arbitrary-groups", "ragged", "group-size-16", "pre_quant_scale", "scaled-activation"),
+                    "quotient-overflows",
                 ],
             },
         }

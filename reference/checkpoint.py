@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from . import activation
 from .config import Config, values, written
 from .dialects import settings_of
 from .formats import FORMATS, quanto_int4, torchao_int8
@@ -59,7 +60,7 @@ def load(checkpoint_dir: str | Path, decode: Decode) -> Tensors:
         if name in biases and not expects_bias(config, biases[name]):
             if bool(tensor.any()):
                 raise Refused(f"{name} is not zero, and the architecture has no such parameter")
-        elif name.endswith(".act.scales"):
+        elif name.endswith(f".{activation.LEAF}") and name not in inside:
             raise Refused(f"{name} divides an activation, which the architecture does not")
         elif name not in inside | leftovers:
             if tensor.dtype in (torch.float8_e4m3fn, torch.float8_e8m0fnu, torch.uint32):
@@ -133,7 +134,9 @@ def joined(module: str, leaf: str) -> str:
 
 def local_names(module: str, names: Container[str]) -> dict[str, str]:
     """Local to full name of a packed module's tensors, but for the bias."""
-    return {leaf: joined(module, leaf) for leaf in LEAVES if joined(module, leaf) in names}
+    found = {leaf: joined(module, leaf) for leaf in LEAVES if joined(module, leaf) in names}
+    divisors = activation.beside(module)
+    return found | {activation.LEAF: divisors} if divisors and divisors in names else found
 
 
 def read(file: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from . import autoround, checkpoint
+from . import activation, autoround, checkpoint
 from .checkpoint import Given
 from .config import SPELLINGS, Config, setting
 from .dialects import METHOD, QUARK
@@ -17,11 +17,13 @@ from .unpacked import Added, Refused, Unpacked
 __all__ = ["FORMATS", "SUBJECT", "dequantize", "load", "opened", "pack", "unpack"]
 
 
-def unpack(quantization_config: Config, tensors: Given) -> Unpacked | Added:
+def unpack(quantization_config: Config, tensors: Given) -> Unpacked | Added | activation.Divided:
     """Codes, zero points or offsets, scales and groups of one module. Refused where two spellings disagree."""
     for names in SPELLINGS:
         setting(quantization_config, names[0])
-    return named(quantization_config).unpack(quantization_config, tensors)
+    own, divisors = activation.apart(quantization_config, tensors)
+    found = named(quantization_config).unpack(quantization_config, own)
+    return found if divisors is None else activation.divided(found, divisors)
 
 
 def dequantize(quantization_config: Config, tensors: Given, *, dtype: torch.dtype | None = None) -> torch.Tensor:

@@ -120,6 +120,8 @@ class TinyCheckpoint:
     def stored_names(self, module: str) -> dict[str, str]:
         """The tensors of a packed module, and its bias: local to full name."""
         named = {leaf: full_name(module, leaf) for leaf in (*leaves(), "bias")}
+        for format in FORMATS.values():
+            named |= format.beside(module) if hasattr(format, "beside") else {}
         return {leaf: full for leaf, full in named.items() if full in self.tensors}
 
     def config_of(self, module: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from ..subjects.resolve import ORACLE, SCHEMES, resolve
 from ..subjects.subject import SubjectError
+from .activation import ACTIVATION
 from .aqlm import AQLM
 from .awq import AWQ
 from .bitnet import BITNET
@@ -66,6 +67,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *QUANTO,
     *NARROW_QUANTO,
     *GEMMA,
+    *ACTIVATION,
     *AQLM,
     *BITNET,
     *PAROQUANT,

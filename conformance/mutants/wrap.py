@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..bits.array import Array
+from ..formats.divided import Divided
 from ..formats.parts import Integer, Parts
 from ..formats.registry import integers, parts
 from .model import Ask, Config, Tensors
@@ -25,6 +26,9 @@ def spoilt(change: Callable[[Integer, Config, Tensors], Integer]) -> Decode:
 
     def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
         ask(config, tensors, dtype)
+        found = parts(config, tensors)
+        if isinstance(found, Divided):
+            return found.with_(matrix=change(found.matrix, config, tensors)).dense(dtype)
         return change(integers(config, tensors), config, tensors).dense(dtype)
 
     return decode
@@ -34,7 +38,10 @@ def valued(value: Callable[[Integer, str], Array]) -> Decode:
     """A decode with sound parts and an arithmetic of its own."""
 
     def decode(ask: Ask, config: Config, tensors: Tensors, dtype: str | None) -> Array:
-        ask(config, tensors, dtype)
+        answer = ask(config, tensors, dtype)
+        if isinstance(parts(config, tensors), Divided):
+            # Its arithmetic is another one, with faults of its own.
+            return answer
         found = integers(config, tensors)
         return value(found, dtype or found.dtype)
 

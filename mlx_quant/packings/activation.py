@@ -54,7 +54,7 @@ def measure(info: TensorInfo, in_features: int, candidates: bool) -> None:
     if not candidates:
         raise UnsupportedFormat(
             "candidate-format",
-            "AWQ with a scaled activation is decoded, but the suite has not proven it yet; to decode it all "
+            "AWQ with a scaled activation is decoded, but no trained model of it has been heard yet; to decode it all "
             "the same, pass candidates=True, or --candidates on the command line",
             where=LEAF,
         )

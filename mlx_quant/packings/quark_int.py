@@ -42,7 +42,7 @@ TENSORS = (".weight", ".weight_scale", ".weight_zero_point", *_BESIDES)
 
 _CODES, _SCALES, _ZEROS = (checks.leaf(suffix) for suffix in TENSORS[:3])
 # By width and kind: how numbers are stored, and how many of them in one element.
-_STORED = {
+_STORED: dict[tuple[int, str], tuple[tuple[str, ...], int]] = {
     (2, "int"): (("I32",), 1),
     (2, "uint"): (("U8",), 4),
     (4, "int"): (checks.WORDS, NIBBLES),

@@ -46,7 +46,9 @@ ORDER = {
         "selftest",
         "cli",
     ),
-    "reference": ("unpacked", "config", "autoround", "gemma", "dialects", "formats", "checkpoint", "subject"),
+    "reference": (
+        *("unpacked", "config", "autoround", "gemma", "dialects", "formats", "activation", "checkpoint", "subject"),
+    ),
 }
 FOREIGN = {
     "mlx_quant": {"torch", "transformers", "conformance", "reference", "mlx_quant_conformance", "mlx_quant_reference"},

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from conformance.formats import strategies
+from conformance.formats.divided import Divided
 from conformance.formats.module import Pack
-from conformance.formats.registry import integers, known, parts
+from conformance.formats.parts import Integer
+from conformance.formats.registry import known, parts
 from conformance.formats.scaled import Scaled
 
 Edges = Mapping[str, Callable[[Pack], bool]]
@@ -29,6 +31,14 @@ INTEGERS = (
 MAPS = (*INTEGERS, *(f"g_idx-{kind}" for kind in strategies.GROUP_MAPS), "sym", "asym")
 # The names that another packer of the same format gives.
 _ALIASES = {"B": "qweight", "s": "scales"}
+
+
+def integers(config: Any, tensors: Any) -> Integer:
+    """Whole numbers of a matrix, also of one whose inputs are divided before they meet it."""
+    found = parts(config, tensors)
+    found = found.matrix if isinstance(found, Divided) else found
+    assert isinstance(found, Integer)
+    return found
 
 
 def _stored(pack: Pack, field: str) -> Any:
@@ -56,7 +66,8 @@ def _ones(pack: Pack) -> bool:
 
 
 def triple(pack: Pack) -> Any:
-    found = parts(pack.config, pack.tensors).triple()
+    whole = parts(pack.config, pack.tensors)
+    found = whole.matrix if isinstance(whole, Divided) else whole.triple()
     assert found is not None
     return found
 

@@ -6,7 +6,7 @@ from .folders import LEGACY, SIDECAR, drawn, folders, leaving_out
 from .grid import APART, OPTIONS, SMOKE, THREEFOLD, grid
 from .notes import FLAG_NOTES, FOLDER_NOTES
 from .options import BRIEF, COLUMNS, FILES, ID, LEAVES, NOT_APPLICABLE, SLUG, TITLE, domains, flags, names, said_width
-from .packing import WIDTHS, config, config_of, group_size, pack, parts
+from .packing import WIDTHS, beside, config, config_of, group_size, pack, parts
 from .policies import disputed, settled, spellings
 from .refusals import refusals
 from .strategy import strategies
@@ -31,6 +31,7 @@ __all__ = [
     "THREEFOLD",
     "TITLE",
     "WIDTHS",
+    "beside",
     "config",
     "config_of",
     "constant",

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from ...bits.fields import fields
-from ..explain import lines
+from ..divided import Divided
+from ..explain import hexadecimal, lines
 from ..module import Place
 from ..parts import Config, Tensors
-from .packing import NIBBLE_OF_COLUMN, interleaves, parts, width
+from .packing import DIVISORS, NIBBLE_OF_COLUMN, interleaves, parts, width
 
 
 def explain(config: Config, tensors: Tensors, output: int, channel: int) -> list[str]:
-    true = parts(config, tensors)
+    found = parts(config, tensors)
+    true = found.matrix if isinstance(found, Divided) else found
     g = int(true.g[channel])
     code, zero = code_place(config, tensors, output, channel), zero_place(config, tensors, output, g)
-    return lines(true, (output, channel), "by position", code, zero, ("scales", tensors["scales"], (g, output)))
+    said = lines(true, (output, channel), "by position", code, zero, ("scales", tensors["scales"], (g, output)))
+    if (divisors := tensors.get(DIVISORS)) is not None:
+        bits = hexadecimal(divisors, int(divisors.bits[channel]))
+        value = float(divisors.float64()[channel])
+        said.append(f"{DIVISORS}[{channel}] = {bits} in {divisors.dtype} = {value!r}, which divides the product")
+    return said
 
 
 def code_place(config: Config, tensors: Tensors, output: int, channel: int) -> Place:

@@ -11,6 +11,7 @@ import numpy as np
 from ...bits.array import FLOATS
 from .. import grid as common
 from ..covering import Apart, Options, rows
+from ..divided import Divided
 from ..draw import Draw
 from ..module import Sample, Unmade, unmade
 from ..parts import Integer
@@ -54,6 +55,20 @@ def grid() -> Iterator[Unmade]:
         for number, size in enumerate((32, 64, 128, -1)):
             yield _sample(f"{bits}bit-g{size}", size, FLOATS[(bits + number) % 3], bits=bits)
         yield _sample(f"{bits}bit-any-finite", 32, "float16", bits=bits, scales="any-finite")
+    # A dtype is asked for, always: there is no affine form to ask for instead.
+    for (size, dtype), output in product(((32, "float16"), (-1, "bfloat16"), (128, "float32")), FLOATS):
+        yield _sample(f"scaled-activation-g{size}-to-{output}", size, dtype, divisors=dtype, output=output)
+    for kind in common.SCALE_KINDS:
+        yield _sample(f"scaled-activation-{kind}", 32, "float16", scales=kind, divisors="float16", output="float32")
+    for name, shape in common.SHAPES.items():
+        yield _sample(f"scaled-activation-{name}", -1, "float16", shape=shape, divisors="float16", output="float16")
+    for kind in ("float16", "bfloat16", "float32"):
+        yield _sample(f"scaled-activation-{kind}-divisors", 64, "float16", divisors=kind, output="bfloat16")
+    for bias in ("zero", "real"):
+        yield _sample(f"scaled-activation-bias-{bias}", 32, "float16", bias=bias, divisors="float16", output="float16")
+    size, shape = 64, (768, 1408)
+    yield _sample("moe-expert-scaled-activation", size, "float16", shape=shape, divisors="float16", output="float16",
+                  real_size=True)  # fmt: skip
 
 
 @unmade
@@ -65,5 +80,9 @@ def _sample(name: str, size: int, dtype: str, **options: Any) -> Sample:
     scales = draw.scales(dtype, options.get("scales", "ordinary"), groups, out)
     g = np.arange(in_features) // (in_features if size == -1 else size)
     config = options.get("config", packing.config(bits, size))
-    tensors, parts = packing.pack(q, z, scales, bits=bits), Integer.of(q, z, scales, g, bits)
-    return common.sample(name, draw, config, tensors, parts, options)
+    matrix = Integer.of(q, z, scales, g, bits)
+    if (kind := options.get("divisors")) is None:
+        return common.sample(name, draw, config, packing.pack(q, z, scales, bits=bits), matrix, options)
+    own = draw.scales(kind, "ordinary", in_features)
+    tensors = packing.pack(q, z, scales, bits=bits, divisors=own)
+    return common.sample(name, draw, config, tensors, Divided(matrix, own.float64()), options)

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 FLAG_NOTES: dict[str, tuple[str, str]] = {
+    "scaled-activation": (
+        "act.scales [in] stands beside the layer: the divisor of each input, by which the columns were multiplied.",
+        "SA-01 SA-02 SA-03",
+    ),
+    "policy-awq-divisors-of-one": ("Divisors of one change nothing.", ""),
+    "policy-awq-divisors-of-a-group": ("Divisors that are powers of two, one a group, are in its scales.", "SA-02"),
+    "policy-awq-divisors-float32": ("The dtype of divisors changes no weight.", ""),
     "awq-else": (
         "Of a width other than 4, or named by AutoRound or after another packing: no claim of AutoAWQ's own readers.",
         "AR-05",

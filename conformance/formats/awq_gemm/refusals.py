@@ -10,7 +10,8 @@ import numpy as np
 from ...bits.array import Array
 from .. import refusals as common
 from ..module import Refusal
-from .packing import WIDTHS, config, parts
+from ..parts import Tensors
+from .packing import DIVISORS, WIDTHS, config, parts
 
 PLAIN = config(4, 32)
 
@@ -41,5 +42,28 @@ def refusals() -> Iterator[Refusal]:
     }
     short["qweight"] = Array("int32", np.resize(tensors["qweight"].bits, (136, 8)))
     yield Refusal("awq-short-last-group", PLAIN, short, "bad-shape")
+    yield from _divisors(tensors)
     g_idx = Array.of(np.arange(128, dtype=np.int32) // 32)
     yield Refusal("awq-with-g_idx", PLAIN, tensors | {"g_idx": g_idx}, "unexpected-tensor")
+
+
+def _divisors(tensors: Tensors) -> Iterator[Refusal]:
+    """Divisors of a scaled activation that do not fit the inputs, or that nothing can be divided by."""
+    flags = frozenset({"awq-else", "scaled-activation"})
+    ones = Array.of(np.ones(128, np.float16))
+    wrong = {
+        "short": (Array.of(np.ones(127, np.float16)), "bad-shape"),
+        "of-outputs": (Array.of(np.ones(64, np.float16)), "bad-shape"),
+        "of-groups": (Array.of(np.ones(4, np.float16)), "bad-shape"),
+        "in-a-row": (Array.of(np.ones((1, 128), np.float16)), "bad-shape"),
+        "int32": (Array.of(np.ones(128, np.int32)), "unsupported-dtype"),
+        "nan": (common.changed(ones, (7,), 0x7E00), "non-finite-scales"),
+        "infinity": (common.changed(ones, (8,), 0x7C00), "non-finite-scales"),
+        "zero": (common.changed(ones, (9,), 0), "non-finite-scales"),
+        "minus-zero": (common.changed(ones, (127,), 0x8000), "non-finite-scales"),
+    }
+    for id, (divisors, code) in wrong.items():
+        yield Refusal(f"awq-divisors-{id}", PLAIN, {**tensors, DIVISORS: divisors}, code, flags=flags)
+    # Nobody but AutoAWQ writes them.
+    others = PLAIN | {"quant_method": "gptq", "desc_act": False}
+    yield Refusal("awq-divisors-named-gptq", others, {**tensors, DIVISORS: ones}, "unexpected-tensor", flags=flags)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ...bits.array import Array
 from .. import strategies as common
 from ..module import Pack
-from .packing import WIDTHS, config
+from .packing import DIVISORS, WIDTHS, config
 
 
 @st.composite
@@ -37,5 +37,16 @@ def other_widths(draw: st.DrawFn, bits: int) -> Pack:
     return draw(common.finished(config(bits, group_size), tensors, flags, out))
 
 
+@st.composite
+def scaled(draw: st.DrawFn) -> Pack:
+    """The same behind a scaled activation; a divisor is no zero."""
+    pack = draw(modules())
+    kind, dtype = draw(st.sampled_from(("ordinary", "negative", "huge"))), draw(st.sampled_from(common.SCALE_DTYPES))
+    divisors = draw(common.scales((len(pack.tensors["qweight"].bits),), dtype, kind))
+    return Pack(pack.config, {**pack.tensors, DIVISORS: divisors}, pack.flags, pack.dtype)
+
+
 def strategies() -> Mapping[str, st.SearchStrategy[Pack]]:
-    return {"awq": modules()} | {f"awq-{bits}bit": other_widths(bits) for bits in WIDTHS[1:]}
+    return {"awq": modules(), "awq-scaled-activation": scaled()} | {
+        f"awq-{bits}bit": other_widths(bits) for bits in WIDTHS[1:]
+    }
