@@ -22,7 +22,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "fp8_parts"
 TITLE = "FP8 in parts"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (8,)
 LAYOUTS = ("qfloat8_e4m3fn", "Float8Tensor")
 MARKS = (".weight._data", "._weight_qdata", ".weight._scale", "._weight_scale")

@@ -327,6 +327,7 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "ct_int",
         "ct_packed",
         "fp8",
+        "fp8_parts",
         "gemma_quant",
         "gptq",
         "gptq_marlin",
