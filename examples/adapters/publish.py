@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -29,16 +30,16 @@ opens its cases. What was found is short enough to repeat without the suite: see
 """
 
 
-def reports() -> list[records.Report]:
+def reports(read: Callable[[Path], records.Report] = records.read) -> list[records.Report]:
     """In a fixed order: ours, then MLX's, then the others."""
     files = {file.stem: file for file in RESULTS.glob("*.jsonl")}
     names = [name for name in ORDER if name in files] + sorted(files.keys() - set(ORDER))
-    return [records.read(files[name]) for name in names]
+    return [read(files[name]) for name in names]
 
 
-def pages() -> dict[Path, str]:
+def pages(read: Callable[[Path], records.Report] = records.read) -> dict[Path, str]:
     """File to what should be in it."""
-    found = reports()
+    found = reports(read)
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from conformance.subjects.resolve import CORE, ORACLE, resolve
 
 ROOT = Path(__file__).parents[2]
 RESULTS = sorted((ROOT / "docs/results").glob("*.jsonl"))
+# Each is looked at by several tests, and has some thousands of records.
+read = cache(records.read)
 
 
 def script(name: str) -> Any:
@@ -29,7 +32,7 @@ def script(name: str) -> Any:
 
 @pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
 def test_a_report_is_whole_and_of_this_suite(file: Path) -> None:
-    report = records.read(file)
+    report = read(file)
     assert report.header["suite"] == SUITE_VERSION
     assert not report.header["partial"]
     assert not report.below_floor
@@ -48,7 +51,7 @@ def test_every_adapter_has_a_report() -> None:
 
 
 def test_the_tables_say_what_the_reports_say() -> None:
-    for file, text in script("publish").pages().items():
+    for file, text in script("publish").pages(read).items():
         assert file.read_text() == text, f"{file.name}: run examples/adapters/publish.py"
 
 
@@ -61,14 +64,14 @@ def test_our_own_reports_can_be_repeated(stem: str, called: str, every: int, mon
     monkeypatch.setattr(judging, "cases", lambda exhaustive: few)
     now = judging.judge(resolve(called), resolve(ORACLE), name=called)
     told = {record.id: (record.verdict, record.wrong) for record in now.records}
-    written = records.read(ROOT / f"docs/results/{stem}.jsonl").records
+    written = read(ROOT / f"docs/results/{stem}.jsonl").records
     assert told == {record.id: (record.verdict, record.wrong) for record in written if record.id in told}
     assert len(told) > len(written) // (every + 1)
 
 
 def test_what_is_published_of_us_is_that_we_conform() -> None:
     for stem in ("mlx-quant", "reference", "c-decoder"):
-        assert judging.status(records.read(ROOT / f"docs/results/{stem}.jsonl")) == 0
+        assert judging.status(read(ROOT / f"docs/results/{stem}.jsonl")) == 0
 
 
 def test_every_reproduction_is_on_its_page() -> None:
