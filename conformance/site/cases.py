@@ -69,11 +69,13 @@ def permalinks(facts: Facts, folder: Path) -> int:
     for case in facts.cases.values():
         path = f"{case_path(case.id)}.html"
         address, name = html.escape(link(path, f"{case.page}.html", anchor(case.id))), html.escape(case.id)
+        icon = html.escape(link(path, "_static/icon.svg"))
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
             '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
+            f'<link rel="icon" href="{icon}"><style>main{{overflow-wrap:anywhere}}a{{color:inherit}}</style>'
             f'<meta http-equiv="refresh" content="0; url={address}">'
             f'<main><h1>{name}</h1><p><a href="{address}">{name}</a></p></main></html>\n',
             encoding="utf-8",
