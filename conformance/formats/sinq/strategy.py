@@ -12,8 +12,10 @@ from .. import strategies as common
 from ..module import Pack
 from .packing import LEVELS, PACKINGS, described, laid, meta
 
-# Products of these stay finite, so that no weight is infinity times zero.
+# Products of these stay finite, so that no weight is infinity times zero. What is made of bytes may overflow half
+# precision, and is met by no zero.
 _KINDS = ("ordinary", "negative", "subnormal", "zero")
+_NO_ZEROS = _KINDS[:2]
 
 
 @st.composite
@@ -35,7 +37,11 @@ def modules(draw: st.DrawFn) -> Pack:
     scales = draw(common.scales((count,), dtype, kind))
     zeros = draw(common.scales(() if single else (count,), dtype, draw(st.sampled_from(_KINDS))))
     zeros = Array(dtype, zeros.bits.reshape(() if single else -1))
-    columns = draw(common.scales((out // group if tiles else 1, inputs), dtype, draw(st.sampled_from(_KINDS))))
+    columns = draw(
+        common.scales(
+            (out // group if tiles else 1, inputs), dtype, draw(st.sampled_from(_NO_ZEROS if apart else _KINDS))
+        )
+    )
     tensors = laid(
         codes, zeros, scales, columns, bits=bits, group=group, tiles=tiles, as_float=compute if as_float else None
     )
