@@ -140,7 +140,7 @@ def oracle_model(oracle: Any, name: str) -> Any:
     loaded = {key: to_framework(array.widened(), "torch") for key, array in load_weights(oracle, found.folder).items()}
     state = dict(_named_as(model.state_dict(), *pair) for pair in loaded.items())
     missing, unexpected = model.load_state_dict(state, strict=False)
-    allowed = {"lm_head.weight"} if found.config["tie_word_embeddings"] else set()
+    allowed = {"lm_head.weight"} if config.tie_word_embeddings else set()
     if set(missing) - allowed or unexpected:
         raise RuntimeError(f"{name}: missing {missing}, unexpected {unexpected}")
     model.tie_weights()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..bits.array import Array
-from ..formats.awq_gemm.packing import NIBBLE_OF_COLUMN
+from ..formats.awq_gemm.packing import DIVISORS, NIBBLE_OF_COLUMN
 
 Tensors = dict[str, Array]
 
@@ -44,6 +44,10 @@ def g_idx_ignored(tensors: Tensors) -> Tensors:
     in_features, groups = tensors["g_idx"].bits.size, len(tensors["scales"].bits)
     by_position = np.arange(in_features, dtype=np.int32) // -(-in_features // groups)
     return tensors | {"g_idx": Array("int32", by_position)}
+
+
+def divisors_left_out(tensors: Tensors) -> Tensors:
+    return {name: array for name, array in tensors.items() if name != DIVISORS}
 
 
 @dataclass(frozen=True)
@@ -87,5 +91,11 @@ FAULTS = (
         "q, k and v biases forgotten",
         ("qwen2-gptq-g128-act-sym", "qwen2-awq-g32"),
         forgets="_proj.bias",
+    ),
+    Fault(
+        "divisors-left-out",
+        "the divisors of a scaled activation left out",
+        ("starcoder2-awq-scaled-g32",),
+        rewrite=divisors_left_out,
     ),
 )

@@ -148,7 +148,7 @@ def _module(
     try:
         measured = packing_for(scheme, leaves, candidates=candidates).measure(scheme, leaves)
         if divisors is not None:
-            activation.measure(tensors[divisors], measured.in_features, candidates)
+            activation.measure(tensors[divisors], measured.in_features)
     except QuantError as error:
         rule = f" ({schemes.place(name)})" if schemes.place(name) else ""
         raise error.at(f"{place}{rule}") from None

@@ -15,7 +15,7 @@ import mlx.core as mx
 
 from ..dialects import awq
 from ..dialects.schemes import Scheme
-from ..errors import MalformedCheckpoint, UnsupportedFormat
+from ..errors import MalformedCheckpoint
 from ..files.folder import TensorInfo
 from ..weights.decoded import Weight
 from ..weights.divided import Divided
@@ -46,18 +46,11 @@ def followers(names: Collection[str], default: Scheme) -> dict[str, str]:
     return found
 
 
-def measure(info: TensorInfo, in_features: int, candidates: bool) -> None:
-    """Refuse divisors that do not fit the inputs of a layer, and all of them unless ``candidates``.
+def measure(info: TensorInfo, in_features: int) -> None:
+    """Refuse divisors that do not fit the inputs of a layer.
 
-    Raises UnsupportedFormat ``candidate-format``, ``unsupported-dtype``; MalformedCheckpoint ``bad-shape``.
+    Raises UnsupportedFormat ``unsupported-dtype``; MalformedCheckpoint ``bad-shape``.
     """
-    if not candidates:
-        raise UnsupportedFormat(
-            "candidate-format",
-            "AWQ with a scaled activation is decoded, but no trained model of it has been heard yet; to decode it all "
-            "the same, pass candidates=True, or --candidates on the command line",
-            where=LEAF,
-        )
     infos: Infos = {LEAF: info}
     checks.floats(infos, LEAF)
     if info.shape != (in_features,):

@@ -120,7 +120,7 @@ def decode(scheme: Scheme, tensors: Tensors, *, candidates: bool = False) -> Wei
         return packing.decode(scheme, own)
     headers = checks.headers(tensors)
     weight = packing.decode(scheme, own)
-    activation.measure(headers[activation.LEAF], weight.shape[1], candidates)
+    activation.measure(headers[activation.LEAF], weight.shape[1])
     return activation.divided(weight, divisors)
 
 

@@ -13,7 +13,7 @@ import pytest
 import mlx_quant
 from mlx_quant import Checkpoint, MalformedCheckpoint, UnsupportedFormat
 
-MODEL = Path(__file__).parents[2] / "fixtures/awq_gemm/candidates/starcoder2-scaled-g32"
+MODEL = Path(__file__).parents[2] / "fixtures/awq_gemm/models/starcoder2-awq-scaled-g32"
 NEXT = "model.layers.1.mlp.c_proj"
 DIVISORS = "model.layers.1.mlp.act.scales"
 
@@ -28,7 +28,7 @@ def changed(path: Path, change: Any) -> Path:
 
 
 def logits(path: Path, tokens: mx.array) -> np.ndarray:
-    model, _ = mlx_quant.load(path, target="dense", dtype=mx.float32, candidates=True, progress=False)
+    model, _ = mlx_quant.load(path, target="dense", dtype=mx.float32, progress=False)
     return np.array(model(tokens[None])[0])
 
 
@@ -38,13 +38,13 @@ def test_the_model_gives_the_logits_of_autoawq(tmp_path: Path) -> None:
     found = logits(MODEL, said["tokens"])
     assert np.abs(found - due).max() < 1e-5 * np.abs(due).max()
     # Nothing of that holds where activations are left as they are.
-    other = changed(tmp_path / "ones", lambda own: own.update({DIVISORS: mx.ones(128, dtype=mx.float16)}))
+    other = changed(tmp_path / "ones", lambda own: own.update({DIVISORS: mx.ones(256, dtype=mx.float16)}))
     assert np.abs(logits(other, said["tokens"]) - due).max() > 1e-2 * np.abs(due).max()
 
 
 @pytest.mark.parametrize("dtype", [None, mx.float16, mx.bfloat16, mx.float32])
 def test_a_column_is_divided_in_float32(dtype: mx.Dtype | None) -> None:
-    found = Checkpoint.open(MODEL, candidates=True)
+    found = Checkpoint.open(MODEL)
     tensors = {leaf: found.tensor(info.name) for leaf, info in found.modules[NEXT].weight_tensors.items()}
     config = found.quantization_config
     divisors = tensors.pop("act.scales")
@@ -54,22 +54,15 @@ def test_a_column_is_divided_in_float32(dtype: mx.Dtype | None) -> None:
     due = mx.array(exact).astype(dtype or mx.float16)
     for weight in (
         found.dequantize(NEXT, dtype),
-        mlx_quant.dequantize(config, tensors | {"act.scales": divisors}, dtype=dtype, candidates=True),
+        mlx_quant.dequantize(config, tensors | {"act.scales": divisors}, dtype=dtype),
     ):
         assert weight.dtype == due.dtype
         assert mx.array_equal(weight, due)
     assert not mx.array_equal(plain.astype(due.dtype), due)
 
 
-def test_it_is_decoded_only_when_asked() -> None:
-    with pytest.raises(UnsupportedFormat) as caught:
-        Checkpoint.open(MODEL)
-    assert caught.value.code == "candidate-format"
-    assert NEXT.replace("1", "0") in str(caught.value)
-
-
 def test_no_affine_form_holds_a_divisor_an_input() -> None:
-    found = Checkpoint.open(MODEL, candidates=True)
+    found = Checkpoint.open(MODEL)
     with pytest.raises(UnsupportedFormat) as caught:
         found.affine(NEXT)
     assert caught.value.code == "unsupported-affine"
@@ -79,18 +72,18 @@ def test_no_affine_form_holds_a_divisor_an_input() -> None:
 @pytest.mark.parametrize(
     ("divisors", "code"),
     [
-        (mx.ones(127, dtype=mx.float16), "bad-shape"),
-        (mx.ones((1, 128), dtype=mx.float16), "bad-shape"),
-        (mx.ones(128, dtype=mx.int32), "unsupported-dtype"),
-        (mx.zeros(128, dtype=mx.float16), "non-finite-scales"),
-        (mx.full(128, float("nan"), dtype=mx.float16), "non-finite-scales"),
-        (mx.full(128, float("inf"), dtype=mx.float16), "non-finite-scales"),
+        (mx.ones(255, dtype=mx.float16), "bad-shape"),
+        (mx.ones((1, 256), dtype=mx.float16), "bad-shape"),
+        (mx.ones(256, dtype=mx.int32), "unsupported-dtype"),
+        (mx.zeros(256, dtype=mx.float16), "non-finite-scales"),
+        (mx.full(256, float("nan"), dtype=mx.float16), "non-finite-scales"),
+        (mx.full(256, float("inf"), dtype=mx.float16), "non-finite-scales"),
     ],
 )
 def test_divisors_that_do_not_fit_are_refused(divisors: mx.array, code: str, tmp_path: Path) -> None:
     path = changed(tmp_path / "model", lambda own: own.update({DIVISORS: divisors}))
     with pytest.raises((MalformedCheckpoint, UnsupportedFormat)) as caught:
-        Checkpoint.open(path, candidates=True).dequantize(NEXT)
+        Checkpoint.open(path).dequantize(NEXT)
     assert caught.value.code == code
 
 
@@ -100,5 +93,5 @@ def test_divisors_that_do_not_fit_are_refused(divisors: mx.array, code: str, tmp
 def test_one_that_no_known_layer_follows_is_refused_by_name(name: str, tmp_path: Path) -> None:
     path = changed(tmp_path / "model", lambda own: own.update({name: own.pop(DIVISORS)}))
     with pytest.raises(UnsupportedFormat, match="scaled activation") as caught:
-        Checkpoint.open(path, candidates=True)
+        Checkpoint.open(path)
     assert caught.value.code == "unsupported-layout"

@@ -22,7 +22,7 @@ NOT_APPLICABLE: dict[str, str] = {}
 OTHERS = (dialect.GEMV, dialect.GEMV_FAST, dialect.LLM_AWQ, dialect.MARLIN)
 FILES = Files(
     vectors=("autoawq-0.2.9", "autoawq-0.2.9-scaled", "auto-round-0.16.1", "gptqmodel-7.7.0"),
-    checkpoints=("llama-awq-g128", "llama-awq-g32", "qwen2-awq-g128", "qwen2-awq-g32"),
+    checkpoints=("llama-awq-g128", "llama-awq-g32", "qwen2-awq-g128", "qwen2-awq-g32", "starcoder2-awq-scaled-g32"),
     heard=("llama-awq-g32", "qwen2-awq-g128"),
     digests=("autoawq-0.2.9",),
 )

@@ -23,8 +23,10 @@ def real(name: str) -> Folder:
     packed = {module: Packed(found.config_of(module), tensors) for module, tensors in found.modules.items()}
     names = [found.stored_names(module) for module in found.modules]
     inside = {full for own in names for leaf, full in own.items() if leaf != "bias"}
-    biased = ("q_proj.bias", "k_proj.bias", "v_proj.bias") if found.config["model_type"] == "qwen2" else ()
-    foreign = {f"{module}.bias" for module in packed if not f"{module}.bias".endswith(biased or ("no such",))}
+    biased = ("q_proj.bias", "k_proj.bias", "v_proj.bias") if found.config["model_type"] == "qwen2" else ("no such",)
+    # Some models have a bias everywhere, and say so.
+    biased = (".bias",) if found.config.get("use_bias") else biased
+    foreign = {f"{module}.bias" for module in packed if not f"{module}.bias".endswith(biased)}
     return Folder(
         f"real-{name}",
         found.format.SLUG,
