@@ -89,7 +89,7 @@ def test_the_keys_of_the_json_are_a_promise() -> None:
     }
     assert found["answer"].keys() == {"runs", "why", "machine", "next"}
     assert found["scheme"].keys() >= scheme
-    modules = {"pattern", "count", "shape", "bits", "group_size", "act_order", "scales", "bias", "packing"}
+    modules = {"pattern", "count", "shape", "bits", "group_size", "act_order", "scales", "bias", "packing", "block"}
     assert found["modules"][0].keys() == modules
     outcome = {"target", "refused", "dense", "affine", "nbytes", "not_affine", "dropped", "notes", "memory", "exact"}
     outcome |= {"permute", "permuted"}

@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 import mlx_quant
 import reference
 from mlx_quant import UnsupportedFormat, convert
-from mlx_quant.conversion.portable import config_for
 from mlx_quant.files.folder import Folder
+from mlx_quant.models.config import config_for
 from mlx_quant.running.converted import Converted
 from mlx_quant.running.way import Way
 from tests.conftest import ROOT
