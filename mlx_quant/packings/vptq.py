@@ -25,7 +25,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "vptq"
 TITLE = "VPTQ"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = tuple(range(1, 17))
 LAYOUTS = ("vectors",)
 MARKS = (".indices", ".centroids.weight")

@@ -168,7 +168,7 @@ def _fields(words: torch.Tensor, bits: int, count: int) -> torch.Tensor:
 
 
 def _columns(codes: torch.Tensor, tables: torch.Tensor, shape: tuple[int, int, int], out: int) -> torch.Tensor:
-    """Entries of codes [books, rows, group] side by side, without the outputs that are padding: [out, books * group]."""
+    """Entries of codes [books, rows, group] side by side, without outputs of padding: [out, books * group]."""
     check_shape("centroids", tables, (shape[0], shape[1] * shape[2]))
     found = [table[own].transpose(1, 2).flatten(0, 1) for own, table in zip(codes, tables.view(shape), strict=True)]
     return torch.cat(found, dim=1)[:out]

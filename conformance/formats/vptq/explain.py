@@ -27,8 +27,8 @@ def explain(config: Config, tensors: Tensors, output: int, channel: int) -> list
         first = j * kind.total
         code = int(true.q[book, row, j])
         found.append(
-            f"{INDICES}[{book}, {row}], bits {first} to {first + kind.bits - 1}: code {code}, of which {TABLES}[{book}] "
-            f"has {float(true.e[book, code, place])!r} in place {place}"
+            f"{INDICES}[{book}, {row}], bits {first} to {first + kind.bits - 1}: code {code}, of which "
+            f"{TABLES}[{book}] has {float(true.e[book, code, place])!r} in place {place}"
         )
         if true.p is not None and true.r is not None:
             code = int(true.p[book, row, j])

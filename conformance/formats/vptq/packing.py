@@ -252,11 +252,17 @@ def laid(
     )
 
 
+def pack(codes: np.ndarray, zeros: np.ndarray, scales: Array, *, bits: int = 8) -> dict[str, Array]:
+    """Vectors of one weight each, and one codebook in which a code stands for itself; there are no groups to scale."""
+    line = Array.of(np.arange(1 << bits, dtype=np.float32).reshape(1, -1, 1))
+    return laid(Kind(bits, 0, 1, perm=False, norm=False), codes[None], line)
+
+
 def parts(config: Config, tensors: Tensors) -> Vectors:
     """A sound module taken apart."""
     kind, own, tables = said(config), first(config), tensors[TABLES]
     outliers, tall, _ = kind.few
-    books, rows, words = tensors[INDICES].shape
+    books, rows = tensors[INDICES].shape[:2]
     inputs = own.get(IN, -1)
     if inputs == -1:
         told = next((tensors[name].shape[0] for name in (SCALES, ORDER) if name in tensors), None)
