@@ -12,6 +12,7 @@ import torch
 
 from . import autoround, gemma
 from .config import Config, overridden
+from .formats import vptq
 from .unpacked import Refused
 
 # compressed-tensors' own.
@@ -27,6 +28,8 @@ def settings_of(module: str, quantization: Config) -> dict[str, Any]:
     if isinstance(entries := quantization.get("quantization_map"), dict):
         # quanto's, by the names of modules.
         return {"quant_method": "quanto"} | (entries.get(module) or {})
+    if vptq.names(quantization):
+        return vptq.of_module(quantization, module)
     if quantization.get("quant_method") == "torchao":
         # The header of a file describes each weight by its name.
         entries = quantization.get("metadata") or {}
