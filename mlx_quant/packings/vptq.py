@@ -108,7 +108,7 @@ def decode(scheme: Scheme, tensors: Tensors) -> Vectors:
     apart = None
     if outliers:
         codes = tensors[_APART].view(mx.uint16)[0]
-        if (most := int(codes.max().item())) >= few:
+        if (most := int(np.array(codes).max())) >= few:
             raise MalformedCheckpoint(
                 "group-index-out-of-range", f"a code is {most}, but there are {few} entries", where=_APART
             )

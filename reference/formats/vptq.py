@@ -173,7 +173,7 @@ def _unsigned(name: str, tensor: torch.Tensor, shape: tuple[int, ...]) -> torch.
 def _fields(words: torch.Tensor, bits: int, count: int) -> torch.Tensor:
     """int64 [..., count] of the streams of bits in words [..., n]."""
     stream = ((words[..., None] >> torch.arange(32)) & 1).flatten(-2)[..., : count * bits]
-    return (stream.unflatten(-1, (count, bits)).to(torch.int64) << torch.arange(bits)).sum(-1)
+    return (stream.reshape(*stream.shape[:-1], count, bits).to(torch.int64) << torch.arange(bits)).sum(-1)
 
 
 def _columns(codes: torch.Tensor, tables: torch.Tensor, shape: tuple[int, int, int], out: int) -> torch.Tensor:
@@ -190,7 +190,7 @@ def pack(
     bits = _width(_pair(_own(config), "num_centroids")[1], range(1, 17))
     fields = (q[:, :, None] >> torch.arange(bits)) & 1
     stream = torch.nn.functional.pad(fields.flatten(1).to(torch.int64), (0, -q.shape[1] * bits % 32))
-    words = (stream.unflatten(1, (-1, 32)) << torch.arange(32)).sum(-1)
+    words = (stream.reshape(len(stream), -1, 32) << torch.arange(32)).sum(-1)
     return {
         "indices": torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)[None],
         "centroids.weight": torch.arange(2**bits).reshape(1, -1).to(s.dtype),

@@ -44,6 +44,8 @@ _FLOATS = (TABLES, RES_TABLES, FEW_TABLES, SCALES, BIASES)
 
 
 def refusals() -> Iterator[Refusal]:
+    value: Any
+    wrong: Any
     draw, kind = Draw("vptq-refusals"), Kind(6, 3, 4, few=(_FEW, 4, 20))
     plain = settings(kind, out_features=_OUT, in_features=_IN, group_size=_IN - _FEW)
     codes = draw.below(64, 1, _OUT // 4, _IN - _FEW)
