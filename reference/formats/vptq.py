@@ -48,15 +48,6 @@ def names(config: Config) -> bool:
     return str(setting(config, "quant_method")).lower() == "vptq"
 
 
-def of_module(config: Config, module: str) -> dict[str, Any]:
-    """What a checkpoint says of a module by its name, or by the last part of it."""
-    for key, name in (("config_for_layers", module), ("shared_layer_config", module.rpartition(".")[2])):
-        entries = config.get(key)
-        if isinstance(entries, Mapping) and name in entries:
-            return {"quant_method": "vptq", "config_for_layers": {module: entries[name]}}
-    raise Refused(f"nothing is said of {module}")
-
-
 def _own(config: Config) -> Mapping[str, Any]:
     """The settings of a module alone: the first ones there are."""
     for key in ("config_for_layers", "shared_layer_config"):
