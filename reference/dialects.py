@@ -17,6 +17,7 @@ from .unpacked import Refused
 # compressed-tensors' own.
 METHOD = "compressed-tensors"
 QUARK = "quark"
+VPTQ = "vptq"
 
 
 def settings_of(module: str, quantization: Config) -> dict[str, Any]:
@@ -27,6 +28,8 @@ def settings_of(module: str, quantization: Config) -> dict[str, Any]:
     if isinstance(entries := quantization.get("quantization_map"), dict):
         # quanto's, by the names of modules.
         return {"quant_method": "quanto"} | (entries.get(module) or {})
+    if str(quantization.get("quant_method")).lower() == VPTQ:
+        return _of_names(module, quantization)
     if quantization.get("quant_method") == "torchao":
         # The header of a file describes each weight by its name.
         entries = quantization.get("metadata") or {}
@@ -188,3 +191,12 @@ def arguments(config: Config, widths: Container[int]) -> Arguments:
         raise Refused(f"symmetric is {symmetric!r}, expected true or false")
     by_map = str(weights.get("actorder")) in ("group", "dynamic", "True")
     return Arguments(bits, strategy, size if strategy == "group" else -1, symmetric, by_map)
+
+
+def _of_names(module: str, quantization: Config) -> dict[str, Any]:
+    """VPTQ's, by the name of a module, or by the last part of it."""
+    for key, name in (("config_for_layers", module), ("shared_layer_config", module.rpartition(".")[2])):
+        entries = quantization.get(key)
+        if isinstance(entries, dict) and name in entries:
+            return {"quant_method": VPTQ, "config_for_layers": {module: entries[name]}}
+    raise Refused(f"nothing is said of {module}")

@@ -15,6 +15,7 @@ POLICY = {
     "swapped": "gptqmodels-3-bit-zero-points-before-70-are-put-right",
     "bitsandbytes": "bitsandbytes-numbers-are-those-of-the-type",
     "aqlm": "aqlms-sums-are-rounded-to-the-even-number-wherever-they-are-made",
+    "vptq": "vptqs-steps-are-rounded-one-by-one-and-its-settings-say-what-a-module-has",
     "paroquant": "paroquants-turns-and-scales-of-inputs-are-moved-into-the-weight-in-float32",
     "sinq": "sinqs-file-of-descriptions-says-what-its-tensors-are-and-each-step-is-rounded",
     "hqq": "hqqs-tensors-say-what-they-are-and-each-step-is-rounded",

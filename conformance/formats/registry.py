@@ -34,6 +34,7 @@ from . import (
     quark_int,
     sinq,
     torchao_int8,
+    vptq,
 )
 from .dialects import DIALECTS, modelopt
 from .parts import Config, Integer, Parts, Tensors
@@ -72,6 +73,7 @@ FORMATS: dict[str, Format] = {
         bitnet,
         paroquant,
         sinq,
+        vptq,
     )
 }
 BY_SLUG: dict[str, Format] = {format.SLUG: format for format in FORMATS.values()}

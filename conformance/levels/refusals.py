@@ -7,7 +7,7 @@ from functools import partial
 
 from ..cases.case import Case
 from ..cases.verdict import Verdict, declined
-from ..formats import aqlm, bnb_4bit, ct_packed, fp8, gptq, hqq
+from ..formats import aqlm, bnb_4bit, ct_packed, fp8, gptq, hqq, vptq
 from ..formats.module import Refusal
 from ..formats.registry import FORMATS
 from ..subjects.ask import decode
@@ -33,6 +33,7 @@ DECODED = {
     "bitsandbytes": (bnb_4bit.SLUG, "bad-config-value"),
     "hqq": (hqq.SLUG, "bad-config-value"),
     "aqlm": (aqlm.SLUG, "missing-tensor"),
+    "vptq": (vptq.SLUG, "bad-config-value"),
 }
 
 

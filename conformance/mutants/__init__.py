@@ -35,6 +35,7 @@ from .steps import STEPS
 from .tiles import TILES
 from .torchao import TORCHAO
 from .values import VALUES
+from .vptq import VPTQ
 from .widths import WIDTHS
 from .zeros import ZEROS
 
@@ -72,6 +73,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *BITNET,
     *PAROQUANT,
     *SINQ,
+    *VPTQ,
     *LOADING,
     *FOLDERS,
 )

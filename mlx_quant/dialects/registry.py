@@ -27,6 +27,7 @@ from . import (
     quark,
     sinq,
     torchao,
+    vptq,
 )
 from .schemes import Dialect, Schemes
 
@@ -53,6 +54,7 @@ DIALECTS: dict[str, Dialect] = {
         bitnet,
         paroquant,
         sinq,
+        vptq,
     )
 }
 
@@ -104,7 +106,6 @@ REFUSED: dict[str, str] = {
     "torchao-mx": "MXTensor and NVFP4Tensor: torchao 0.18.0 packs, saves and reads them on a CPU, and they are not "
     "decoded yet; the same numbers are read from exports of compressed-tensors and ModelOpt",
     "torchao-nf4": "torchao 0.18.0 writes no NF4Tensor into safetensors (ValueError: Unsupported tensor type)",
-    "vptq": "vector codebooks",
 }
 
 

@@ -13,7 +13,6 @@ SUFFIXES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((".absmax",), "bitsandbytes, of a parameter that is no layer's weight"),
     ((".weight_absmax",), "bitsandbytes under GPTQModel's names"),
     ((".weight_scb",), "bitsandbytes under GPTQModel's names"),
-    ((".indices", ".centroids"), "VPTQ"),
     ((".trellis",), "EXL3"),
     ((".Qidxs",), "QuIP#"),
     ((".forward_hadamard_matrix",), "FP-Quant"),

@@ -40,6 +40,7 @@ from . import (
     quark_int,
     sinq,
     torchao_int8,
+    vptq,
 )
 from .protocol import Infos, Packing, Tensors
 from .status import FormatStatus, allow, status_of
@@ -75,6 +76,7 @@ PACKINGS: dict[str, Packing] = {
         bitnet,
         paroquant,
         sinq,
+        vptq,
     )
 }
 

@@ -35,6 +35,7 @@ from . import (
     quark_int,
     sinq,
     torchao_int8,
+    vptq,
 )
 
 FORMATS: dict[str, ModuleType] = {
@@ -67,6 +68,7 @@ FORMATS: dict[str, ModuleType] = {
     "aqlm": aqlm,
     "paroquant": paroquant,
     "sinq": sinq,
+    "vptq": vptq,
 }
 
 

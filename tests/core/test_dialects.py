@@ -318,6 +318,7 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
     listed = formats()
     assert {name for name, status in listed.items() if status.status == "enabled"} == {
         "aqlm",
+        "vptq",
         "bitnet",
         "awq_gemm",
         "awq_gemv",

@@ -17,6 +17,7 @@ from conformance.formats.gptq.packing import AUTOROUND_ALONE
 from conformance.formats.grid import SCALE_KINDS
 from conformance.formats.offset import scaled_zeros
 from conformance.formats.registry import FORMATS
+from conformance.formats.vptq.packing import said
 
 DECLARED: dict[str, Any] = {format.SLUG: format for format in FORMATS.values() if hasattr(format, "OPTIONS")}
 QUESTIONS = [q for q in suite.questions() if q.level in ("synthetic", "sizes") and "kept" not in q.flags]
@@ -168,6 +169,15 @@ SEEN_OF: dict[str, dict[str, Callable[[Question], Any]]] = {
         "books": lambda q: q.config["num_codebooks"],
         "block": lambda q: (q.config["out_group_size"], q.config["in_group_size"]),
         "dtype": lambda q: q.tensors["codebooks"].dtype,
+    },
+    "vptq": {
+        "bits": lambda q: said(q.config).bits,
+        "more": lambda q: said(q.config).more,
+        "books": lambda q: said(q.config).books,
+        "vector": lambda q: said(q.config).vector,
+        "few": lambda q: said(q.config).few,
+        "perm": lambda q: said(q.config).perm,
+        "dtype": lambda q: q.tensors["centroids.weight"].dtype,
     },
 }
 
