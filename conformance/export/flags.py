@@ -18,6 +18,7 @@ POLICY = {
     "vptq": "vptqs-steps-are-rounded-one-by-one-and-its-settings-say-what-a-module-has",
     "paroquant": "paroquants-turns-and-scales-of-inputs-are-moved-into-the-weight-in-float32",
     "sinq": "sinqs-file-of-descriptions-says-what-its-tensors-are-and-each-step-is-rounded",
+    "quanto": "quantos-modules-are-what-its-map-says",
     "hqq": "hqqs-tensors-say-what-they-are-and-each-step-is-rounded",
 }
 FLAGS: dict[str, tuple[str, str]] = {

@@ -7,6 +7,8 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
         "act.scales [in] stands beside the layer: the divisor of each input, by which the columns were multiplied.",
         "SA-01 SA-02 SA-03",
     ),
+    "negative": ("Divisors below zero, which turn the sign of a column.", "SA-01 SA-02"),
+    "subnormal": ("Divisors below the smallest normal float16.", "SA-04"),
     "policy-awq-divisors-of-one": ("Divisors of one change nothing.", ""),
     "policy-awq-divisors-of-a-group": ("Divisors that are powers of two, one a group, are in its scales.", "SA-02"),
     "policy-awq-divisors-float32": ("The dtype of divisors changes no weight.", ""),

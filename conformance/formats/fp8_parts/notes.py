@@ -4,6 +4,8 @@ from __future__ import annotations
 
 FLAG_NOTES: dict[str, tuple[str, str]] = {
     "fp8_parts": ("FP8 in parts: quanto's qfloat8 and torchao's Float8Tensor.", "FT-01 FT-02 FT-03 FT-04"),
+    "of-quanto": ("Under quanto's names: a scale for each output.", "FT-01 FT-03"),
+    "of-torchao": ("Under torchao's names: scales of outputs, of blocks or of the matrix.", "FT-02 FT-04"),
     "policy-fp8_parts-of-transformers": ("The type is spelt as transformers' QuantoConfig spells it.", ""),
     "policy-fp8_parts-map": ("The type is in a map by the names of modules.", ""),
     "policy-fp8_parts-activations": ("What is said of activations changes no weight.", ""),
