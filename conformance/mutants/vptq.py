@@ -129,7 +129,9 @@ def _rows_turned(found: Vectors, tensors: Tensors, dtype: str) -> Array:
 
 def _signed(found: Vectors, tensors: Tensors) -> Vectors:
     """Codes are read as signed bytes, and negative ones count from the end of a table."""
-    return found if found.o is None or found.t is None else found.with_(o=found.o.astype(np.int8) % len(found.t))
+    if found.o is None or found.t is None:
+        return found
+    return found.with_(o=found.o.astype(np.int8).astype(np.int64) % len(found.t))
 
 
 def _mutant(
@@ -170,6 +172,6 @@ VPTQ: tuple[Mutant, ...] = (
             _changed(_one_codebook)),
     _mutant("VQ-09", Bug.PACK_AXIS, "entries of VPTQ's codebooks are laid along inputs", _LAYER, (*_PLACES, LAYOUTS),
             _valued(_rows_turned)),
-    _mutant("VQ-10", Bug.SIGNEDNESS, "codes of VPTQ's outliers are signed bytes", _GEMM, (SYNTHETIC, VECTORS),
+    _mutant("VQ-10", Bug.SIGNEDNESS, "codes of VPTQ's outliers are signed bytes", _GEMM, (VECTORS,),
             _changed(_signed)),
 )  # fmt: skip

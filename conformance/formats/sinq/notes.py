@@ -10,7 +10,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
         "SQ-01 SQ-02 SQ-03 SQ-04 SQ-05 SQ-06 #sinq",
     ),
     "rows": ("Scales lie one a row; an input has one scale for all outputs.", "SQ-03"),
-    "tiles": ("Scales lie in tiles of as many outputs as inputs, and so do those of inputs.", "SQ-03b SQ-04b"),
+    "tiles": ("Scales lie in tiles of as many outputs as inputs, and so do those of inputs.", "SQ-03b SQ-04"),
     "packed-scales": ("Scales and zero points are bytes, times a step, and a least number.", "SQ-07"),
     "nf3": ("Codes stand for the levels of NF3.", "SQ-08"),
     "nf4": ("Codes stand for the levels of NF4.", "SQ-08"),
