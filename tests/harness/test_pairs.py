@@ -11,6 +11,7 @@ import pytest
 
 from conformance import suite
 from conformance.bits.array import FLOATS
+from conformance.bits.rounding import nearest
 from conformance.cases.question import Question
 from conformance.formats import covering
 from conformance.formats.gptq.packing import AUTOROUND_ALONE
@@ -143,7 +144,26 @@ _COMPRESSED: dict[str, Callable[[Question], Any]] = {
     "old": lambda q: "version" in q.config,
 }
 
+
 # Where a format says it in another way.
+def _quanto_size(question: Question) -> int:
+    """quanto's group size, -1 of a whole row."""
+    size, inputs = question.tensors["weight._data._data"].shape[1], question.config["in_features"]
+    return -1 if size == inputs else size
+
+
+def _shifts(question: Question) -> str:
+    """Of quanto's groups: whether each shift is what the scale makes of some code, or all are below zero."""
+    scales, shifts = question.tensors["weight._scale"], question.tensors["weight._shift"]
+    largest = np.finfo(np.float16 if scales.dtype == "float16" else np.float32).max
+    half = 0.5 if scales.dtype == "bfloat16" else 1
+    codes = range(1 << int(question.config["weights"][4:]))
+    made = [nearest(np.clip(scales.float64() * q, -largest, largest) * half, scales.dtype).float64() for q in codes]
+    if np.any([each == shifts.float64() for each in made], axis=0).all():
+        return "products"
+    return "negative" if (shifts.float64() < 0).all() else "real"
+
+
 SEEN_OF: dict[str, dict[str, Callable[[Question], Any]]] = {
     "hqq": {
         "bits": lambda q: _number(q, "nbits"),
@@ -154,6 +174,12 @@ SEEN_OF: dict[str, dict[str, Callable[[Question], Any]]] = {
         "as_float": lambda q: q.tensors["W_q"].dtype in FLOATS,
     },
     "metal": {"offsets": _moved},
+    "quanto_int4": {
+        "bits": lambda q: int(q.config["weights"][4:]),
+        "size": _quanto_size,
+        "dtype": lambda q: q.tensors["weight._scale"].dtype,
+        "shifts": _shifts,
+    },
     "fp8": {
         "writer": _writer,
         "block": _block,

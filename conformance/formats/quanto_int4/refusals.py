@@ -55,4 +55,5 @@ def refusals() -> Iterator[Refusal]:
     unknown = {key: value for key, value in plain.items() if key != INPUTS}
     yield refusal("inputs-unknown", "unsupported-layout", unknown)
     for value in (0, -128, 128.0, "128", True, [64, 128]):
-        yield refusal(f"inputs-bad-{value}", "bad-config-value", plain | {INPUTS: value})
+        label = "list" if isinstance(value, list) else str(value)
+        yield refusal(f"inputs-bad-{label}", "bad-config-value", plain | {INPUTS: value})

@@ -101,7 +101,7 @@ def refusals() -> Iterator[Refusal]:
     for entries in (48, 65, 0, -64):
         yield told(f"entries-{entries}", "unsupported-layout", {ENTRIES: [20, entries]})
     yield told("entries-1", "unsupported-bits", {ENTRIES: [20, 1], RESIDUALS: [-1, -1]})
-    yield told("entries-2**17", "unsupported-bits", {ENTRIES: [20, 1 << 17]})
+    yield told("entries-131072", "unsupported-bits", {ENTRIES: [20, 1 << 17]})
     # VPTQ cuts the code of a residual to the bits of a code.
     for residuals in (1, 3, 128):
         yield told(f"residuals-{residuals}", "unsupported-layout", {RESIDUALS: [-1, residuals]})

@@ -14,7 +14,7 @@ class _Subject:
 
     def info(self) -> dict[str, Any]:
         excludes = ["scales-bfloat16", "scales-float32", "out-dtype", "legacy-config", "ragged", "policy"]
-        excludes += ["bits-2", "bits-3", "bits-8", "gptq_v2", "no-qzeros", "awq-else"]
+        excludes += ["bits-2", "bits-3", "bits-8", "gptq_v2", "no-qzeros", "awq-else", "scaled-activation"]
         return {"version": tiny_loader.__version__, "formats": ["gptq", "awq"], "excludes": excludes}
 
     def dequantize(self, quantization_config: dict[str, Any], tensors: dict[str, Any], *, dtype: Any = None) -> Any:
