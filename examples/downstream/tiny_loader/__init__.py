@@ -20,6 +20,8 @@ def decode(config: dict[str, Any], tensors: dict[str, np.ndarray]) -> np.ndarray
     method = config.get("quant_method")
     if method not in ("gptq", "awq") or config.get("bits") != 4 or not isinstance(config.get("group_size"), int):
         raise Unsupported(f"{method}, {config.get('bits')} bits")
+    if "act.scales" in tensors:
+        raise Unsupported("a scaled activation")
     if method == "gptq" and config.get("checkpoint_format", config.get("format", "gptq")) != "gptq":
         raise Unsupported("another layout of GPTQ")
     if method == "awq" and str(config.get("version")).lower() != "gemm":
