@@ -33,7 +33,6 @@ def measured(folder: Path, permute: bool, prompt: int, tokens: int) -> dict[str,
     found = {"load": time.perf_counter() - begun, "peak while loading": mx.get_peak_memory() / 1e6}
     mx.clear_cache()
     found["weights"] = mx.get_active_memory() / 1e6
-    cache = make_prompt_cache(model)
     for _ in range(2):  # the first one compiles
         cache = make_prompt_cache(model)
         begun = time.perf_counter()

@@ -15,10 +15,11 @@ import mlx.core as mx
 
 from ..checkpoint.checkpoint import Checkpoint
 from ..errors import ConversionError, QuantWarning
+from ..files.folder import FLOATS
 from ..models.architecture import Architecture
 from ..models.config import config_for
 from .names import as_mlx_lm_names
-from .plan import FLOATS, Plan, Target, make_plan
+from .plan import Plan, Target, make_plan
 from .seam import Step
 
 TARGETS = ("auto", "dense", "affine")

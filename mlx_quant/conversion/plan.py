@@ -14,14 +14,13 @@ from ..checkpoint.checkpoint import ACT_ORDER, Checkpoint, Examined
 from ..checkpoint.modules import PackedModule
 from ..checkpoint.sources import ties_embeddings, wrapper_of
 from ..errors import ConversionError, MalformedCheckpoint, UnsupportedFormat
-from ..files.folder import TensorInfo
+from ..files.folder import FLOATS, TensorInfo
 from ..models.architecture import Architecture
 from ..weights.native import PERMUTATION, PERMUTED
 from .exactness import exactness
 from .seam import Seam, Step
 
 Target = Literal["auto", "dense", "affine"]
-FLOATS = {"float16": mx.float16, "bfloat16": mx.bfloat16, "float32": mx.float32}
 
 
 @dataclass

@@ -38,6 +38,8 @@ DTYPES = {
     "F8_E8M0": mx.uint8,
 }
 BYTES_OF_FLOATS = ("F8_E4M3", "F8_E8M0")
+# Floats that weights may be of, by torch's names, which configurations use.
+FLOATS = {"float16": mx.float16, "bfloat16": mx.bfloat16, "float32": mx.float32}
 
 
 _MOST_FILES = 100_000

@@ -25,6 +25,7 @@ import numpy as np
 from ..dialects.fields import shown
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint, UnsupportedFormat
+from ..files.folder import FLOATS
 from ..weights.listed import Listed
 from . import checks
 from .protocol import Infos, Measured, Status, Tensors
@@ -53,7 +54,6 @@ _FP4 = tuple(magnitude / 12 for magnitude in (0.0, 0.0625, 8.0, 12.0, 4.0, 6.0, 
 VALUES = {"nf4": _NF4, "fp4": (*_FP4, *(-value for value in _FP4))}
 
 _BLOCKS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
-_DTYPES = {"float16": mx.float16, "bfloat16": mx.bfloat16, "float32": mx.float32}
 _KEYS = ("quant_type", "blocksize", "dtype", "shape", "nested_blocksize", "nested_dtype", "nested_offset")
 _LARGEST, _LONGEST = float(np.finfo(np.float32).max), 4096
 # How far upstream lets two maps be apart that it calls the same.
@@ -88,7 +88,7 @@ def recognises(infos: Infos) -> bool:
 
 def measure(scheme: Scheme, infos: Infos) -> Measured:
     state = _measured(scheme, infos)
-    return Measured(*state.shape, _DTYPES[state.dtype])
+    return Measured(*state.shape, FLOATS[state.dtype])
 
 
 def decode(scheme: Scheme, tensors: Tensors) -> Listed:
@@ -107,7 +107,7 @@ def decode(scheme: Scheme, tensors: Tensors) -> Listed:
         scales=_scales(state, tensors),
         block=state.block,
         size=state.shape,
-        dtype=_DTYPES[state.dtype],
+        dtype=FLOATS[state.dtype],
     )
 
 
@@ -187,7 +187,7 @@ def _read(data: bytes | None, where: str) -> _State:
         return value
 
     kind = one("quant_type", (where.rpartition("__")[2],))
-    block, dtype = one("blocksize", _BLOCKS), one("dtype", tuple(_DTYPES))
+    block, dtype = one("blocksize", _BLOCKS), one("dtype", tuple(FLOATS))
     return _State(kind, block, dtype, _shape(found, where), _nested(found, one, where))
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
+from ..files.folder import FLOATS
 from ..weights.scaled import Scaled
 from . import checks
 from .protocol import Infos, Measured, Status, Tensors
@@ -34,7 +35,6 @@ _NAMES = {
     "Float8Tensor": ("._weight_qdata", "._weight_scale"),
 }
 _CODES = ("F8_E4M3", "U8")
-_DTYPES = {"float16": mx.float16, "bfloat16": mx.bfloat16, "float32": mx.float32}
 
 
 def recognises(infos: Infos) -> bool:
@@ -58,7 +58,7 @@ def measure(scheme: Scheme, infos: Infos) -> Measured:
     if infos[scales].shape not in (grid, *(((), (1,)) if grid == (1, 1) else ())):
         raise checks.bad_shape(infos, scales, f"{grid[0]} by {grid[1]} blocks of {rows} by {columns} were expected")
     kept = infos[scales].mlx_dtype
-    return Measured(out_features, in_features, _DTYPES[scheme.dtype] if scheme.dtype else kept, scales=kept)
+    return Measured(out_features, in_features, FLOATS[scheme.dtype] if scheme.dtype else kept, scales=kept)
 
 
 def decode(scheme: Scheme, tensors: Tensors) -> Scaled:

@@ -28,6 +28,7 @@ import mlx.core as mx
 from ..dialects.schemes import Scheme
 from ..dialects.sinq import AS_FLOATS, NF3, NF4, UNIFORM
 from ..errors import MalformedCheckpoint
+from ..files.folder import FLOATS
 from ..weights.crossed import Crossed
 from ..weights.shifted import Shifted
 from . import checks
@@ -75,7 +76,6 @@ _WORDS: dict[int, tuple[str, tuple[int, ...]]] = {
     1: ("U8", tuple(range(7, -1, -1))),
 }
 _WORD = {"U8": mx.uint8, "I32": mx.int32}
-_DTYPES = {"float16": mx.float16, "bfloat16": mx.bfloat16, "float32": mx.float32}
 
 
 @dataclass(frozen=True)
@@ -252,6 +252,6 @@ def _dtypes(scheme: Scheme, params: mx.Dtype, single: bool = False) -> tuple[mx.
     """Of the difference, of the products, and of the weight."""
     if not scheme.layout.startswith(UNIFORM):
         return params, params, params
-    own = _DTYPES[scheme.dtype or "float16"]
+    own = FLOATS[scheme.dtype or "float16"]
     wide = params if params == own else mx.float32
     return own if single else wide, wide, own

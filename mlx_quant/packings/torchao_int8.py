@@ -13,6 +13,7 @@ import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..errors import UnsupportedFormat
+from ..files.folder import FLOATS
 from ..weights.bits import rows_as_words
 from ..weights.integer import Integer
 from ..weights.stepped import Stepped
@@ -28,7 +29,6 @@ MARKS = ("._weight_qdata", "._weight_scale", "._weight_zero_point")
 TENSORS = (*MARKS, "._weight_act_quant_scale", "._weight_act_quant_zero_point")
 
 _CODES, _SCALES, _ZEROS = (checks.leaf(mark) for mark in MARKS)
-_DTYPES = {"float16": mx.float16, "bfloat16": mx.bfloat16, "float32": mx.float32}
 # Signed bytes and unsigned ones counted from -128 differ in their highest bit.
 _SIGN = 0x80
 
@@ -60,7 +60,7 @@ def measure(scheme: Scheme, infos: Infos) -> Measured:
         )
     if zeros:
         checks.dtype(infos, _ZEROS, ("I8",))
-    return Measured(out_features, in_features, _DTYPES[str(scheme.dtype)], scales=infos[_SCALES].mlx_dtype)
+    return Measured(out_features, in_features, FLOATS[str(scheme.dtype)], scales=infos[_SCALES].mlx_dtype)
 
 
 def decode(scheme: Scheme, tensors: Tensors) -> Stepped:

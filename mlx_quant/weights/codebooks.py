@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 
-from ..errors import UnsupportedFormat
-from .native import NativeWeights
+from .native import NativeWeights, no_packed_form
 
 # Decoded in pieces of about this many weights: float32 temporaries then stay in cache.
 _PIECE_WEIGHTS = 1 << 19
@@ -65,9 +64,7 @@ class Codebooks:
 
     def native(self, params_dtype: mx.Dtype | None = None) -> NativeWeights:
         """UnsupportedFormat ``unsupported-affine``: MLX has no packed mode in which codes are looked up in tables."""
-        raise UnsupportedFormat(
-            "unsupported-affine", "MLX has no packed form for codes that are looked up in codebooks; decode to dense"
-        )
+        raise no_packed_form("MLX has no packed form for codes that are looked up in codebooks")
 
     def _rounded(self, values: mx.array) -> mx.array:
         return values if self.dtype == mx.float32 else values.astype(self.dtype).astype(mx.float32)

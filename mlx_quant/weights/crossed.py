@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 
-from ..errors import UnsupportedFormat
-from .native import AffineWeights
+from .native import AffineWeights, no_packed_form
 from .shifted import Shifted
 
 # Rows are decoded in blocks of about this many weights: float32 temporaries then stay in cache.
@@ -74,15 +73,13 @@ class Crossed:
         that MLX cannot express.
         """
         if self.levels is not None:
-            raise _no_affine("codes stand for levels that are not evenly spaced")
+            raise no_packed_form("codes stand for levels that are not evenly spaced")
         if not (self.columns == 1).all().item():
-            raise _no_affine("every input has a scale of its own, and in MLX's affine form those of a group share one")
+            raise no_packed_form(
+                "every input has a scale of its own, and in MLX's affine form those of a group share one"
+            )
         return self.matrix.native(params_dtype)
 
 
 def _rounded(values: mx.array, dtype: mx.Dtype) -> mx.array:
     return values if dtype == mx.float32 else values.astype(dtype).astype(mx.float32)
-
-
-def _no_affine(why: str) -> UnsupportedFormat:
-    return UnsupportedFormat("unsupported-affine", f"{why}; decode to dense")

@@ -9,12 +9,11 @@ from typing import Any, cast
 import mlx.core as mx
 import numpy as np
 
-from ..errors import UnsupportedFormat
 from . import device, fields
 from .bits import pack, unpack
 from .compiled import fused
 from .host import filled, in_memory, largest
-from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights
+from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights, no_packed_form
 from .parameters import parameters
 from .rounding import scaled
 from .words import Rows, Words, words_of
@@ -93,7 +92,7 @@ class Integer:
             group_size = self._equal_group_size(permutation)
         target = next((size for size in AFFINE_GROUP_SIZES if group_size % size == 0), None)
         if target is None:
-            raise _no_affine(f"groups of {group_size} input channels do not divide into MLX's {AFFINE_GROUP_SIZES}")
+            raise no_packed_form(f"groups of {group_size} input channels do not divide into MLX's {AFFINE_GROUP_SIZES}")
         if permutation is not None or bits != self.bits:
             words = self._reordered(words, permutation)
         repeat = group_size // target
@@ -196,12 +195,8 @@ class Integer:
         size, rest = divmod(self.in_features, groups)
         expected = mx.repeat(mx.arange(groups, dtype=mx.int32), size)
         if rest or not mx.array_equal(self.group_index[permutation], expected).item():
-            raise _no_affine("g_idx gives its groups unequal sizes, which MLX cannot express")
+            raise no_packed_form("g_idx gives its groups unequal sizes, which MLX cannot express")
         return size
-
-
-def _no_affine(why: str) -> UnsupportedFormat:
-    return UnsupportedFormat("unsupported-affine", f"{why}; decode to dense")
 
 
 def _parameters_of(weight: Integer, dtype: mx.Dtype, repeat: int) -> tuple[mx.array, mx.array]:

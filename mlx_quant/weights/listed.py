@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 
-from ..errors import UnsupportedFormat
-from .native import NativeWeights
+from .native import NativeWeights, no_packed_form
 
 # Decoded in pieces of about this many weights: float32 temporaries then stay in cache.
 _PIECE_WEIGHTS = 1 << 19
@@ -61,9 +60,7 @@ class Listed:
 
     def native(self, params_dtype: mx.Dtype | None = None) -> NativeWeights:
         """UnsupportedFormat ``unsupported-affine``: MLX has no packed mode in which codes are looked up in a list."""
-        raise UnsupportedFormat(
-            "unsupported-affine", "MLX has no packed form for codes that are looked up in a list; decode to dense"
-        )
+        raise no_packed_form("MLX has no packed form for codes that are looked up in a list")
 
 
 def _times(values: mx.array, scales: mx.array, block: int) -> mx.array:

@@ -18,6 +18,11 @@ PERMUTATION = "permutation"
 PERMUTED = "permuted"
 
 
+def no_packed_form(why: str) -> UnsupportedFormat:
+    """What is raised for a matrix that none of MLX's modes holds."""
+    return UnsupportedFormat("unsupported-affine", f"{why}; decode to dense")
+
+
 @dataclass(frozen=True)
 class NativeWeights:
     """One matrix in one of MLX's packed modes.

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
 
-from ..errors import UnsupportedFormat
 from .decoded import Weight
-from .native import NativeWeights
+from .native import NativeWeights, no_packed_form
 
 # Turned in pieces of about this many weights: float32 temporaries then stay in cache.
 _PIECE_WEIGHTS = 1 << 17
@@ -96,8 +95,6 @@ class Rotated:
 
     def native(self, params_dtype: mx.Dtype | None = None) -> NativeWeights:
         """UnsupportedFormat ``unsupported-affine``: a turned column is a mixture of codes."""
-        raise UnsupportedFormat(
-            "unsupported-affine",
-            "inputs are turned in pairs before they meet the codes, for which MLX's packed forms have no place; decode "
-            "to dense",
+        raise no_packed_form(
+            "inputs are turned in pairs before they meet the codes, for which MLX's packed forms have no place"
         )

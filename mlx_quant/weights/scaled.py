@@ -7,9 +7,8 @@ from typing import Literal
 
 import mlx.core as mx
 
-from ..errors import UnsupportedFormat
 from .floats import E2M1, E2M1_UNSIGNED_ZERO, e4m3, looked_up
-from .native import Mxfp4Weights, Mxfp8Weights, NativeWeights, Nvfp4Weights
+from .native import Mxfp4Weights, Mxfp8Weights, NativeWeights, Nvfp4Weights, no_packed_form
 
 # Rows are decoded in blocks of about this many weights: float32 temporaries then stay in cache.
 _BLOCK_WEIGHTS = 1 << 19
@@ -78,11 +77,11 @@ class Scaled:
         rows, columns = self.block
         out, in_features = self.shape[-2:]
         if self.block == (1, _SHORT):
-            raise _not_native("MLX's nvfp4 has no scale of the whole matrix in mlx-lm's linear layers")
+            raise no_packed_form("MLX's nvfp4 has no scale of the whole matrix in mlx-lm's linear layers")
         if self.exponents is None:
-            raise _not_native(f"MLX's {kind.mode} has scales that are powers of two, one byte each")
+            raise no_packed_form(f"MLX's {kind.mode} has scales that are powers of two, one byte each")
         if columns % _GROUP or in_features % _GROUP:
-            raise _not_native(f"MLX's {kind.mode} has groups of {_GROUP} of {in_features} input channels")
+            raise no_packed_form(f"MLX's {kind.mode} has groups of {_GROUP} of {in_features} input channels")
         scales = mx.repeat(self.exponents, columns // _GROUP, axis=-1)[..., : in_features // _GROUP]
         scales = mx.contiguous(mx.repeat(scales, rows, axis=-2)[..., :out, :])
         return kind(mx.contiguous(self.codes).view(mx.uint32), scales, None, _GROUP, bits)
@@ -112,7 +111,3 @@ def _times(values: mx.array, scales: mx.array, columns: int) -> mx.array:
     if in_features % columns:
         return values * mx.repeat(scales, columns, axis=1)[:, :in_features]
     return (values.reshape(rows, -1, columns) * scales[:, :, None]).reshape(rows, in_features)
-
-
-def _not_native(why: str) -> UnsupportedFormat:
-    return UnsupportedFormat("unsupported-affine", f"{why}; decode to dense")

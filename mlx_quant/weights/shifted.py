@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 
-from ..errors import UnsupportedFormat
 from .bits import pack
-from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights
+from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights, no_packed_form
 
 # Decoded in pieces of about this many weights: float32 temporaries then stay in cache.
 _PIECE_WEIGHTS = 1 << 19
@@ -83,10 +82,11 @@ class Shifted:
         group = self.words.shape[1]
         target = next((size for size in AFFINE_GROUP_SIZES if group % size == 0), None)
         if self.scales.shape[0] == 1 and self.count > 1:
-            raise _no_affine("groups go across the outputs")
+            raise no_packed_form("groups go across the outputs, which MLX cannot express")
         if self.size[1] % group or target is None:
-            raise _no_affine(
-                f"groups of {group} of {self.size[1]} inputs do not divide into MLX's {AFFINE_GROUP_SIZES}"
+            raise no_packed_form(
+                f"groups of {group} of {self.size[1]} inputs do not divide into MLX's {AFFINE_GROUP_SIZES}, which MLX "
+                "cannot express"
             )
         bits = next(width for width in AFFINE_BITS if width >= self.bits)
         scales, zeros = (array.reshape(self.size[0], -1).astype(mx.float32) for array in (self.scales, self.zeros))
@@ -110,7 +110,3 @@ class Shifted:
 
     def _rounded(self, values: mx.array) -> mx.array:
         return values if self.dtype == mx.float32 else values.astype(self.dtype).astype(mx.float32)
-
-
-def _no_affine(why: str) -> UnsupportedFormat:
-    return UnsupportedFormat("unsupported-affine", f"{why}, which MLX cannot express; decode to dense")
