@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from .native import NativeWeights, no_packed_form
+from .rounding import rounded
 
 # Decoded in pieces of about this many weights: float32 temporaries then stay in cache.
 _PIECE_WEIGHTS = 1 << 19
@@ -57,7 +58,7 @@ class Codebooks:
             for number, table in enumerate(tables):
                 sums = sums + mx.take(table, codes[..., number], axis=0)
             # The product of two half floats is exact in float32.
-            found = (self._rounded(sums) * scales[start : start + step]).astype(self.dtype).astype(dtype)
+            found = (rounded(sums, self.dtype) * scales[start : start + step]).astype(self.dtype).astype(dtype)
             blocks = found.reshape(*codes.shape[:2], rows, columns)
             parts.append(blocks.swapaxes(1, 2).reshape(-1, in_features))
         return mx.concatenate(parts) if len(parts) > 1 else parts[0]
@@ -65,6 +66,3 @@ class Codebooks:
     def native(self, params_dtype: mx.Dtype | None = None) -> NativeWeights:
         """UnsupportedFormat ``unsupported-affine``: MLX has no packed mode in which codes are looked up in tables."""
         raise no_packed_form("MLX has no packed form for codes that are looked up in codebooks")
-
-    def _rounded(self, values: mx.array) -> mx.array:
-        return values if self.dtype == mx.float32 else values.astype(self.dtype).astype(mx.float32)

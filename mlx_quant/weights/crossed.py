@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from .native import AffineWeights, no_packed_form
+from .rounding import rounded
 from .shifted import Shifted
 
 # Rows are decoded in blocks of about this many weights: float32 temporaries then stay in cache.
@@ -60,10 +61,10 @@ class Crossed:
             values = codes[rows].astype(mx.float32) if levels is None else mx.take(levels, codes[rows])
             groups = values.reshape(rows.stop - start, -1, group)
             # The difference of two half floats, made in float32, is rounded far out of reach of the next rounding.
-            products = _rounded(_rounded(groups - zeros[rows], self.first) * scales[rows], self.rest)
+            products = rounded(rounded(groups - zeros[rows], self.first) * scales[rows], self.rest)
             band = columns if bands == 1 else columns[mx.arange(start, rows.stop) // (out // bands)]
-            found = _rounded(products.reshape(-1, in_features) * band, self.rest)
-            parts.append(_rounded(found, self.dtype).astype(dtype))
+            found = rounded(products.reshape(-1, in_features) * band, self.rest)
+            parts.append(rounded(found, self.dtype).astype(dtype))
         return mx.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
@@ -79,7 +80,3 @@ class Crossed:
                 "every input has a scale of its own, and in MLX's affine form those of a group share one"
             )
         return self.matrix.native(params_dtype)
-
-
-def _rounded(values: mx.array, dtype: mx.Dtype) -> mx.array:
-    return values if dtype == mx.float32 else values.astype(dtype).astype(mx.float32)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 
+from .rounding import rounded
 from .shifted import Shifted
 
 
@@ -17,7 +18,7 @@ class Lowered(Shifted):
     """
 
     def _values(self, codes: mx.array, scales: mx.array, zeros: mx.array) -> mx.array:
-        return self._rounded(self._rounded(codes * scales) - zeros)
+        return rounded(rounded(codes * scales, self.dtype) - zeros, self.dtype)
 
     def _biases(self, scales: mx.array, zeros: mx.array) -> mx.array:
         return -zeros

@@ -20,6 +20,11 @@ def scaled(scales: mx.array, integers: mx.array, stored: mx.Dtype, dtype: mx.Dty
     return (_round_to_odd(scales, integers) if inexact else scales * integers).astype(dtype)
 
 
+def rounded(values: mx.array, dtype: mx.Dtype) -> mx.array:
+    """float32 rounded to ``dtype``, in float32 again."""
+    return values if dtype == mx.float32 else values.astype(dtype).astype(mx.float32)
+
+
 def _round_to_odd(scales: mx.array, integers: mx.array) -> mx.array:
     """``scales * integers`` in float32, rounded to odd, so that one further rounding equals rounding once.
 

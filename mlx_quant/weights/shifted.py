@@ -8,6 +8,7 @@ import mlx.core as mx
 
 from .bits import pack
 from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights, no_packed_form
+from .rounding import rounded
 
 # Decoded in pieces of about this many weights: float32 temporaries then stay in cache.
 _PIECE_WEIGHTS = 1 << 19
@@ -99,7 +100,7 @@ class Shifted:
     def _values(self, codes: mx.array, scales: mx.array, zeros: mx.array) -> mx.array:
         """Weights of some rows in float32, as all the arguments are."""
         # In float32 a sum of half floats is rounded too, and so far out that the next rounding hides it.
-        return self._rounded(self._rounded(codes - zeros) * scales)
+        return rounded(rounded(codes - zeros, self.dtype) * scales, self.dtype)
 
     def _biases(self, scales: mx.array, zeros: mx.array) -> mx.array:
         return -(zeros * scales)
@@ -107,6 +108,3 @@ class Shifted:
     def _plane(self, words: mx.array, shift: int) -> mx.array:
         mask = mx.array((1 << self.bits) - 1, dtype=words.dtype)
         return ((words >> mx.array(shift, dtype=words.dtype)) & mask).astype(mx.uint8)
-
-    def _rounded(self, values: mx.array) -> mx.array:
-        return values if self.dtype == mx.float32 else values.astype(self.dtype).astype(mx.float32)
