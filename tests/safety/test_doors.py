@@ -286,7 +286,15 @@ def test_a_message_is_no_longer_than_a_page() -> None:
     assert len(str(error)) < 5000
 
 
-OBJECTS = {"auto_map", "quantization", "quantization_config", "rope_scaling", "rope_parameters", "text_config"}
+OBJECTS = {
+    "auto_map",
+    "quantization",
+    "quantization_config",
+    "rope_scaling",
+    "rope_parameters",
+    "rope_theta",
+    "text_config",
+}
 
 
 def test_a_value_of_another_type_is_refused_at_the_door(copy: Copy) -> None:

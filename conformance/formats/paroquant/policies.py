@@ -53,7 +53,7 @@ def spellings() -> Iterator[Spelling]:
     other = laid(codes, zeros, scales, pairs[:, order], Array.of(np.ascontiguousarray(turns[:, order])), columns)
     yield one("other-order", "pairs", plain, other)
     yield one("columns-of-one-axis", "columns", plain, tensors | {COLUMNS: columns})
-    yield one("angles-float32", "angles", plain, tensors | {ANGLES: Array.of(turns.astype(np.float32))})
+    yield one("wider-angles", "angles", plain, tensors | {ANGLES: Array.of(turns.astype(np.float32))})
     yield from nulls(SLUG, plain, tensors, _OPTIONAL)
     yield from upper_case(SLUG, plain, tensors, {"quant_method": SLUG, "checkpoint_format": SLUG, "format": SLUG})
 

@@ -46,8 +46,7 @@ def names(config: Config) -> bool:
 
 
 def said_width(config: Config) -> Any:
-    entries = first(config)[ENTRIES][1]
-    return entries.bit_length() - 1
+    return first(config)[ENTRIES][1].bit_length() - 1 if config.get(LAYERS) or config.get(SHARED) else None
 
 
 def domains() -> Iterator[Domain]:
