@@ -108,7 +108,11 @@ class Subject:
         """Whether the fault has anything to do with a module; with what is no format of the suite it has."""
         if (format := format_of(config)) is None:
             return True
-        said = format.said_width(config)
+        try:
+            said = format.said_width(config)
+        except (AttributeError, LookupError, RecursionError, StopIteration, TypeError, ValueError):
+            # A config that is broken says none, and the sound subject, which is asked first, refuses it.
+            said = None
         bits = format.WIDTHS[0] if said is None else said
         return format.SLUG in self._mutant.formats and (bits in self._mutant.bits or bits not in format.WIDTHS)
 

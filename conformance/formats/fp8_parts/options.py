@@ -41,7 +41,7 @@ def _kind(config: Config) -> Any:
     entries = config.get("metadata")
     try:
         found = json.loads(entries["weight"]) if isinstance(entries, dict) else None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, RecursionError, TypeError, ValueError):
         return None
     return found.get("_type") if isinstance(found, dict) else None
 

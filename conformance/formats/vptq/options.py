@@ -46,7 +46,8 @@ def names(config: Config) -> bool:
 
 
 def said_width(config: Config) -> Any:
-    return first(config)[ENTRIES][1].bit_length() - 1 if config.get(LAYERS) or config.get(SHARED) else None
+    entries = first(config)[ENTRIES][1]
+    return entries.bit_length() - 1
 
 
 def domains() -> Iterator[Domain]:
