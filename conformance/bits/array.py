@@ -12,18 +12,23 @@ from .floats import TABLES
 
 # numpy has no bfloat16; its bits travel as uint16.
 _BITS_OF = {
-    "float16": np.uint16,
-    "bfloat16": np.uint16,
-    "float32": np.uint32,
-    "int8": np.int8,
-    "int16": np.int16,
-    "int32": np.int32,
-    "int64": np.int64,
-    "uint8": np.uint8,
-    "uint32": np.uint32,
-    "float8_e4m3fn": np.uint8,
-    "float8_e8m0fnu": np.uint8,
+    name: np.dtype(stored)
+    for name, stored in {
+        "float16": np.uint16,
+        "bfloat16": np.uint16,
+        "float32": np.uint32,
+        "int8": np.int8,
+        "int16": np.int16,
+        "int32": np.int32,
+        "int64": np.int64,
+        "uint8": np.uint8,
+        "uint32": np.uint32,
+        "float8_e4m3fn": np.uint8,
+        "float8_e8m0fnu": np.uint8,
+    }.items()
 }
+# The names of numpy's own: asking a dtype for its name takes longer than all else that is done with a small array.
+_NAMES = {np.dtype(name): name for name in _BITS_OF if hasattr(np, name)}
 FLOATS = ("float16", "bfloat16", "float32")
 
 
@@ -36,7 +41,7 @@ class Array:
 
     def __post_init__(self) -> None:
         if self.bits.dtype != _BITS_OF[self.dtype]:
-            raise TypeError(f"{self.dtype} is stored as {_BITS_OF[self.dtype].__name__}, not {self.bits.dtype}")
+            raise TypeError(f"{self.dtype} is stored as {_BITS_OF[self.dtype].name}, not {self.bits.dtype}")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -66,7 +71,8 @@ class Array:
     @classmethod
     def of(cls, values: np.ndarray) -> Array:
         """From a numpy array of a numpy dtype (not bfloat16)."""
-        return cls(values.dtype.name, np.ascontiguousarray(values).view(_BITS_OF[values.dtype.name]))
+        name = _NAMES[values.dtype]
+        return cls(name, np.ascontiguousarray(values).view(_BITS_OF[name]))
 
     def widened(self) -> Array:
         """As float32, exactly."""

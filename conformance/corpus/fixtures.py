@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ class TinyCheckpoint:
         with tempfile.TemporaryDirectory() as parent:
             yield Path(shutil.copytree(self.folder, Path(parent, self.folder.name)))
 
-    @property
+    @cached_property
     def modules(self) -> dict[str, dict[str, Array]]:
         """Packed modules: name to local tensors."""
         suffixes = [full_name("", mark) for mark in marks()]

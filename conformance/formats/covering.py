@@ -6,7 +6,7 @@ The order of everything is that of the options as declared, so that the rows are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations, product
 from typing import Any
 
@@ -38,35 +38,39 @@ def rows(options: Options, threefold: tuple[str, ...], apart: Apart) -> list[Row
     """
     left, found = dict.fromkeys(due(options, threefold, apart)), list[Row]()
     while left:
-        row = _row(dict(next(iter(left))), options, list(left), apart)
+        row = _row(dict(next(iter(left))), options, left, apart)
         found.append(row)
         left = {item: None for item in left if not dict(item).items() <= row.items()}
     return found
 
 
-def _row(row: Row, options: Options, left: list[Tuple], apart: Apart) -> Row:
+def _row(row: Row, options: Options, left: Iterable[Tuple], apart: Apart) -> Row:
+    having: dict[str, list[Tuple]] = {name: [] for name in options}
+    for item in left:
+        for name, _ in item:
+            having[name].append(item)
     for name, values in options.items():
         if name not in row:
             possible = [value for value in values if together(row | {name: value}, apart)]
             if not possible:
                 raise ValueError(f"no {name} goes with {row}")
             # The first of those that bring most of what is left closer: as far as it is in the row, it fits.
-            gains = _gains(row, name, left)
+            gains = _gains(row, name, having[name])
             row[name] = max(possible, key=lambda value: gains[value])
     return row
 
 
-def _gains(row: Row, name: str, left: list[Tuple]) -> Counter[Any]:
-    """How much of what is left a row would hold completely, and with this option: by the value of the option."""
+def _gains(row: Row, name: str, having: Iterable[Tuple]) -> Counter[Any]:
+    """How much of what is left and has this option a row would hold completely: by the value of the option."""
     missing = object()
     found: Counter[Any] = Counter()
-    for item in left:
-        own = None
+    for item in having:
+        own: Any = None
         for key, value in item:
             if key == name:
-                own = (value,)
+                own = value
             elif row.get(key, missing) != value:
                 break
         else:
-            found.update(own or ())
+            found[own] += 1
     return found

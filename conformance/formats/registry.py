@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from . import (
@@ -112,11 +113,13 @@ def config_of(config: Config, module: str) -> dict[str, Any]:
     return (dialect or known(config)).config_of(config, module)
 
 
+@cache
 def leaves() -> tuple[str, ...]:
     """Local names of all tensors of all formats, longest first, so that a name is never taken for a shorter one."""
     return tuple(sorted({leaf for format in FORMATS.values() for leaf in format.LEAVES}, key=lambda n: (-len(n), n)))
 
 
+@cache
 def marks() -> tuple[str, ...]:
     """Local names of which one is enough to say that a module is packed."""
     own = (getattr(format, "MARKS", format.LEAVES[:1]) for format in FORMATS.values())
