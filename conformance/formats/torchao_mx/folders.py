@@ -50,7 +50,6 @@ def folders() -> Iterator[Folder]:
     del lost.packed[up].tensors[WHOLE]
     yield lost.folder(code="missing-tensor")
     for id, own, code in (
-        ("labelled-eights", entry(MXFP8), "bad-dtype"),
         ("labelled-nvfp4", entry(FOURS), "bad-dtype"),
         ("labelled-float8", entry(MXFP4) | {"_type": "Float8Tensor"}, "bad-config-value"),
         ("of-six-bits", entry(MXFP4, elem_dtype="fp6_e3m2"), "unsupported-layout"),

@@ -19,7 +19,6 @@ FOLDER_NOTES: dict[str, tuple[str, str]] = {
     "all-kinds": ("MX of four and of eight bits and NVFP4, by the names of modules.", ""),
     "nvfp4": ("NVFP4Tensor with a scale of the matrix.", ""),
     "scale-of-the-matrix-lost": ("One module lacks the scale of the matrix that its header names.", ""),
-    "labelled-eights": ("The header says eight bits of codes of four.", ""),
     "labelled-nvfp4": ("The header says NVFP4 of MX.", ""),
     "labelled-float8": ("The header says Float8Tensor, and has not its attributes.", ""),
     "of-six-bits": ("The header says floats of six bits, which are not decoded.", ""),

@@ -15,6 +15,7 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.fields import nibbles
 from ...bits.floats import E2M1, E4M3, E8M0
+from ..nvfp4.packing import number
 from ..parts import Config, Tensors
 from ..scaled import Scaled
 from ..torchao_int8 import packing as of_torchao
@@ -94,9 +95,7 @@ def stored(config: Config, codes: np.ndarray, scales: np.ndarray, whole: float |
         CODES: Array(codes_as, packed),
         SCALES: Array(scales_as, swizzled(bytes_) if is_swizzled(config) else bytes_),
     }
-    return (
-        tensors if whole is None else tensors | {WHOLE: Array("float32", np.array(whole, np.float32).view(np.uint32))}
-    )
+    return tensors if whole is None else tensors | {WHOLE: number(whole)}
 
 
 def places(out: int, groups: int) -> np.ndarray:

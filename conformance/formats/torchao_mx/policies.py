@@ -12,6 +12,7 @@ from ..draw import Draw
 from ..fp8.grid import LEGAL
 from ..module import Spelling
 from ..nvfp4.grid import USUAL
+from ..nvfp4.packing import number
 from ..parts import Config, Tensors
 from ..spelt import nulls, upper_case
 from ..torchao_int8.packing import described
@@ -45,7 +46,7 @@ def spellings() -> Iterator[Spelling]:
     yield spelling("scale-of-one", "scale-of-one", module(entry(FOURS, whole=True), fours, small, 1.0), plain)
     observed = entry(FOURS)
     observed["_tensor_data_names"] = ["act_per_tensor_scale", *observed["_tensor_data_names"]]
-    beside = plain[1] | {ACTIVATIONS: Array.of(np.array(0.0123, np.float32))}
+    beside = plain[1] | {ACTIVATIONS: number(0.0123)}
     yield spelling("observed", "activations", (described(observed), beside), plain)
     silent, rows = entry(FOURS), module(entry(FOURS, swizzled=False), fours, small)
     del silent["_data"]["is_swizzled_scales"]

@@ -13,18 +13,21 @@ from ..draw import Draw
 from ..fp8.grid import LEGAL
 from ..module import Refusal
 from ..nvfp4.grid import USUAL
+from ..nvfp4.packing import number
 from ..torchao_int8.packing import described
 from .packing import CODES, FOURS, KINDS, MXFP4, MXFP8, SCALES, WHOLE, entry, stored
 
 SLUG = "torchao_mx"
 _Module = tuple[dict[str, Any], dict[str, Array]]
+# More than a tile: turned, its scales have another shape.
+OUT = 136
 _NAN = {MXFP8: 0xFF, MXFP4: 0xFF, FOURS: 0x7F}
 
 
 def refusals() -> Iterator[Refusal]:
     draw = Draw(f"{SLUG}-refusals")
-    eights, fours = LEGAL[draw.below(len(LEGAL), 64, 96)], draw.below(16, 64, 96)
-    powers, small = draw.below(16, 64, 3) + 112, USUAL[draw.below(len(USUAL), 64, 6)]
+    eights, fours = LEGAL[draw.below(len(LEGAL), OUT, 96)], draw.below(16, OUT, 96)
+    powers, small = draw.below(16, OUT, 3) + 112, USUAL[draw.below(len(USUAL), OUT, 6)]
 
     def module(own: dict[str, Any], *numbers: Any) -> _Module:
         config = described(own)
@@ -54,13 +57,13 @@ def refusals() -> Iterator[Refusal]:
         yield Refusal(f"{SLUG}-{kind}-block_size-absent", described(without), own, "bad-config-value")
     four, own = module(entry(MXFP4), fours, powers)
     whole = entry(MXFP4) | {"_tensor_data_names": ["per_tensor_scale", "qdata", "scale"]}
-    one = Array.of(np.array(1, np.float32))
+    one = number(1)
     yield Refusal(f"{SLUG}-mxfp4-scale-of-the-matrix", described(whole), own | {WHOLE: one}, "unsupported-layout")
     yield Refusal(f"{SLUG}-mxfp4-scale-not-named", four, own | {WHOLE: one}, "unexpected-tensor")
-    yield Refusal(f"{SLUG}-mxfp4-as-mxfp8", described(entry(MXFP8)), own, "bad-dtype")
-    yield Refusal(f"{SLUG}-mxfp4-as-nvfp4", described(entry(FOURS)), own, "bad-dtype")
+    yield Refusal(f"{SLUG}-mxfp4-as-mxfp8", described(entry(MXFP8)), own, "bad-shape")
+    yield Refusal(f"{SLUG}-mxfp4-as-nvfp4", described(entry(FOURS)), own, "bad-shape")
     eight = module(entry(MXFP8), eights, powers)[1]
-    yield Refusal(f"{SLUG}-mxfp8-as-mxfp4", four, eight, "bad-dtype")
+    yield Refusal(f"{SLUG}-mxfp8-as-mxfp4", four, eight, "bad-shape")
     silent = entry(MXFP4)
     del silent["_data"]["is_swizzled_scales"]
     yield Refusal(f"{SLUG}-mxfp4-swizzled-absent", described(silent), own, "bad-config-value")
@@ -69,8 +72,8 @@ def refusals() -> Iterator[Refusal]:
 def _attributes(kind: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Ids, codes, and attributes that are wrong."""
     bad, size = "bad-config-value", KINDS[kind][1]
-    for number in (8, 48 - size, 64):
-        yield f"block_size-{number}", "unsupported-group-size", {"block_size": number}
+    for other in (8, 48 - size, 64):
+        yield f"block_size-{other}", "unsupported-group-size", {"block_size": other}
     wrong: dict[str, dict[str, Any]] = {
         "block_size": {"zero": 0, "text": "32", "bool": True, "float": 32.0, "list": [1, 32]},
         "is_swizzled_scales": {"null": None, "text": "false", "number": 1},
@@ -112,7 +115,7 @@ def _of(slug: str, kind: str, config: dict[str, Any], tensors: dict[str, Array])
     yield refusal("scales-int32", "bad-dtype", **{SCALES: Array.of(np.ones(scales.shape, np.int32))})
     yield refusal("codes-int32", "bad-dtype", **{CODES: Array.of(codes.bits.astype(np.int32))})
     yield refusal("codes-float16", "bad-dtype", **{CODES: Array("float16", codes.bits.astype(np.uint16))})
-    for axes, shape in (("one-axis", (-1,)), ("three-axes", (2, 32, codes.shape[1])), ("half", (128, -1))):
+    for axes, shape in (("one-axis", (-1,)), ("three-axes", (2, OUT // 2, codes.shape[1])), ("half", (2 * OUT, -1))):
         changed = Array(codes.dtype, codes.bits.reshape(shape))
         yield refusal(f"codes-{axes}", "bad-shape", **{CODES: changed})
     yield refusal("codes-of-a-part-of-a-group", "bad-shape", **{CODES: Array(codes.dtype, codes.bits[:, :-2].copy())})
@@ -129,7 +132,7 @@ def _of_wholes(config: dict[str, Any], tensors: dict[str, Array]) -> Iterator[Re
     yield Refusal(f"{SLUG}-nvfp4-{WHOLE}-not-named", named, tensors, "unexpected-tensor")
     for kind, bits in (("nan", 0x7FC00000), ("infinity", 0x7F800000), ("minus-infinity", 0xFF800000)):
         yield refusal(kind, "non-finite-scales", Array("float32", np.array(bits, np.uint32)))
-    yield refusal("too-large", "non-finite-scales", Array.of(np.array(3e38, np.float32)))
+    yield refusal("too-large", "non-finite-scales", number(3e38))
     yield refusal("of-one-axis", "bad-shape", Array.of(np.ones(1, np.float32)))
-    yield refusal("of-outputs", "bad-shape", Array.of(np.ones(64, np.float32)))
+    yield refusal("of-outputs", "bad-shape", Array.of(np.ones(OUT, np.float32)))
     yield refusal("float16", "bad-dtype", Array("float16", np.array(0x3C00, np.uint16)))
