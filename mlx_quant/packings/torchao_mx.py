@@ -35,7 +35,7 @@ from .protocol import Infos, Measured, Status, Tensors
 
 ID = "torchao_mx"
 TITLE = "torchao's MX and NVFP4"
-STATUS: Status = "candidate"
+STATUS: Status = "enabled"
 BITS = (4, 8)
 _MX, _NVFP4, _SWIZZLED = "MXTensor", "NVFP4Tensor", ", swizzled"
 LAYOUTS = (_MX, _NVFP4, _MX + _SWIZZLED, _NVFP4 + _SWIZZLED)

@@ -25,18 +25,18 @@ _ONE = {MXFP8: 127, MXFP4: 127, FOURS: 0x38}
 SHAPES = tuple(
     Shape(f"torchao-{kind}", out, inputs, 16 if FOURS in kind else 32, bits=8 if MXFP8 in kind else 4, kind=kind)
     for kind, out, inputs in (
-        # Part of one tile, strips of a tile, tiles side by side, tiles both ways; and none.
+        # Parts of one tile, tiles side by side, one below the other, and both ways; then rows.
         ("mxfp8-tiles", 8, 32),
         ("mxfp8-tiles", 8, 160),
-        ("mxfp8-tiles", 136, 64),
+        ("mxfp8-tiles", 256, 64),
         ("mxfp8-rows", 17, 64),
-        ("mxfp4-tiles", 33, 32),
-        ("mxfp4-tiles", 4, 320),
-        ("mxfp4-tiles", 130, 288),
+        ("mxfp4-tiles", 32, 32),
+        ("mxfp4-tiles", 4, 288),
+        ("mxfp4-tiles", 192, 288),
         ("mxfp4-rows", 8, 96),
-        ("nvfp4-tiles", 65, 16),
-        ("nvfp4-tiles", 12, 96),
-        ("nvfp4-tiles", 260, 80),
+        ("nvfp4-tiles", 64, 16),
+        ("nvfp4-tiles", 8, 96),
+        ("nvfp4-tiles", 192, 144),
         ("nvfp4-rows", 1, 64),
     )
 )
@@ -59,6 +59,13 @@ def group_scales(shape: Shape) -> np.ndarray:
             left, place = divmod(group, 4)
             found[output, group] = 512 * (above * across + left) + 16 * line + 4 * strip + place
     return found
+
+
+def room(shape: Shape) -> int:
+    """Groups that an output has room for: its share of the bytes of all tiles."""
+    if not _KINDS[shape.kind][1]:
+        return shape.groups
+    return ((shape.out + 127) // 128) * ((shape.groups + 3) // 4) * 512 // shape.out
 
 
 def constant(shape: Shape, code: int, zero: int) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -87,4 +94,5 @@ LAYOUT = Layout(
     read_codes=read_codes,
     one=lambda bits: (0x38 if bits == 8 else 2, 0),
     scales_of=scales_of,
+    room=room,
 )

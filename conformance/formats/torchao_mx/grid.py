@@ -39,6 +39,8 @@ APART: Apart = (
 )
 # Parts of tiles, whole ones, and more than one each way.
 _SHAPES = {**common.SHAPES, "tile": (128, 128), "tiles": (260, 288), "one-output": (1, 32), "odd-outputs": (37, 96)}
+_LONG = ("7b-down_proj-g128", "7b-gate_proj-g32")
+_SIZES = {kind: _LONG if kind == MXFP8 else (*_LONG, "moe-expert-g64") for kind in KINDS}
 
 
 def grid() -> Iterator[Unmade]:
@@ -46,13 +48,13 @@ def grid() -> Iterator[Unmade]:
         yield _sample(kind, kind)
         for range_, output in product(RANGES, (None, *FLOATS)):
             yield _sample(f"{kind}-{range_}-to-{output or 'its-own'}", kind, range=range_, output=output)
-        for (label, shape), swizzled in product(_SHAPES.items(), (True, False)):
-            name = f"{kind}-shape-{label}" + ("" if swizzled else "-plain")
-            yield _sample(name, kind, shape=shape, swizzled=swizzled, whole=kind == FOURS)
+        for label, shape in _SHAPES.items():
+            yield _sample(f"{kind}-shape-{label}", kind, shape=shape, whole=kind == FOURS)
+        yield _sample(f"{kind}-shape-tiles-plain", kind, shape=_SHAPES["tiles"], swizzled=False)
         for bias in ("zero", "real"):
             yield _sample(f"{kind}-bias-{bias}", kind, bias=bias)
         for name, (shape, _) in common.REAL_SIZES.items():
-            if name.endswith(("down_proj-g128", "expert-g64")):
+            if name in _SIZES[kind]:
                 yield _sample(f"{kind}-{name}", kind, shape=shape, real_size=True, whole=kind == FOURS)
     yield _sample("nvfp4-any-scale", FOURS, scales="any-finite", whole=True)
     for row in rows(OPTIONS, THREEFOLD, APART):

@@ -24,7 +24,7 @@ SLUG = "torchao_mx"
 def spellings() -> Iterator[Spelling]:
     draw = Draw(f"{SLUG}-spellings")
     eights, fours = LEGAL[draw.below(len(LEGAL), 40, 160)], draw.below(16, 40, 160)
-    powers, small = draw.below(16, 40, 5) + 112, USUAL[draw.below(len(USUAL), 40, 10)]
+    powers, small = draw.below(40, 40, 5) + 100, USUAL[draw.below(len(USUAL), 40, 10)]
 
     def spelling(id: str, policy: str, given: tuple[Any, Any], plain: tuple[Any, Any]) -> Spelling:
         return Spelling(f"{SLUG}-{id}", f"{SLUG}-{policy}", *given, *plain)
