@@ -172,6 +172,8 @@ def _half_scales(found: Scaled, dtype: str) -> Array:
 ARITHMETIC, LAYOUTS, VECTORS, SYNTHETIC = "arithmetic", "layouts", "vectors", "synthetic"
 _TREE = "https://github.com/pytorch/ao/blob/v0.18.0/torchao/prototype/mx_formats/"
 _MX, _NVFP4, _UTILS = (_TREE + "mx_tensor.py",), (_TREE + "nvfp4_tensor.py",), (_TREE + "utils.py",)
+# Its scales are cast to the dtype of the weight, in which torch then multiplies them by a number without axes.
+_OLD = ("https://github.com/pytorch/ao/blob/v0.17.0/torchao/prototype/mx_formats/nvfp4_tensor.py",)
 _MAX, _PADDING = github("modular/modular#6600"), github("vllm-project/vllm#38148")
 _SWIZZLE = github("pytorch/ao#4477")
 _OCP = ("https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf",)
@@ -208,7 +210,7 @@ TORCHAO_MX: tuple[Mutant, ...] = (
             (VECTORS, ARITHMETIC, SYNTHETIC), changed_parts(_whole_divides), (4,)),
     _mutant("TX-03c", Bug.OP_ORDER_DTYPE, "weights are rounded before the scale of the matrix multiplies them", _NVFP4,
             (VECTORS, ARITHMETIC, SYNTHETIC), _in_turn, (4,)),
-    _mutant("TX-03d", Bug.OP_ORDER_DTYPE, "the product of torchao's two scales is rounded to bfloat16", _NVFP4,
+    _mutant("TX-03d", Bug.OP_ORDER_DTYPE, "the product of torchao's two scales is rounded to bfloat16", _OLD,
             (VECTORS, ARITHMETIC, SYNTHETIC), computed(_half_scales), (4,)),
     _mutant("TX-03e", Bug.SCALE_ENCODING, "the scale of activations multiplies the weight", _NVFP4,
             (VECTORS, "policies"), changed_parts(_with_activations), (4,)),
