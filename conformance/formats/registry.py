@@ -35,6 +35,7 @@ from . import (
     quark_int,
     sinq,
     torchao_int8,
+    torchao_mx,
     vptq,
 )
 from .dialects import DIALECTS, modelopt
@@ -64,6 +65,7 @@ FORMATS: dict[str, Format] = {
         hqq,
         # Of the dialects of those below, and named by less than they are.
         fp8_parts,
+        torchao_mx,
         torchao_int8,
         qqq,
         metal,

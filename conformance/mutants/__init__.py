@@ -34,6 +34,7 @@ from .state import STATE
 from .steps import STEPS
 from .tiles import TILES
 from .torchao import TORCHAO
+from .torchao_mx import TORCHAO_MX
 from .values import VALUES
 from .vptq import VPTQ
 from .widths import WIDTHS
@@ -64,6 +65,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *TILES,
     *WORDS,
     *TORCHAO,
+    *TORCHAO_MX,
     *STEPS,
     *QUANTO,
     *NARROW_QUANTO,

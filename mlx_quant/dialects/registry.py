@@ -103,8 +103,10 @@ REFUSED: dict[str, str] = {
     "is required to run SpQR quantized model)",
     "torchao-int4": "Int4Tensor and its packed layouts: torchao 0.18.0 raises NotImplementedError when asked to "
     "dequantise one, and its operation bf16i4bf16_rowwise is of mslk, of which PyPI has an empty 0.0.0",
-    "torchao-mx": "MXTensor and NVFP4Tensor: torchao 0.18.0 packs, saves and reads them on a CPU, and they are not "
-    "decoded yet; the same numbers are read from exports of compressed-tensors and ModelOpt",
+    "torchao-mx-e5m2": "MXTensor of E5M2: torchao 0.18.0 packs, saves and reads it on a CPU, and MLX 0.32 opens no "
+    "file that holds it (RuntimeError: [safetensor] unsupported dtype F8_E5M2)",
+    "torchao-mx-fp6": "MXTensor of fp6_e2m3 and fp6_e3m2: torchao 0.18.0 packs and reads them on a CPU, a byte each, "
+    "and MLX has no mode for them; no checkpoint of them was found",
     "torchao-nf4": "torchao 0.18.0 writes no NF4Tensor into safetensors (ValueError: Unsupported tensor type)",
 }
 

@@ -26,7 +26,8 @@ class Scheme:
         codebooks: how many tables a block is a sum of entries of, where the configuration says so.
         rotations: how often inputs are turned, where the configuration says so.
         word: bits of the words that codes are packed in, where the configuration may choose.
-        strategy: what shares a scale, where the configuration names it: ``"tensor"``, ``"channel"`` or ``"group"``.
+        strategy: what shares a scale, where the configuration names it: ``"tensor"``, ``"channel"``, ``"group"``, or
+            ``"tensor_group"`` where groups have one and the matrix another.
         dtype: of the weight, where the configuration names one.
         shape: (out, in) of a matrix whose tensors do not tell it: what the configuration or the model says, each None
             where neither does.

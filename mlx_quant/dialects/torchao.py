@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import MalformedCheckpoint, UnsupportedFormat
 from . import fields
 from .schemes import Scheme, Schemes
+from .torchao_floats import DTYPES, EXPORT, FLOAT8, MX, NOTE, NVFP4, dtype_of, of_blocks, of_groups
 
 ID = "torchao"
 METADATA = "metadata"
@@ -26,25 +27,18 @@ _LONGEST = 1 << 16
 _NAMES = "tensor_names"
 _WEIGHT = "weight"
 _PLAIN = "Tensor"
-_PARTS = {"qdata", "scale", "zero_point", "act_quant_scale", "act_quant_zero_point", "act_pre_scale"}
-_DTYPES = ("float16", "bfloat16", "float32")
+_PARTS = {
+    *("qdata", "scale", "zero_point", "per_tensor_scale"),
+    *("act_quant_scale", "act_quant_zero_point", "act_pre_scale", "act_per_tensor_scale"),
+}
 _WIDTHS = {f"int{bits}": bits for bits in range(1, 9)}
 # Classes that are decoded, and those that are refused with a reason.
-_FLOAT8 = "Float8Tensor"
-_DECODED = ("Int8Tensor", "IntxUnpackedToInt8Tensor", _FLOAT8)
+_DECODED = ("Int8Tensor", "IntxUnpackedToInt8Tensor", FLOAT8, MX, NVFP4)
 _REASONS = {
     "Int4Tensor": "torchao reads it with a kernel for GPUs alone, so nothing proves a decoder right",
-    "MXTensor": "torchao 0.18.0 packs and reads it on a CPU, and it is not decoded yet; MX floats are read from "
-    "exports of methods mxfp4 and compressed-tensors",
     "NF4Tensor": "torchao 0.18.0 writes none into safetensors: ValueError: Unsupported tensor type",
-    "NVFP4Tensor": "torchao 0.18.0 packs and reads it on a CPU, and it is not decoded yet; NVFP4 is read from exports "
-    "of ModelOpt and compressed-tensors",
 }
-_NOTE = "what it says of activations is not followed; it changes no weight"
 _TILES = "its bits lie as one kernel wants them"
-_EXPORT = (
-    "export the model with Int8WeightOnlyConfig, IntxWeightOnlyConfig or Float8WeightOnlyConfig, or use another export"
-)
 
 
 def recognises(config: Mapping[str, Any], named: str | None) -> bool:
@@ -79,7 +73,7 @@ def schemes(config: Mapping[str, Any]) -> Schemes:
         raise UnsupportedFormat(
             "unsupported-layout",
             f"{kind} is packed, and it is no layer's weight: rules by the names of modules pack biases as well; name "
-            f"weights in FqnToConfig, or {_EXPORT}",
+            f"weights in FqnToConfig, or {EXPORT}",
             where=f"{METADATA}.{name}",
         )
     return Described(entries)
@@ -126,7 +120,7 @@ def _scheme(entry: Mapping[str, Any], place: str) -> Scheme:
         raise MalformedCheckpoint("config-contradiction", "is described as dense, and packed all the same", where=place)
     if kind not in _DECODED:
         raise UnsupportedFormat(
-            "unsupported-layout", f"{kind} is not decoded ({_REASONS.get(kind, _TILES)}); {_EXPORT}", where=place
+            "unsupported-layout", f"{kind} is not decoded ({_REASONS.get(kind, _TILES)}); {EXPORT}", where=place
         )
     said = entry.get("_data")
     if not isinstance(said, Mapping):
@@ -137,20 +131,28 @@ def _scheme(entry: Mapping[str, Any], place: str) -> Scheme:
     if "act_pre_scale" in parts:
         raise UnsupportedFormat(
             "unsupported-layout",
-            f"activations are scaled before they meet it, which MLX's model does not; {_EXPORT}",
+            f"activations are scaled before they meet it, which MLX's model does not; {EXPORT}",
             where=place,
         )
-    if kind == _FLOAT8 and "zero_point" in parts:
+    if kind in (FLOAT8, MX, NVFP4) and "zero_point" in parts:
         raise UnsupportedFormat(
-            "unsupported-layout", f"{kind} with zero points, which torchao 0.18.0 has not; {_EXPORT}", where=place
+            "unsupported-layout", f"{kind} with zero points, which torchao 0.18.0 has not; {EXPORT}", where=place
         )
+    if kind != NVFP4 and "per_tensor_scale" in parts:
+        raise UnsupportedFormat(
+            "unsupported-layout",
+            f"{kind} with a scale of the whole matrix, which torchao 0.18.0 has not; {EXPORT}",
+            where=place,
+        )
+    if kind in (MX, NVFP4):
+        return of_groups(kind, said, parts, place)
     intx = kind == _DECODED[1]
-    width = _dtype(said, "target_dtype", tuple(_WIDTHS), place) if intx else "int8"
+    width = dtype_of(said, "target_dtype", tuple(_WIDTHS), place) if intx else "int8"
     block = said.get("block_size")
     if isinstance(block, list) and len(block) == 3:
-        raise UnsupportedFormat("unsupported-layout", f"a stack of experts is not decoded; {_EXPORT}", where=place)
-    if kind == _FLOAT8:
-        return _floats(said, block, place)
+        raise UnsupportedFormat("unsupported-layout", f"a stack of experts is not decoded; {EXPORT}", where=place)
+    if kind == FLOAT8:
+        return of_blocks(said, block, place)
     rows, columns = fields.pair(f"{place}._data.block_size", block, "two positive numbers")
     activations = said.get("activation_quantization" if intx else "act_quant_kwargs") is not None
     return Scheme(
@@ -161,35 +163,9 @@ def _scheme(entry: Mapping[str, Any], place: str) -> Scheme:
         layout=kind,
         sym="zero_point" not in parts,
         block=(rows, columns),
-        dtype=_dtype(said, "dtype", _DTYPES, place),
-        notes=(_NOTE,) if activations else (),
+        dtype=dtype_of(said, "dtype", DTYPES, place),
+        notes=(NOTE,) if activations else (),
     )
-
-
-def _floats(said: Mapping[str, Any], block: object, place: str) -> Scheme:
-    """That of 8-bit floats; an empty list of sizes is one block."""
-    size = fields.pair(f"{place}._data.block_size", block, "two positive numbers") if block else None
-    if block is not None and not block and block != []:
-        raise fields.bad(f"{place}._data.block_size", block, "two positive numbers")
-    return Scheme(
-        dialect=ID,
-        packing="fp8_parts",
-        bits=8,
-        group_size=size[1] if size else -1,
-        layout=_FLOAT8,
-        sym=True,
-        block=size,
-        dtype=_dtype(said, "dtype", _DTYPES, place),
-        notes=(_NOTE,) if said.get("act_quant_kwargs") is not None else (),
-    )
-
-
-def _dtype(said: Mapping[str, Any], key: str, known: tuple[str, ...], place: str) -> str:
-    value = said.get(key)
-    name = value.get("_data") if isinstance(value, Mapping) and value.get("_type") == "torch.dtype" else None
-    if not isinstance(name, str) or name not in known:
-        raise fields.bad(f"{place}._data.{key}", value, f"a torch.dtype, one of {', '.join(known)}")
-    return name
 
 
 def _kind(text: object) -> str | None:

@@ -40,6 +40,7 @@ from . import (
     quark_int,
     sinq,
     torchao_int8,
+    torchao_mx,
     vptq,
 )
 from .protocol import Infos, Packing, Tensors
@@ -65,6 +66,7 @@ PACKINGS: dict[str, Packing] = {
         hqq,
         modelopt_int4,
         torchao_int8,
+        torchao_mx,
         qqq,
         metal,
         quanto_int8,

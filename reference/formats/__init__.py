@@ -35,6 +35,7 @@ from . import (
     quark_int,
     sinq,
     torchao_int8,
+    torchao_mx,
     vptq,
 )
 
@@ -51,6 +52,7 @@ FORMATS: dict[str, ModuleType] = {
     "fp8": fp8,
     # Before the formats of the same methods, which are named by less.
     "fp8_parts": fp8_parts,
+    "torchao_mx": torchao_mx,
     "gemma_quant": gemma_quant,
     "gptq_planar": gptq_planar,
     "gptq_narrow": gptq_narrow,

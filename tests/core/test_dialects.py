@@ -346,6 +346,7 @@ def test_formats_lists_what_is_decoded_and_what_is_refused() -> None:
         "quark_int",
         "sinq",
         "torchao_int8",
+        "torchao_mx",
     }
     assert (listed["gptq"].layouts, listed["awq_gemm"].bits) == (("gptq", "gptq_v2"), (2, 3, 4, 5, 6, 7, 8))
     assert all(status.reason for status in listed.values())

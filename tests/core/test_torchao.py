@@ -108,7 +108,7 @@ def test_other_keys_of_a_header_are_no_descriptions() -> None:
     assert mlx_quant.dequantize(config(entries), tensors()).tolist() == [[1.0] * 64] * 8
 
 
-@pytest.mark.parametrize("kind", ["Int4Tensor", "Int4TilePackedTo4dTensor", "MXTensor", "NF4Tensor"])
+@pytest.mark.parametrize("kind", ["Int4Tensor", "Int4TilePackedTo4dTensor", "NF4Tensor"])
 def test_other_classes_are_refused_by_name(kind: str) -> None:
     with pytest.raises(UnsupportedFormat, match=kind) as caught:
         _ = schemes_of(config({"weight": json.dumps(ENTRY | {"_type": kind})})).default

@@ -1,0 +1,66 @@
+"""torchao's MX and NVFP4: floats of 8 or 4 bits, and a float of 8 bits as the scale of 32 or 16 of them."""
+
+from .addresses import LAYOUT, SHAPES, constant
+from .explain import explain
+from .folders import LEGACY, SIDECAR, drawn, folders, leaving_out
+from .grid import SMOKE, grid
+from .notes import FLAG_NOTES, FOLDER_NOTES
+from .options import (
+    BRIEF,
+    COLUMNS,
+    FILES,
+    ID,
+    LEAVES,
+    MARKS,
+    NOT_APPLICABLE,
+    SLUG,
+    TITLE,
+    domains,
+    flags,
+    names,
+    said_width,
+)
+from .packing import WIDTHS, config, config_of, group_size, pack, parts
+from .policies import disputed, settled, spellings
+from .refusals import refusals
+from .strategy import strategies
+
+__all__ = [
+    "BRIEF",
+    "COLUMNS",
+    "FILES",
+    "FLAG_NOTES",
+    "FOLDER_NOTES",
+    "ID",
+    "LAYOUT",
+    "LEAVES",
+    "LEGACY",
+    "MARKS",
+    "NOT_APPLICABLE",
+    "SHAPES",
+    "SIDECAR",
+    "SLUG",
+    "SMOKE",
+    "TITLE",
+    "WIDTHS",
+    "config",
+    "config_of",
+    "constant",
+    "disputed",
+    "domains",
+    "drawn",
+    "explain",
+    "flags",
+    "folders",
+    "grid",
+    "group_size",
+    "leaving_out",
+    "names",
+    "pack",
+    "parts",
+    "refusals",
+    "said_width",
+    "settled",
+    "spellings",
+    "strategies",
+]
