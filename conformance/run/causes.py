@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .record import Record, Report
@@ -120,10 +120,11 @@ NAMED = (
 def causes(report: Report) -> list[Cause]:
     """What is wrong with a loader, the worst first: silent before loud, then by the number of cases."""
     left = [record for record in report.records if record.bad]
+    asked = Counter(flag for record in report.records for flag in record.flags if not _unsound(record))
     found: list[Cause] = []
     for loudness in LOUDNESS:
         own = [record for record in left if loudness_of(record) == loudness]
-        for slug, title, records in _grouped(own, report.records):
+        for slug, title, records in _grouped(own, asked):
             required = any(record.tier in report.required for record in records)
             found.append(Cause(slug, title, tuple(records), loudness, required))
     return sorted(found, key=lambda c: (not c.required, LOUDNESS.index(c.loudness), -len(c.records)))
@@ -138,7 +139,7 @@ def loudness_of(record: Record) -> str:
     return SILENT if record.silent else LOUD
 
 
-def _grouped(own: list[Record], every: Sequence[Record]) -> Iterator[tuple[str, str, list[Record]]]:
+def _grouped(own: list[Record], asked: Counter[str]) -> Iterator[tuple[str, str, list[Record]]]:
     named: dict[str, list[Record]] = {}
     rest = []
     for record in own:
@@ -156,21 +157,19 @@ def _grouped(own: list[Record], every: Sequence[Record]) -> Iterator[tuple[str, 
             said.setdefault(_gist(record), []).append(record)
     for gist, records in said.items():
         slug = re.sub("[^a-z0-9]+", "-", gist.lower()).strip("-")[:60]
-        flag = _shared(records, every)
+        flag = _shared(records, asked)
         yield slug, f"{gist} (wherever {flag})" if flag else gist, records
-    yield from _by_flags([record for record in rest if record.silent and " differ" in record.why], every)
+    yield from _by_flags([record for record in rest if record.silent and " differ" in record.why], asked)
 
 
-def _shared(records: list[Record], every: Sequence[Record]) -> str:
+def _shared(records: list[Record], asked: Counter[str]) -> str:
     """The flag that nearly all of these have, and that nearly always means the same; empty without one."""
-    asked = Counter(flag for record in every for flag in record.flags if not _unsound(record))
     failing = Counter(flag for record in records for flag in record.flags)
     fit = [f for f, count in failing.items() if count > 1 and count >= MOST * len(records) and count >= MOST * asked[f]]
     return max(fit, key=lambda flag: (failing[flag], -asked[flag], flag), default="")
 
 
-def _by_flags(rest: list[Record], every: Sequence[Record]) -> Iterator[tuple[str, str, list[Record]]]:
-    asked = Counter(flag for record in every for flag in record.flags if not _unsound(record))
+def _by_flags(rest: list[Record], asked: Counter[str]) -> Iterator[tuple[str, str, list[Record]]]:
     failing = Counter(flag for record in rest for flag in record.flags)
     while rest:
         unexplained = Counter(flag for record in rest for flag in record.flags)

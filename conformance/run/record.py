@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Record:
     unequal: int | None = None
     asked: str = ""
 
-    @property
+    @cached_property
     def format(self) -> str:
         """Slug of its format; a case that needs another one beside its own is counted with the first of them."""
         return next((slug for slug in BY_SLUG if slug in self.flags), "")
