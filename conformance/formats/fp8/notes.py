@@ -15,6 +15,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
         "FP-05 FP-05b FP-05c",
     ),
     "fbgemm": ("Method fbgemm_fp8: a scale for each output, and bfloat16 whatever the scales are.", "FP-08"),
+    "deepseek-names": ("Scales are called scale, as DeepSeek V4 has them.", "FP-09 FP-09b"),
     "scales-float8_e8m0fnu": ("The scales are bytes of E8M0, powers of two.", "FP-07 FP-07b FP-07c"),
     "scales-uint8": ("The same, stored as plain bytes.", "FP-07 FP-07b FP-07c"),
     **{
@@ -42,6 +43,10 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
             "ct-block-as-text": ("The block as a text, 32x32.", ""),
             "ct-strategy-absent": ("No strategy and no group_size: one scale for the matrix.", ""),
             "ct-scale-without-axes": ("One scale without axes.", ""),
+            "deepseek": ("DeepSeek V4's names and settings.", ""),
+            "deepseek-experts": ("The same, where expert_dtype says that experts are FP8 as well.", ""),
+            "deepseek-float32": ("The same with powers of two stored as float32.", ""),
+            "deepseek-scales-of-rows": ("A scale for every row of a block, as V4.1's embeddings have.", "FP-09"),
             "fbgemm": ("Method fbgemm_fp8 has the scales of outputs under another name.", ""),
             "fbgemm-says-no-more": ("The method alone, and none of its settings.", ""),
             "fbgemm-bound-of-activations": ("The bound of activations is no part of a weight.", "FP-08b"),
