@@ -40,8 +40,8 @@ def settings_of(module: str, quantization: Config) -> dict[str, Any]:
         return dict(quantization) | {"modules": {"": entries.get(module)}}
     if gemma.wrote(quantization):
         return gemma.settings_of(module, quantization)
-    if "expert_dtype" in quantization:
-        # DeepSeek V4's, of routed experts alone.
+    if of_fours(quantization):
+        # Of routed experts alone.
         expert = "experts" in module.split(".")
         return {key: value for key, value in quantization.items() if key != "expert_dtype" or expert}
     if autoround.wrote(quantization):

@@ -27,12 +27,8 @@ def config(block: tuple[int, int] = (128, 128), **changes: Any) -> dict[str, Any
 
 
 def reads(config: Config) -> bool:
-    return config.get("quant_method") == METHOD and KEY in config
-
-
-def of_fours(config: Config) -> bool:
-    """Whether a module's config says that it is an expert of FP4."""
-    return reads(config) and config[KEY] == FOURS
+    """Whether some modules are FP4. transformers writes ``expert_dtype`` into every config of FP8."""
+    return config.get("quant_method") == METHOD and config.get(KEY) == FOURS
 
 
 def config_of(config: Config, module: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"FP8": ((), ())}
 def names(config: Config) -> bool:
     if config.get("quant_method") == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
-    if deepseek.of_fours(config):
+    if deepseek.reads(config):
         return False
     return config.get("quant_method") in ("fp8", FBGEMM) or is_compressed(config) or quark.dtype(config) == "fp8_e4m3"
 

@@ -42,7 +42,7 @@ BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"MXFP4": ((), ())}
 def names(config: Config) -> bool:
     if config.get("quant_method") == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
-    if quark.dtype(config) == "fp4" or deepseek.of_fours(config):
+    if quark.dtype(config) == "fp4" or deepseek.reads(config):
         return True
     return str(config.get("quant_method")).lower() == "mxfp4" or is_compressed(config)
 
