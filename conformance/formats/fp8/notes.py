@@ -64,6 +64,7 @@ FOLDER_NOTES: dict[str, tuple[str, str]] = {
     "mixed-precision": ("ModelOpt names an algorithm for each layer.", ""),
     "dynamic-activations": ("Activations are quantised as well, when the model runs.", ""),
     "blocks-and-channels": ("Two groups of modules whose scales cover different things.", ""),
+    "deepseek": ("Scales are called scale, as DeepSeek V4 has them; one layer is left dense.", "FP-09b"),
     "fbgemm": ("transformers' method fbgemm_fp8, one layer left dense.", ""),
     "fbgemm-beside-other-scales": ("The sidecar is of transformers' other method of FP8.", ""),
     "scales-of-the-cache": ("Scales of the KV cache lie beside the projections.", ""),
