@@ -43,8 +43,8 @@ class _Opened(Mapping[str, mx.array]):
 
 
 def _claimed() -> list[str]:
-    """Dialects and packings: what the suite calls a format is one or the other."""
-    return sorted({*DIALECTS, *PACKINGS})
+    """Dialects and packings, and DeepSeek's part of a dialect: what the suite calls a format is one of them."""
+    return sorted({*DIALECTS, *PACKINGS, "deepseek"})
 
 
 class _Subject:

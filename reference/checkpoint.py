@@ -123,8 +123,10 @@ def left_dense(module: str, weight: torch.Tensor | None, names: Container[str]) 
 
 def packed(names: Iterable[str]) -> list[str]:
     """The packed modules among the names of tensors."""
-    ends = [joined("", mark) for mark in MARKS]
-    return sorted({name.removesuffix(end) for name in names for end in ends if name.endswith(end)})
+    ends, names = [joined("", mark) for mark in MARKS], set(names)
+    found = {(name.removesuffix(end), end) for name in names for end in ends if name.endswith(end)}
+    # Parameters of many models are called scale.
+    return sorted({module for module, end in found if end != ".scale" or f"{module}.weight" in names})
 
 
 def joined(module: str, leaf: str) -> str:

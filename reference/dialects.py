@@ -11,12 +11,13 @@ from typing import Any
 import torch
 
 from . import autoround, gemma
-from .config import Config, overridden
+from .config import Config, overridden, setting
 from .unpacked import Refused
 
 # compressed-tensors' own.
 METHOD = "compressed-tensors"
 QUARK = "quark"
+DEEPSEEK = "deepseek"
 VPTQ = "vptq"
 
 
@@ -39,6 +40,10 @@ def settings_of(module: str, quantization: Config) -> dict[str, Any]:
         return dict(quantization) | {"modules": {"": entries.get(module)}}
     if gemma.wrote(quantization):
         return gemma.settings_of(module, quantization)
+    if of_fours(quantization):
+        # Of routed experts alone.
+        expert = "experts" in module.split(".")
+        return {key: value for key, value in quantization.items() if key != "expert_dtype" or expert}
     if autoround.wrote(quantization):
         return autoround.settings_of(module, quantization)
     if "config_groups" in quantization:
@@ -46,6 +51,14 @@ def settings_of(module: str, quantization: Config) -> dict[str, Any]:
     if quark(quantization):
         return _of_patterns(module, quantization)
     return _dynamic(module, quantization)
+
+
+def of_fours(config: Config) -> bool:
+    """Whether a module is one of DeepSeek V4's experts, which are FP4 beside modules that are FP8.
+
+    Source: transformers 5.23.0, ``configuration_deepseek_v4.py``, which moves ``expert_dtype`` into these settings.
+    """
+    return setting(config, "quant_method") == "fp8" and config.get("expert_dtype") == "fp4"
 
 
 def quark(config: Config) -> bool:

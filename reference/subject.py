@@ -10,7 +10,7 @@ import torch
 from . import activation, autoround, checkpoint
 from .checkpoint import Given
 from .config import SPELLINGS, Config, setting
-from .dialects import METHOD, QUARK
+from .dialects import DEEPSEEK, METHOD, QUARK
 from .formats import FORMATS, named, slugs
 from .unpacked import Added, Refused, Unpacked
 
@@ -56,7 +56,7 @@ class _Subject:
     def info(self) -> dict[str, Any]:
         return {
             "version": torch.__version__,
-            "formats": sorted([*slugs(), autoround.NAME, METHOD, QUARK]),
+            "formats": sorted([*slugs(), autoround.NAME, METHOD, QUARK, DEEPSEEK]),
             "backend": "cpu",
         }
 

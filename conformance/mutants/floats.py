@@ -148,6 +148,18 @@ def _bounded(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
     return found if bound is None else found.with_(s=np.minimum(found.s, bound))
 
 
+def _found_by_name(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
+    """Scales that are looked for under one name alone: a cast where they have the other."""
+    return found.with_(s=np.ones_like(found.s)) if "scale" in tensors else found
+
+
+def _of_tiles(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
+    """Scales of rows taken for those of tiles, of which the first ones are enough."""
+    if "scale" not in tensors or found.block[0] != 1:
+        return found
+    return found.with_(block=(config["weight_block_size"][0], found.block[1]))
+
+
 ARITHMETIC, LAYOUTS, VECTORS, SYNTHETIC = "arithmetic", "layouts", "vectors", "synthetic"
 _MLX_LM = github("ml-explore/mlx-lm#1865")
 _EDGES = github("ModelCloud/GPTQModel#2875")
@@ -158,6 +170,7 @@ _MODELOPT = (
     "https://github.com/NVIDIA/TensorRT-Model-Optimizer/blob/0.47.0/modelopt/torch/quantization/qtensor/fp8_tensor.py",
 )
 _FBGEMM = ("https://github.com/huggingface/transformers/blob/v5.23.0/src/transformers/integrations/fbgemm_fp8.py",)
+_RENAMED = (_SOURCE.replace("integrations/", "quantizers/quantizer_"),)
 _GPTQMODEL = ("https://github.com/ModelCloud/GPTQModel/blob/v7.7.0/gptqmodel/quantization/dtype.py",)
 _E4M3 = ("https://arxiv.org/abs/2209.05433",)
 _E8M0 = ("https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf",)
@@ -210,4 +223,8 @@ FLOATS: tuple[Mutant, ...] = (
             (VECTORS, "policies"), changed_parts(_of_the_scales)),
     _mutant("FP-08b", Bug.SCALE_ENCODING, "activation_scale_ub bounds the scales of weights", _FBGEMM,
             ("policies",), changed_parts(_bounded)),
+    _mutant("FP-09", Bug.GROUP_INDEX, "DeepSeek's scales of rows are taken for those of tiles", _RENAMED,
+            (VECTORS, "policies"), changed_parts(_of_tiles)),
+    _mutant("FP-09b", Bug.SCALE_ENCODING, "a scale that is called scale is not found, and FP8 is cast", _RENAMED,
+            (VECTORS, "policies"), changed_parts(_found_by_name)),
 )  # fmt: skip

@@ -157,10 +157,29 @@ def _other_zero(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
     return found.with_(values=values)
 
 
+def _zero_of_a_table(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
+    """Code 8 of DeepSeek's experts without a sign, as the table of its own converter has it."""
+    if "scale" not in tensors:
+        return found
+    values = found.values.copy()
+    values[8] = 0.0
+    return found.with_(values=values)
+
+
+def _blocks_of_others(found: Scaled, config: Config, tensors: Tensors) -> Scaled:
+    """DeepSeek's experts in groups as wide as the blocks of the other modules."""
+    if "scale" not in tensors:
+        return found
+    wide = config["weight_block_size"][1] // found.block[1]
+    return found.with_(s=found.s[..., np.arange(found.s.shape[-1]) // wide])
+
+
 ARITHMETIC, LAYOUTS, VECTORS = "arithmetic", "layouts", "vectors"
 _OCP = ("https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf",)
 _SOURCE = "https://github.com/huggingface/transformers/blob/v5.23.0/src/transformers/integrations/mxfp4.py"
 _TRANSFORMERS = (_SOURCE,)
+_FINE_GRAINED = (_SOURCE.replace("mxfp4", "finegrained_fp8"),)
+_DEEPSEEK = ("https://huggingface.co/deepseek-ai/DeepSeek-V4-Flash/blob/main/inference/convert.py",)
 _TWICE = github("vllm-project/vllm#35979", "vllm-project/compressed-tensors#538")
 _MLX_LM = github("ml-explore/mlx-lm#1865")
 _TENSORS = "https://github.com/NVIDIA/TensorRT-Model-Optimizer/blob/0.47.0/modelopt/torch/quantization/qtensor"
@@ -215,6 +234,10 @@ FOURS: tuple[Mutant, ...] = (
             (VECTORS, LAYOUTS), changed_parts(_experts_mixed)),
     _mutant("FP-17c", Bug.INTERLEAVE, "rows of gate and up, stored in turn, are put one after the other",
             _TRANSFORMERS, (VECTORS, LAYOUTS), changed_parts(_halves_of_rows)),
+    _mutant("FP-18", Bug.SIGNEDNESS, "code 8 of DeepSeek's experts is a zero without a sign", _DEEPSEEK,
+            (VECTORS, ARITHMETIC), changed_parts(_zero_of_a_table)),
+    _mutant("FP-18b", Bug.GROUP_INDEX, "DeepSeek's experts have groups as wide as weight_block_size", _FINE_GRAINED,
+            (VECTORS, "policies"), changed_parts(_blocks_of_others)),
     _nvfp4("FP-21", Bug.NIBBLE_ORDER, "the high nibble of a byte of NVFP4 comes first", _MODELOPT,
            (VECTORS, ARITHMETIC, LAYOUTS), changed_parts(_swapped)),
     _nvfp4("FP-21b", Bug.LAYOUT_VERSION, "codes of NVFP4 are read as whole numbers", _MLX_LM,

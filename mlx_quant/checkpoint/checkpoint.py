@@ -88,7 +88,7 @@ class Checkpoint:
         self.leftovers = leftovers(self._tensors, found.schemes)
         outside = {name: info for name, info in self._tensors.items() if name not in inside}
         self.plain = {name: info for name, info in outside.items() if name not in self.leftovers}
-        _refuse_bare_bytes(self.plain)
+        _refuse_bare_bytes(self.plain, fours=self.scheme.otherwise is not None)
         self._open: OrderedDict[str, dict[str, mx.array]] = OrderedDict()
         self._ahead: dict[str, dict[str, mx.array]] = {}
         self._forget()
@@ -235,10 +235,13 @@ class Checkpoint:
                 warnings.warn(f"{self.label}: {module}: {text}", QuantWarning, stacklevel=4)
 
 
-def _refuse_bare_bytes(plain: Mapping[str, TensorInfo]) -> None:
-    """MalformedCheckpoint ``missing-tensor`` for floats of 8 bits that no packing takes; MLX sees whole numbers."""
+def _refuse_bare_bytes(plain: Mapping[str, TensorInfo], *, fours: bool) -> None:
+    """MalformedCheckpoint ``missing-tensor`` for small floats that no packing takes; MLX sees whole numbers.
+
+    ``fours`` says that a weight of int8 is floats of 4 bits.
+    """
     for info in plain.values():
-        if info.dtype in BYTES_OF_FLOATS:
+        if info.dtype in BYTES_OF_FLOATS or (fours and info.dtype == "I8" and info.name.endswith(".weight")):
             raise MalformedCheckpoint(
                 "missing-tensor",
                 f"dtype {info.dtype}, but no scale lies beside it; use a checkpoint that is complete",

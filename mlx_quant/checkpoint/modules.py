@@ -12,7 +12,7 @@ from ..errors import MalformedCheckpoint, QuantError
 from ..files.folder import Files, TensorInfo, read_data
 from ..packings import activation, foreign
 from ..packings.checks import BIAS, SCALES, leaf
-from ..packings.registry import PACKINGS, descriptions, marks, packing_for, partners
+from ..packings.registry import PACKINGS, descriptions, marks, packing_for, paired, partners, settled
 
 # Bytes of a tensor that describes a module; real ones have a few hundred.
 _MOST_DESCRIBED = 4096
@@ -102,7 +102,12 @@ def leftovers(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> set[str]:
     packed = dict.fromkeys(_packed(tensors, schemes, beside))
     names = [name for name in packed if _dense(name, tensors, schemes)]
     packings = {name: PACKINGS[schemes.scheme(name).packing] for name in names}
-    found = {_named(name, end) for name, packing in packings.items() for end in packing.TENSORS if end != _WEIGHT}
+    found = {
+        _named(name, end)
+        for name, packing in packings.items()
+        for end in packing.TENSORS
+        if end != _WEIGHT and end not in getattr(packing, "PAIRED", {})
+    }
     return (found & tensors.keys()) | {name for name in tensors if unread and f".{name}".endswith(unread)}
 
 
@@ -117,8 +122,19 @@ def _packed(tensors: Mapping[str, TensorInfo], schemes: Schemes, divisors: Colle
         whole = f".{name}"
         if suffix := next((suffix for suffix in suffixes if whole.endswith(suffix)), None):
             module = whole.removesuffix(suffix)[1:]
+            if not _is_mark(module, suffix, tensors):
+                continue
             if suffix not in beside or any(_named(module, other) in tensors for other in beside[suffix]):
                 yield module
+
+
+def _is_mark(module: str, suffix: str, tensors: Mapping[str, TensorInfo]) -> bool:
+    """Whether a tensor of this name marks the module, beside what else it has."""
+    others = paired().get(suffix)
+    if others is None:
+        return True
+    found = {other: tensors.get(_named(module, other)) for other in others}
+    return any(info is not None and info.dtype in others[other] for other, info in found.items())
 
 
 def _dense(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes) -> bool:
@@ -138,13 +154,15 @@ def _module(
     packing = PACKINGS[scheme.packing]
     # Marks of other packings are gathered as well, for this one to wonder at.
     suffixes = dict.fromkeys((*packing.TENSORS, *marks()))
-    found = {leaf(suffix): _named(name, suffix) for suffix in suffixes}
+    own = packing.TENSORS
+    found = {leaf(end): _named(name, end) for end in suffixes if end in own or _is_mark(name, end, tensors)}
     leaves = {local: tensors[full] for local, full in found.items() if full in tensors}
     place = f"{next(iter(leaves.values())).file}: {name}"
     if f"{name}.weight" in tensors and "weight" not in leaves:
         raise MalformedCheckpoint(
             "unexpected-tensor", "the module is packed and dense at once", where=f"{place}.weight"
         )
+    scheme = settled(scheme, leaves)
     try:
         measured = packing_for(scheme, leaves, candidates=candidates).measure(scheme, leaves)
         if divisors is not None:

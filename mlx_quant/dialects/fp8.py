@@ -3,9 +3,12 @@
 ``fbgemm_fp8`` is transformers' other method of the same codes: FBGEMM packs them, with a scale for each output.
 
 ``modules_to_not_convert`` and its alias ``ignored_layers`` are not followed: which modules are packed is seen from
-their tensors. Sources: transformers 5.23.0, ``utils/quantization_config.py``, ``FineGrainedFP8Config`` and
-``FbgemmFp8Config``; amd-quark 0.13, ``torch/export/main_export/quant_config_parser.py``, ``FP8Config``, which its
-``custom_mode`` ``fp8`` writes.
+their tensors. So is which of them are MXFP4: DeepSeek V4 says ``expert_dtype`` ``fp4`` beside this configuration and
+V4.1 in it, and readers go by the int8 of the codes.
+
+Sources: transformers 5.23.0, ``utils/quantization_config.py``, ``FineGrainedFP8Config`` and ``FbgemmFp8Config``;
+amd-quark 0.13, ``torch/export/main_export/quant_config_parser.py``, ``FP8Config``, which its ``custom_mode`` ``fp8``
+writes.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ _FBGEMM, _BY_OUTPUT = "fbgemm-fp8", "fbgemm"
 _BLOCK = (128, 128)
 # How scales are stored, by what scale_fmt says; the tensors decide, so this only refuses what nobody has written.
 _SCALES = ("float", "ue8m0")
+_EXPERTS = ("fp8", "fp4")
+# Of modules whose codes are two a byte of int8.
+_FOURS = Scheme(dialect=ID, packing="mxfp4", bits=4, group_size=32, layout="deepseek", block=(1, 32))
 
 
 def recognises(config: Mapping[str, Any], named: str | None) -> bool:
@@ -49,7 +55,13 @@ def schemes(config: Mapping[str, Any]) -> Schemes:
         raise UnsupportedFormat(
             "unsupported-layout", f"is {scales!r}, expected one of {', '.join(_SCALES)}", where="scale_fmt"
         )
-    return Uniform(Scheme(dialect=ID, packing=ID, bits=8, group_size=-1, layout="block", block=_block(config)))
+    experts = str(config.get("expert_dtype") or "fp8").lower()
+    if experts not in _EXPERTS:
+        raise UnsupportedFormat(
+            "unsupported-layout", f"is {experts!r}, expected one of {', '.join(_EXPERTS)}", where="expert_dtype"
+        )
+    block = _block(config)
+    return Uniform(Scheme(dialect=ID, packing=ID, bits=8, group_size=-1, layout="block", block=block, otherwise=_FOURS))
 
 
 def _block(config: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -33,6 +33,8 @@ class Scheme:
             where neither does.
         shapes: by name, of the weight and of what is packed in other tensors, where nothing else says them.
         notes: what of the configuration is not followed, in sentences; it changes no weight.
+        otherwise: the scheme of a module whose tensors are of that one's packing, where the configuration leaves it to
+            them which of two packings a module has.
     """
 
     dialect: str
@@ -53,6 +55,7 @@ class Scheme:
     shape: tuple[int | None, int | None] = (None, None)
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     notes: tuple[str, ...] = ()
+    otherwise: Scheme | None = None
 
     @property
     def method(self) -> str:

@@ -27,15 +27,6 @@ _EXPORT = "which is not decoded; use a plain GPTQ or AWQ (gemm) export"
 
 def refuse(tensors: Mapping[str, TensorInfo]) -> None:
     """UnsupportedFormat ``unsupported-layout`` for the first tensor, by full name, of a packing in ``SUFFIXES``."""
-    for name, info in tensors.items():
-        # Other models have parameters called ``scale``; none keeps them as bare exponents.
-        if info.dtype == "F8_E8M0" and name.endswith(".scale") and name.removesuffix("scale") + "weight" in tensors:
-            raise UnsupportedFormat(
-                "unsupported-layout",
-                "a scale in DeepSeek V4's own layout (E8M0 beside FP8, or beside FP4 in bytes of int8), which is not "
-                "decoded; use an export of the model by another method, or its bfloat16 weights",
-                where=f"{info.file}: {name}",
-            )
     for suffixes, packing in SUFFIXES:
         first, *others = suffixes
         for name, info in tensors.items():

@@ -1,10 +1,11 @@
 """FP8: a ``weight`` of E4M3 codes [out, in], and scales for all of it, for each output, or for blocks.
 
 On disk: ``weight`` F8_E4M3 [out, in]; the scale as ``weight_scale_inv`` (DeepSeek, Qwen, transformers; multiplied, in
-spite of its name) or ``weight_scale`` (ModelOpt, compressed-tensors, FBGEMM): one number, [out, 1], or [ceil(out /
-rows), ceil(in / columns)], where blocks at the edges are cut short. Scales are float32, bfloat16, float16, or bytes of
-E8M0. MLX hands out both kinds of small floats as uint8. Beside them lie scales of activations, which belong to no
-weight.
+spite of its name), ``scale`` (DeepSeek V4) or ``weight_scale`` (ModelOpt, compressed-tensors, FBGEMM): one number,
+[out, 1], or [ceil(out / rows), ceil(in / columns)], where blocks at the edges are cut short. Under the name ``scale``
+each row may have its own: [out, ceil(in / columns)], as embeddings of DeepSeek V4.1 have them. Scales are float32,
+bfloat16, float16, or bytes of E8M0. MLX hands out both kinds of small floats as uint8. Beside them lie scales of
+activations, which belong to no weight.
 
     layout               W
     block                RN(RN32(q * s)), in bfloat16 unless the scales have 16 bits
@@ -35,11 +36,13 @@ STATUS: Status = "enabled"
 _COMPRESSED = ("float-quantized", "naive-quantized", "mxfp8-quantized")
 BITS = (8,)
 LAYOUTS = ("block", *_COMPRESSED, "modelopt", "quark", "fbgemm")
-MARKS = (".weight_scale_inv", ".weight_scale")
+MARKS = (".weight_scale_inv", ".weight_scale", ".scale")
 # The last ones are of activations and of the cache: known, and not read.
 TENSORS = (".weight", *MARKS, ".input_scale", ".activation_scale", ".output_scale", ".k_scale", ".v_scale")
 
 CODES = ("F8_E4M3", "U8")
+# Parameters of many models are called so.
+PAIRED = {".scale": (".weight", ("F8_E4M3",))}
 _BYTES = ("F8_E8M0", "U8")
 
 
@@ -120,6 +123,8 @@ def _grid(scheme: Scheme, infos: Infos, name: str) -> tuple[int, int, tuple[int,
     if scheme.block is not None:
         rows, columns = scheme.block
         due = -(-out_features // rows), -(-in_features // columns)
+        if name == "scale" and axes == (out_features, due[1]):
+            return *axes, (1, columns)
         if axes != due:
             raise checks.bad_shape(
                 infos, name, f"{list(whole)} weights in blocks of {rows} by {columns} take {list(due)} scales"

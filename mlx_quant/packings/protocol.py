@@ -41,9 +41,10 @@ class Packing(Protocol):
     of a packed weight: it is not declared, and ignored where it is given.
 
     A packing may have ``PARTNERS``: marks so common that under another packing's configuration they mark a module only
-    beside another tensor, given by its suffix. It may have ``UNREAD``: suffixes of tensors beside its modules that no
-    model reads. It may have ``UNSHAPED``: suffixes of tensors that do not tell the shape of their module, which the
-    scheme must.
+    beside another tensor, given by its suffix; and ``PAIRED``: those so common that under any they mark one only beside
+    another tensor, given by its suffix and the dtypes that it may have. It may have ``UNREAD``: suffixes of tensors
+    beside its modules that no model reads. It may have ``UNSHAPED``: suffixes of tensors that do not tell the shape of
+    their module, which the scheme must.
     """
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import mlx.core as mx
 
 from ..dialects.registry import REFUSED
@@ -89,6 +91,14 @@ def formats() -> dict[str, FormatStatus]:
     return found | {name: FormatStatus(name, "refused", reason) for name, reason in sorted(REFUSED.items())}
 
 
+def settled(scheme: Scheme, infos: Infos) -> Scheme:
+    """``scheme``, or the other one that it leaves modules with codes of this dtype to."""
+    other = scheme.otherwise
+    pairs = getattr(PACKINGS[other.packing], "PAIRED", {}).values() if other else ()
+    theirs = any(checks.leaf(end) in infos and infos[checks.leaf(end)].dtype in dtypes for end, dtypes in pairs)
+    return other if other and theirs else scheme
+
+
 def packing_for(scheme: Scheme, infos: Infos, *, candidates: bool = False) -> Packing:
     """The packing that a module's headers have, if the scheme says the same and it may be used.
 
@@ -117,6 +127,7 @@ def decode(scheme: Scheme, tensors: Tensors, *, candidates: bool = False) -> Wei
 
     Raises as :meth:`Packing.decode`, and UnsupportedFormat ``candidate-format`` unless ``candidates``.
     """
+    scheme = settled(scheme, checks.headers(tensors))
     packing = PACKINGS[scheme.packing]
     allow(packing, candidates)
     own, divisors = activation.apart(scheme, tensors)
@@ -154,6 +165,17 @@ def partners() -> dict[str, tuple[str, ...]]:
     """Marks of packings that are some under another configuration only beside one of these, by their suffixes."""
     pairs = [pair for packing in PACKINGS.values() for pair in getattr(packing, "PARTNERS", {}).items()]
     return {mark: tuple(other for first, other in pairs if first == mark) for mark, _ in pairs}
+
+
+@functools.cache
+def paired() -> dict[str, dict[str, tuple[str, ...]]]:
+    """Marks that are some only beside another tensor: by its suffix, the dtypes that it may have."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for packing in PACKINGS.values():
+        for mark, (other, dtypes) in getattr(packing, "PAIRED", {}).items():
+            beside = found.setdefault(mark, {})
+            beside[other] = (*beside.get(other, ()), *dtypes)
+    return found
 
 
 def marks() -> tuple[str, ...]:

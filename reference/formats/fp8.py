@@ -16,12 +16,21 @@ from typing import Any
 import torch
 
 from ..config import Config, setting
-from ..dialects import group_of, only_group, quark, quark_scheme, quark_type, quark_weight
+from ..dialects import group_of, of_fours, only_group, quark, quark_scheme, quark_type, quark_weight
 from ..unpacked import Refused
 
 SLUG = "fp8"
-LEAVES = ("weight_scale_inv", "weight_scale", "weight", "input_scale", "activation_scale", "k_scale", "v_scale")
-MARKS = ("weight_scale_inv", "weight_scale")
+LEAVES = (
+    "weight_scale_inv",
+    "weight_scale",
+    "weight",
+    "scale",
+    "input_scale",
+    "activation_scale",
+    "k_scale",
+    "v_scale",
+)
+MARKS = ("weight_scale_inv", "weight_scale", "scale")
 
 # compressed-tensors' formats of this packing; ModelOpt's algorithms, with their blocks.
 FBGEMM = "fbgemm_fp8"
@@ -34,6 +43,8 @@ def names(config: Config) -> bool:
     method = setting(config, "quant_method")
     if method == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
+    if of_fours(config):
+        return False
     return method in (SLUG, FBGEMM) or _compressed(config) or quark_type(config) == "fp8_e4m3"
 
 
@@ -74,6 +85,8 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Blocks:
         raise Refused(f"fmt is {config['fmt']!r}, expected e4m3")
     if method == SLUG and str(config.get("scale_fmt") or "float").lower() not in ("float", "ue8m0"):
         raise Refused(f"scale_fmt is {config['scale_fmt']!r}, expected float or ue8m0")
+    if method == SLUG and str(config.get("expert_dtype") or "fp8").lower() not in ("fp8", "fp4"):
+        raise Refused(f"expert_dtype is {config['expert_dtype']!r}, expected fp8 or fp4")
     for name in tensors:
         if name not in (*LEAVES, "bias"):
             raise Refused(f"{name} is no tensor of FP8")
@@ -89,7 +102,11 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Blocks:
     scales = _values(scales)
     if not torch.isfinite(scales).all():
         raise Refused("scales are not all finite")
-    block, scales = _blocks(_block(config), tuple(codes.shape), scales)
+    block = _block(config)
+    if found[0] == "scale" and block and tuple(scales.shape) == (len(codes), -(-codes.shape[1] // block[1])):
+        # ``_dequantize_one`` takes the height of a block from the grid, and V4.1's embeddings have a scale a row.
+        block = (1, block[1])
+    block, scales = _blocks(block, tuple(codes.shape), scales)
     half = stored in (torch.float16, torch.bfloat16)
     own = stored if half or (stored == torch.float32 and _compressed(config)) else torch.bfloat16
     modelopt = method == "modelopt"

@@ -2,7 +2,8 @@
 
 Formula: transformers 5.23.0, ``integrations/mxfp4.py`` (``convert_moe_packed_tensors``), without its last exchange of
 axes; compressed-tensors 0.19.0 (``MXFP4PackedCompressor.decompress``) and nvidia-modelopt 0.47.0
-(``MXFP4QTensor.dequantize``) give the same weights of their tensors.
+(``MXFP4QTensor.dequantize``) give the same weights of their tensors, and so does transformers of DeepSeek V4's experts
+(``integrations/finegrained_fp8.py``, ``Fp8Dequantize._dequantize_one``).
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from dataclasses import dataclass
 import torch
 
 from ..config import Config, setting
-from ..dialects import group_of, only_group, quark, quark_scheme, quark_type, quark_weight
+from ..dialects import group_of, of_fours, only_group, quark, quark_scheme, quark_type, quark_weight
 from ..unpacked import Refused
 
 SLUG = "mxfp4"
-LEAVES = ("_blocks", "_scales", "weight_packed", "weight", "weight_scale", "input_scale", "input_global_scale")
+LEAVES = ("_blocks", "_scales", "weight_packed", "weight", "weight_scale", "scale", "input_scale", "input_global_scale")
 MARKS = ("_blocks", "weight_packed", "weight_scale")
 
 COMPRESSED = "mxfp4-pack-quantized"
@@ -33,7 +34,8 @@ def names(config: Config) -> bool:
     if method == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
     return (
-        quark_type(config) == "fp4"
+        of_fours(config)
+        or quark_type(config) == "fp4"
         or method == SLUG
         or ("config_groups" in config and group_of(config) == (COMPRESSED, "float"))
     )
@@ -59,7 +61,8 @@ class Exponents:
 def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Exponents:
     """Codes and exponents of one module; Refused where the formulas do not apply."""
     _check_groups(config)
-    pairs = (("_blocks", "_scales"), ("weight_packed", "weight_scale"), ("weight", "weight_scale"))
+    others = (("_blocks", "_scales"), ("weight_packed", "weight_scale"), ("weight", "weight_scale"))
+    pairs = (("weight", "scale"),) if of_fours(config) else others
     pair = next((pair for pair in pairs if pair[0] in tensors), None)
     if pair is None or pair[1] not in tensors:
         raise Refused(f"needs codes and scales, found {sorted(tensors)}")
@@ -67,8 +70,10 @@ def unpack(config: Config, tensors: Mapping[str, torch.Tensor]) -> Exponents:
         if name not in (*pair, *IGNORED):
             raise Refused(f"{name} is no tensor of MXFP4 beside {pair[0]}")
     packed, scales = tensors[pair[0]], tensors[pair[1]]
-    if packed.dtype != torch.uint8:
-        raise Refused(f"{pair[0]} is {packed.dtype}, expected uint8")
+    stored = torch.int8 if pair[1] == "scale" else torch.uint8
+    if packed.dtype != stored:
+        raise Refused(f"{pair[0]} is {packed.dtype}, expected {stored}")
+    packed = packed.view(torch.uint8)
     if scales.dtype not in (torch.uint8, torch.float8_e8m0fnu):
         raise Refused(f"{pair[1]} is {scales.dtype}, expected bytes")
     scales = scales.view(torch.uint8)

@@ -113,10 +113,20 @@ def test_a_mixture_in_one_object_leaves_the_others_their_method() -> None:
     assert found.scheme("layers.0.ffn.experts_of_another.w2").packing == "fp8"
 
 
+@pytest.mark.parametrize("name", ["deepseek-ai/DeepSeek-V4-Flash", "sgl-project/DeepSeek-V4-Flash-FP8"])
+def test_codes_say_which_of_deepseeks_experts_are_of_four_bits(name: str, tmp_path: Path) -> None:
+    fact = _by_name(name)
+    wild.write(fact, tmp_path / "folder", more=("layers.0.hc_attn.scale", "lm_head.scale"))
+    opened = Checkpoint.open(tmp_path / "folder")
+    experts = {module.scheme.packing for name, module in opened.modules.items() if ".experts." in name}
+    others = {module.scheme.packing for name, module in opened.modules.items() if ".experts." not in name}
+    assert (experts, others) == ({"mxfp4" if "beside" in fact else "fp8"}, {"fp8"})
+    assert {"layers.0.hc_attn.scale", "lm_head.scale", "lm_head.weight"} <= opened.plain.keys()
+
+
 @pytest.mark.parametrize(
     ("start", "where", "message"),
     [
-        ("deepseek-ai/DeepSeek-V4-Flash", "wkv.scale", "DeepSeek V4's own layout"),
         ("a gte-small in ONNX", "config.json", "quantize_config.json is of ONNX files"),
         ("Qwen3-1.7B-Base-AutoRound-NVFP4", "data_type", "llm_compressor's own format"),
         ("a Qwen3-32B with rotations", "online-rotate", "without rotations"),

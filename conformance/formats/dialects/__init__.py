@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ..parts import Config
-from . import autoround, compressed_tensors, quark
+from . import autoround, compressed_tensors, deepseek, quark
 
 
 class Dialect(Protocol):
@@ -24,7 +24,7 @@ class Dialect(Protocol):
         """The config of one module of a checkpoint, by its name."""
 
 
-DIALECTS: tuple[Dialect, ...] = (autoround, compressed_tensors, quark)
+DIALECTS: tuple[Dialect, ...] = (autoround, compressed_tensors, deepseek, quark)
 NAMES = frozenset(dialect.NAME for dialect in DIALECTS)
 
 

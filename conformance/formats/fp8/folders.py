@@ -10,6 +10,7 @@ import numpy as np
 from ...bits.array import Array
 from ..build import GROUP_SIZE, LAYER, MODULES, Build
 from ..dialects import compressed_tensors as dialect
+from ..dialects import deepseek
 from ..folder import Folder, Packed
 from ..parts import Config
 from .grid import LEGAL
@@ -31,6 +32,12 @@ def drawn(rng: np.random.Generator, config: Config, out: int, in_features: int) 
     if config["quant_method"] == "modelopt":
         return {"weight": weight, "weight_scale": Array.of(np.array(scales[0, 0]))}
     return {"weight": weight, "weight_scale_inv": Array.of(scales)}
+
+
+def small(rng: np.random.Generator, config: Config, out: int, in_features: int) -> dict[str, Array]:
+    """Under DeepSeek V4's names."""
+    bytes_ = rng.integers(112, 124, grid(block_of(config) or (out, in_features), out, in_features)).astype(np.uint8)
+    return {"weight": drawn(rng, config, out, in_features)["weight"], "scale": Array("float8_e8m0fnu", bytes_)}
 
 
 def leaving_out(left_out: list[str], packed: list[str]) -> dict[str, Any]:
@@ -73,6 +80,9 @@ def folders() -> Iterator[Folder]:
     build = Build("fp8", "fbgemm", fbgemm(), drawn)
     build.unpack(dense)
     build.settings |= {"modules_to_not_convert": ["lm_head", "mlp.down_proj"]}
+    yield build.folder()
+    build = Build("fp8", "deepseek", deepseek.config((32, 32)), small)
+    build.unpack(dense)
     yield build.folder()
     build = Build("fp8", "fbgemm-beside-other-scales", fbgemm(), drawn)
     settings = {"quantization_config": build.settings}

@@ -12,6 +12,7 @@ from ...bits.array import FLOATS, Array
 from ...bits.floats import E4M3, E8M0
 from .. import grid as common
 from ..covering import Apart, Options, rows
+from ..dialects import deepseek
 from ..draw import Draw
 from ..module import Sample, Unmade, unmade
 from ..scaled import Scaled
@@ -73,6 +74,7 @@ def grid() -> Iterator[Unmade]:
     yield _sample("modelopt-mxfp8", (1, 32), "uint8", config=packing.modelopt("MXFP8"))
     yield from _compressed()
     yield from _fbgemm()
+    yield from _deepseek()
     for name, dtype, options in common.variations():
         yield _sample(name, (32, 32), dtype, **options)
     for name, shape in (("7b-down_proj", (8, 11008)), ("7b-gate_proj", (11008, 32)), ("moe-expert", (768, 1408))):
@@ -124,6 +126,17 @@ def _fbgemm() -> Iterator[Unmade]:
     yield _sample("fbgemm-one-output", "channel", "float32", config=packing.fbgemm(), shape=(1, 100))
 
 
+def _deepseek() -> Iterator[Unmade]:
+    """Scales called ``scale``: V4's blocks, those of V4.1, whole and cut short, and scales of rows."""
+    small, ragged = "float8_e8m0fnu", RAGGED["both"]
+    for block, output in product(((128, 128), (32, 32)), (None, *FLOATS)):
+        name = f"deepseek-b{block[0]}-to-{output or 'its-own'}"
+        yield _sample(name, block, small, config=deepseek.config(block), output=output, shape=(128, 256))
+    yield _sample("deepseek-ragged", (32, 32), small, config=deepseek.config((32, 32)), shape=ragged)
+    yield _sample("deepseek-float32", (128, 128), "float32", config=deepseek.config(), shape=(160, 256))
+    yield _sample("deepseek-of-rows", (1, 32), small, config=deepseek.config((32, 32)))
+
+
 @unmade
 def _sample(name: str, block: Any, dtype: str, **options: Any) -> Sample:
     draw, (out, in_features) = Draw(f"fp8-{name}"), options.get("shape", (common.OUT, common.IN))
@@ -142,6 +155,8 @@ def _sample(name: str, block: Any, dtype: str, **options: Any) -> Sample:
     fbgemm = config["quant_method"] == packing.FBGEMM
     own = dtype if dtype in kept and not modelopt and not fbgemm else "bfloat16"
     tensors = packing.pack(codes, codes, scales)
+    if name.startswith("deepseek"):
+        tensors = {"weight": tensors["weight"], "scale": scales}
     if modelopt:
         shape = {None: (), "channel": (rows,)}.get(block, (rows, 1, columns, 1) if block == (128, 128) else None)
         stored = scales if shape is None else Array(dtype, scales.bits.reshape(shape))

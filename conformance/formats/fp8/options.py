@@ -10,7 +10,7 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.floats import E4M3
 from ..dialects import compressed_tensors as dialect
-from ..dialects import quark
+from ..dialects import deepseek, quark
 from ..domain import Domain
 from ..module import Files
 from ..parts import Config, Tensors
@@ -18,8 +18,18 @@ from ..scaled import SMALL, ScaledDomain
 from .packing import FBGEMM, MODELOPT, SCALES, block_of, blocks, is_compressed, modelopt, pack, parts
 
 ID, SLUG, TITLE = "fp8", "fp8", "FP8"
-LEAVES = ("weight_scale_inv", "weight_scale", "weight", "input_scale", "activation_scale", "k_scale", "v_scale")
-MARKS = SCALES
+LEAVES = (
+    "weight_scale_inv",
+    "weight_scale",
+    "weight",
+    "scale",
+    "input_scale",
+    "activation_scale",
+    "k_scale",
+    "v_scale",
+)
+# Other modules have a scale as well.
+MARKS = SCALES[:2]
 NOT_APPLICABLE = {"affine": "a float times a scale has no whole numbers; MLX's mxfp8 is compared in tests/core"}
 FILES = Files(
     vectors=("transformers-5.23.0", "modelopt-0.47.0", "compressed-tensors-0.19.0", "fbgemm-gpu-genai-1.9.0"),
@@ -33,6 +43,7 @@ COLUMNS = {
     "powers of two": ("scales-float8_e8m0fnu", "scales-uint8"),
     "ModelOpt": ("modelopt",),
     "compressed-tensors": (dialect.NAME,),
+    "DeepSeek V4": ("deepseek-names",),
 }
 BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"FP8": ((), ())}
 
@@ -40,6 +51,8 @@ BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"FP8": ((), ())}
 def names(config: Config) -> bool:
     if config.get("quant_method") == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
+    if deepseek.reads(config):
+        return False
     return config.get("quant_method") in ("fp8", FBGEMM) or is_compressed(config) or quark.dtype(config) == "fp8_e4m3"
 
 
@@ -73,6 +86,8 @@ def flags(config: Config, tensors: Tensors) -> set[str]:
         found.add("modelopt")
     if config.get("quant_method") == FBGEMM:
         found.add("fbgemm")
+    if "scale" in tensors:
+        found.add("deepseek-names")
     if block is None:
         return found | {"tensor" if stored.bits.size == 1 else "channel"}
     found.add("blocks")

@@ -13,12 +13,12 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.floats import E4M3, E8M0
 from ..dialects import compressed_tensors as dialect
-from ..dialects import quark
+from ..dialects import deepseek, quark
 from ..parts import Config, Tensors
 from ..scaled import Scaled
 
 WIDTHS = (8,)
-SCALES = ("weight_scale_inv", "weight_scale")
+SCALES = ("weight_scale_inv", "weight_scale", "scale")
 # ModelOpt's algorithms of this packing, and their blocks.
 MODELOPT = {"fp8": None, "fp8_per_channel_per_token": None, "fp8_pb_wo": (128, 128), "mxfp8": (1, 32)}
 # compressed-tensors' formats of this packing, where the type of the weights is float.
@@ -66,8 +66,9 @@ def is_compressed(config: Config) -> bool:
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
     """Modules of compressed-tensors have groups; elsewhere all of a checkpoint are alike."""
-    if quark.reads(config):
-        return quark.config_of(config, module)
+    for other in (quark, deepseek):
+        if other.reads(config):
+            return other.config_of(config, module)
     return dialect.config_of(config, module) if dialect.reads(config) else dict(config)
 
 
@@ -108,6 +109,9 @@ def parts(config: Config, tensors: Tensors) -> Scaled:
     if block is None:
         whole = values.size == 1 and config.get("quant_method") != FBGEMM
         block = (out, in_features) if whole else (1, in_features)
+    by_row = (1, block[1])
+    if "scale" in tensors and values.shape == grid(by_row, out, in_features):
+        block = by_row
     scales = values.reshape(grid(block, out, in_features))
     modelopt = config.get("quant_method") == "modelopt"
     kept = ("float16", "bfloat16", "float32") if is_compressed(config) else ("float16", "bfloat16")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...bits.array import Array
+from ..dialects import deepseek
 from ..module import Spelling
 from ..parts import Config, Tensors
 from .grid import LEGAL
@@ -68,6 +69,15 @@ def _pairs() -> Iterator[_Pair]:
     flat = {"weight": weight, "weight_scale": Array.of(np.array([[0.3]], np.float32))}
     yield "modelopt-four-axes", modelopt("fp8_pb_wo"), block, modelopt("fp8_pb_wo"), flat
     yield from _compressed(weight, column, bytes_)
+    v4 = {"weight": weight, "scale": named["weight_scale_inv"]}
+    yield "deepseek", deepseek.config((32, 32)), v4, ue8m0, named
+    said = deepseek.config((32, 32), expert_dtype="fp8")
+    yield "deepseek-experts", said, v4, deepseek.config((32, 32)), v4
+    yield "deepseek-float32", deepseek.config((32, 32)), {"weight": weight, "scale": powers}, ue8m0, floats
+    rows = Array("float8_e8m0fnu", group.bits)
+    by_row = {"weight": weight, "scale": rows}
+    in_rows = {"weight": weight, "weight_scale_inv": rows}
+    yield "deepseek-scales-of-rows", deepseek.config((32, 32)), by_row, blocks((1, 32), "ue8m0"), in_rows
     by_output = {"weight": weight, "weight_scale": Array.of(column)}
     yield "fbgemm", fbgemm(), by_output, one, outputs
     yield "fbgemm-says-no-more", {"quant_method": "fbgemm_fp8"}, by_output, fbgemm(), by_output

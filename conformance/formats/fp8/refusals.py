@@ -9,6 +9,7 @@ import numpy as np
 
 from ...bits.array import Array
 from .. import refusals as common
+from ..dialects import deepseek
 from ..module import Refusal
 from .grid import LEGAL
 from .packing import blocks, compressed, fbgemm, modelopt
@@ -80,6 +81,25 @@ def refusals() -> Iterator[Refusal]:
     ):
         yield Refusal(f"fp8-ct-{id}", config, outputs, code)
     yield from _fbgemm(outputs)
+    yield from _deepseek(weight)
+
+
+def _deepseek(weight: Array) -> Iterator[Refusal]:
+    config, small = deepseek.config((32, 32)), "float8_e8m0fnu"
+    bytes_ = np.full((2, 3), 120, np.uint8)
+    scale = Array(small, bytes_)
+
+    def refusal(id: str, code: str, **changed: Array) -> Refusal:
+        return Refusal(f"fp8-deepseek-{id}", config, {"weight": weight, "scale": scale} | changed, code)
+
+    yield refusal("exponent-255", "non-finite-scales", scale=common.changed(scale, (1, 2), 255))
+    yield refusal("two-scales", "unexpected-tensor", weight_scale_inv=scale)
+    for label, shape in (("row-short", (1, 3)), ("turned", (3, 2)), ("of-outputs", (64, 1)), ("of-columns", (2, 96))):
+        yield refusal(f"scales-{label}", "bad-shape", scale=Array(small, np.resize(bytes_, shape)))
+    rows = {"weight": weight, "weight_scale_inv": Array(small, np.resize(bytes_, (64, 3)))}
+    yield Refusal("fp8-deepseek-rows-under-the-other-name", config, rows, "bad-shape")
+    unheard = config | {"expert_dtype": "fp6"}
+    yield Refusal("fp8-deepseek-fp6", unheard, {"weight": weight, "scale": scale}, "unsupported-layout")
 
 
 def _fbgemm(tensors: dict[str, Array]) -> Iterator[Refusal]:

@@ -19,6 +19,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "ct": packing.compressed(),
     "modelopt": packing.modelopt(),
     "modelopt-w4a8": packing.modelopt("W4A8_MXFP4_FP8"),
+    "deepseek": packing.DEEPSEEK,
 }
 # Bytes of scales: of ordinary weights, of those below the normal ones of bfloat16 and of float16, and of those beyond.
 RANGES = {"ordinary": (112, 135), "tiny": (0, 12), "small": (96, 112), "large": (128, 150), "huge": (240, 255)}
@@ -34,7 +35,7 @@ def grid() -> Iterator[Unmade]:
     for name, stack in STACKS.items():
         for output in (None, *FLOATS):
             yield _sample(f"experts-{name}-to-{output or 'its-own'}", "gpt-oss", shape=stack, output=output)
-    for name in ("ct", "modelopt", "gpt-oss"):
+    for name in ("ct", "modelopt", "gpt-oss", "deepseek"):
         for label, shape in common.SHAPES.items():
             yield _sample(f"{name}-shape-{label}", name, shape=shape)
         for bias in ("zero", "real"):
@@ -53,7 +54,9 @@ def _sample(name: str, kind: str, **options: Any) -> Sample:
     codes = draw.below(16, *shape)
     bytes_ = (draw.below(high - low, *shape[:-1], shape[-1] // packing.GROUP) + low).astype(np.uint8)
     tensors = packing.blocks(codes, bytes_)
-    if kind != "gpt-oss":
+    if kind == "deepseek":
+        tensors = packing.halves(codes, bytes_)
+    elif kind != "gpt-oss":
         packed = tensors["_blocks"].bits.reshape(*shape[:-1], -1)
         leaf = "weight_packed" if kind == "ct" else "weight"
         dtype = options.get("dtype", "uint8")

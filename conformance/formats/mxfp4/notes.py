@@ -9,6 +9,7 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
     ),
     "gpt-oss": ("Tensors have the names and axes of gpt-oss: blocks of 16 bytes.", "FP-11b"),
     "modelopt": ("Codes are called weight, as ModelOpt has them.", ""),
+    "deepseek": ("DeepSeek V4's experts: codes under the dtype int8, and scales called scale.", "FP-18 FP-18b"),
     "experts": ("A stack of experts, whose axis comes first.", "FP-17 FP-17b FP-17c"),
     **{
         f"policy-mxfp4-{policy}": (text, words)
@@ -27,6 +28,9 @@ FLAG_NOTES: dict[str, tuple[str, str]] = {
             "ct-format-of-the-group": ("The group names the format, not the config.", ""),
             "ct-scale_dtype": ("The group says how scales are stored.", ""),
             "ct-input_global_scale": ("A scale of activations lies beside the weight, and is not part of it.", ""),
+            "deepseek": ("DeepSeek V4's experts, in bytes of int8, and E8M0 scales called scale.", "FP-18 FP-18b"),
+            "deepseek-exponents-as-bytes": ("The same with scales stored as U8.", ""),
+            "deepseek-blocks-of-others": ("weight_block_size is of the modules that are FP8.", ""),
             "zero-byte": ("Byte 0 is 2**-127.", "FP-14b"),
         }.items()
     },

@@ -10,15 +10,15 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.floats import E2M1
 from ..dialects import compressed_tensors as dialect
-from ..dialects import quark
+from ..dialects import deepseek, quark
 from ..domain import Domain
 from ..module import Files
 from ..parts import Config, Tensors
 from ..scaled import SMALL, ScaledDomain
-from .packing import GPT_OSS, MODELOPT, PAIRS, blocks, is_compressed, parts
+from .packing import DEEPSEEK, GPT_OSS, MODELOPT, PAIRS, blocks, halves, is_compressed, parts
 
 ID, SLUG, TITLE = "mxfp4", "mxfp4", "MXFP4"
-LEAVES = ("_blocks", "_scales", "weight_packed", "weight", "weight_scale", "input_scale", "input_global_scale")
+LEAVES = ("_blocks", "_scales", "weight_packed", "weight", "weight_scale", "scale", "input_scale", "input_global_scale")
 MARKS = ("_blocks", "weight_packed", "weight_scale")
 NOT_APPLICABLE = {"affine": "a float times a scale has no whole numbers; MLX's mxfp4 is compared in tests/core"}
 FILES = Files(
@@ -32,6 +32,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "experts of gpt-oss": ("gpt-oss",),
     "ModelOpt": ("modelopt",),
     "compressed-tensors": (dialect.NAME,),
+    "DeepSeek V4": ("deepseek",),
     "bfloat16 scales": (),
     "float32 scales": (),
 }
@@ -41,7 +42,7 @@ BRIEF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"MXFP4": ((), ())}
 def names(config: Config) -> bool:
     if config.get("quant_method") == "modelopt":
         return str(config.get("quant_algo")).lower() in MODELOPT
-    if quark.dtype(config) == "fp4":
+    if quark.dtype(config) == "fp4" or deepseek.reads(config):
         return True
     return str(config.get("quant_method")).lower() == "mxfp4" or is_compressed(config)
 
@@ -56,7 +57,11 @@ def domains() -> Iterator[Domain]:
     def made(codes: np.ndarray, scales: Array) -> tuple[dict[str, Any], dict[str, Array]]:
         return dict(GPT_OSS), blocks(codes, scales.bits[:, None])
 
+    def experts(codes: np.ndarray, scales: Array) -> tuple[dict[str, Any], dict[str, Array]]:
+        return dict(DEEPSEEK), halves(codes, scales.bits[:, None])
+
     yield ScaledDomain(SLUG, E2M1, (SMALL,), (SMALL,), made, parts)
+    yield ScaledDomain(f"{SLUG}-deepseek", E2M1, (SMALL,), (SMALL,), experts, parts)
 
 
 def flags(config: Config, tensors: Tensors) -> set[str]:

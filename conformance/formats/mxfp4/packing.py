@@ -1,7 +1,7 @@
 """MXFP4, packed and taken apart in NumPy: two codes a byte, the low nibble first, and a byte of E8M0 for 32 inputs.
 
 Sources: transformers 5.23.0, ``integrations/mxfp4.py``; compressed-tensors 0.19.0, ``compressors/mxfp4/base.py``;
-nvidia-modelopt 0.47.0, ``qtensor/mxfp4_tensor.py``.
+nvidia-modelopt 0.47.0, ``qtensor/mxfp4_tensor.py``; of DeepSeek V4's experts the first, ``finegrained_fp8.py``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ...bits.array import Array
 from ...bits.fields import nibbles
 from ...bits.floats import E2M1, E8M0
 from ..dialects import compressed_tensors as dialect
-from ..dialects import quark
+from ..dialects import deepseek, quark
 from ..parts import Config, Tensors
 from ..scaled import Scaled
 
@@ -25,7 +25,14 @@ FORMAT = "mxfp4-pack-quantized"
 MODELOPT = ("mxfp4", "w4a8_mxfp4_fp8")
 GPT_OSS: dict[str, Any] = {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}
 # Codes, and the scales beside them.
-PAIRS = (("_blocks", "_scales"), ("weight_packed", "weight_scale"), ("weight", "weight_scale"))
+PAIRS = (
+    ("_blocks", "_scales"),
+    ("weight_packed", "weight_scale"),
+    ("weight", "weight_scale"),
+    ("weight", "scale"),
+)
+# As a module's own: DeepSeek V4's experts.
+DEEPSEEK: dict[str, Any] = deepseek.config(expert_dtype=deepseek.FOURS)
 
 
 def config(bits: int, group_size: int) -> dict[str, Any]:
@@ -46,8 +53,9 @@ def is_compressed(config: Config) -> bool:
 
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
-    if quark.reads(config):
-        return quark.config_of(config, module)
+    for other in (quark, deepseek):
+        if other.reads(config):
+            return other.config_of(config, module)
     return dialect.config_of(config, module) if dialect.reads(config) else dict(config)
 
 
@@ -61,6 +69,11 @@ def flat(codes: np.ndarray, scales: np.ndarray, leaf: str = "weight_packed") -> 
     return {leaf: Array("uint8", nibbles(codes)), "weight_scale": Array("uint8", scales.astype(np.uint8))}
 
 
+def halves(codes: np.ndarray, scales: np.ndarray) -> dict[str, Array]:
+    """DeepSeek V4's names and dtypes."""
+    return {"weight": Array("int8", nibbles(codes).view(np.int8)), "scale": Array("float8_e8m0fnu", scales)}
+
+
 def blocks(codes: np.ndarray, scales: np.ndarray) -> dict[str, Array]:
     """gpt-oss' names: [..., out, in / 32, 16], of matrices or of stacks of experts."""
     packed = nibbles(codes)
@@ -72,11 +85,16 @@ def blocks(codes: np.ndarray, scales: np.ndarray) -> dict[str, Array]:
 
 def parts(config: Config, tensors: Tensors) -> Scaled:
     """A sound module taken apart."""
-    names = next(pair for pair in PAIRS if pair[0] in tensors)
+    names = pair_of(tensors)
     packed, exponents = (tensors[name].bits for name in names)
-    rows = packed.reshape(*exponents.shape[:-1], -1)
+    rows = packed.view(np.uint8).reshape(*exponents.shape[:-1], -1)
     codes = np.stack([rows & 15, rows >> 4], axis=-1).reshape(*rows.shape[:-1], -1).astype(np.int64)
     return Scaled(codes, E2M1, E8M0[exponents], (1, GROUP), "bfloat16")
+
+
+def pair_of(tensors: Tensors) -> tuple[str, str]:
+    """Codes and scales of a sound module."""
+    return next(pair for pair in PAIRS if tensors.keys() >= {*pair})
 
 
 def group_size(config: Config, in_features: int) -> int:

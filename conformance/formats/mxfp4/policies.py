@@ -10,7 +10,7 @@ import numpy as np
 from ...bits.array import Array
 from ..module import Spelling
 from ..parts import Config, Tensors
-from .packing import GPT_OSS, blocks, compressed, flat, modelopt
+from .packing import DEEPSEEK, GPT_OSS, blocks, compressed, flat, halves, modelopt
 
 _Pair = tuple[str, dict[str, Any], dict[str, Array], dict[str, Any], dict[str, Array]]
 
@@ -46,6 +46,13 @@ def _pairs() -> Iterator[_Pair]:
     yield "ct-scale_dtype", written, plain, plain_config, plain
     scale = {"input_global_scale": Array.of(np.array([0.0123], np.float32))}
     yield "ct-input_global_scale", plain_config, plain | scale, plain_config, plain
+    experts = halves(codes, bytes_)
+    yield "deepseek", DEEPSEEK, experts, plain_config, plain
+    plain_bytes = {"scale": Array("uint8", bytes_)}
+    yield "deepseek-exponents-as-bytes", DEEPSEEK, experts | plain_bytes, DEEPSEEK, experts
+    # Experts have no blocks of the others' size.
+    other = DEEPSEEK | {"weight_block_size": [32, 32]}
+    yield "deepseek-blocks-of-others", other, experts, DEEPSEEK, experts
     # A byte of 0 is 2**-127, also where the others of an output are ordinary.
     lowest = bytes_ * np.array([0, 1, 1], np.uint8)
     yield "zero-byte", GPT_OSS, blocks(codes, lowest), plain_config, flat(codes, lowest)

@@ -10,12 +10,13 @@ import numpy as np
 from ...bits.array import Array
 from .. import refusals as common
 from ..module import Refusal
-from .packing import GPT_OSS, blocks, compressed, flat, modelopt
+from .packing import DEEPSEEK, GPT_OSS, blocks, compressed, flat, halves, modelopt
 
 
 def refusals() -> Iterator[Refusal]:
     yield from _stacks()
     yield from _matrices()
+    yield from _experts()
 
 
 def _stacks() -> Iterator[Refusal]:
@@ -84,3 +85,22 @@ def _matrices() -> Iterator[Refusal]:
     yield Refusal("mxfp4-modelopt-group_size", modelopt() | {"group_size": 16}, named, "unsupported-group-size")
     smooth = named | {"pre_quant_scale": Array.of(np.ones(64, np.float32))}
     yield Refusal("mxfp4-modelopt-pre_quant_scale", modelopt(), smooth, "unexpected-tensor")
+
+
+def _experts() -> Iterator[Refusal]:
+    """DeepSeek V4's, one by one."""
+    rng = np.random.default_rng(16)
+    bytes_ = rng.integers(100, 140, (24, 2)).astype(np.uint8)
+    tensors = halves(rng.integers(0, 16, (24, 64)), bytes_)
+
+    def refusal(id: str, code: str, **changed: Array) -> Refusal:
+        return Refusal(f"mxfp4-deepseek-{id}", dict(DEEPSEEK), tensors | changed, code)
+
+    yield refusal("exponent-255", "non-finite-scales", scale=common.changed(tensors["scale"], (7, 1), 255))
+    yield Refusal("mxfp4-deepseek-no-scale", dict(DEEPSEEK), common.without(tensors, "scale"), "missing-tensor")
+    yield refusal("two-scales", "unexpected-tensor", weight_scale_inv=tensors["scale"])
+    yield refusal("scales-of-16", "bad-shape", scale=Array("float8_e8m0fnu", np.resize(bytes_, (24, 4))))
+    yield refusal("scales-of-blocks", "bad-shape", scale=Array("float8_e8m0fnu", bytes_[:1, :1]))
+    yield refusal("scales-float32", "bad-dtype", scale=Array.of(np.ones((24, 2), np.float32)))
+    yield refusal("without-axes", "bad-shape", scale=Array("float8_e8m0fnu", np.array(120, np.uint8)))
+    yield Refusal("mxfp4-deepseek-fp6", DEEPSEEK | {"expert_dtype": "fp6"}, tensors, "unsupported-layout")
