@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,30 @@ from mlx.utils import tree_flatten
 import mlx_quant
 from conformance.bits.frameworks import to_framework
 from conformance.formats.folder import Folder
+from conformance.formats.registry import FORMATS
 from conformance.levels.folders.every import folders
 from tests.conftest import packed_checkpoints
 
 # One that lies in the Hub's cache is opened by its repo's name, not by its folder.
 SOUND = [found for found in folders(packed_checkpoints()) if found.code is None and found.packed]
 FOLDERS = {folder.id: folder for folder in SOUND}
+# What formats have in common has their names before it; of those, each has one in three by itself every day.
+COMMON = Counter(folder.id.removeprefix(f"{folder.format}-") for folder in SOUND)
+
+
+def _marks(number: int, folder: Folder) -> Any:
+    shared = COMMON[folder.id.removeprefix(f"{folder.format}-")] > len(FORMATS) // 2
+    return pytest.mark.slow if shared and number % 3 else ()
+
+
+DAILY = [pytest.param(folder.id, marks=_marks(number, folder)) for number, folder in enumerate(SOUND)]
 
 
 def bits(array: Any) -> tuple[Any, ...]:
     return str(array.dtype), array.shape, np.array(mx.contiguous(array).view(mx.uint8)).tobytes()
 
 
-@pytest.mark.parametrize("id", FOLDERS)
+@pytest.mark.parametrize("id", DAILY)
 def test_a_module_has_one_weight(id: str) -> None:
     folder: Folder = FOLDERS[id]
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
@@ -55,3 +67,9 @@ def test_a_module_has_one_weight(id: str) -> None:
 def test_every_format_and_every_real_checkpoint_is_among_them() -> None:
     assert len(FOLDERS) > 60
     assert {f"real-{name}" for name in packed_checkpoints()} <= FOLDERS.keys()
+
+
+def test_each_format_and_each_common_folder_is_asked_every_day() -> None:
+    asked = [FOLDERS[str(param.values[0])] for param in DAILY if not param.marks]
+    assert {folder.format for folder in asked} == {folder.format for folder in SOUND}
+    assert {folder.id.removeprefix(f"{folder.format}-") for folder in asked} == COMMON.keys()
