@@ -15,8 +15,11 @@ from ..formats.protocol import Format
 from ..levels.arithmetic import domains, enumeration, non_finite, samples
 from .ledger import Ledger
 
+# The dtype of a weight, asked for by its name, is the same question once more: corners are enough of it.
+DISTINCT = [case for case in enumeration() if case.id.endswith("-to-its-own") or "out-dtype" in case.flags]
 
-@pytest.mark.parametrize("case", list(enumeration()), ids=lambda case: case.id)
+
+@pytest.mark.parametrize("case", DISTINCT, ids=lambda case: case.id)
 def test_every_scale_times_every_difference(case: Case, subject: Any, oracle: Any, ledger: Ledger) -> None:
     ledger.judged("arithmetic", case.judge(subject, oracle))
 
