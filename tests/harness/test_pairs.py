@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from conformance import suite
-from conformance.bits.array import FLOATS
+from conformance.bits.array import FLOATS, Array
 from conformance.bits.rounding import nearest
 from conformance.cases.question import Question
 from conformance.formats import covering
@@ -118,10 +118,17 @@ def _writer(question: Question) -> str:
     return "compressed" if method == "compressed-tensors" else method
 
 
+def _scales(question: Question) -> Array:
+    """Of FP8, whatever its writer calls them."""
+    return next(
+        question.tensors[name] for name in ("weight_scale", "weight_scale_inv", "scale") if name in question.tensors
+    )
+
+
 def _block(question: Question) -> str:
     """By the shape of the scales: of any of compressed-tensors' and ModelOpt's blocks too."""
     assert question.expected is not None
-    stored = question.tensors["weight_scale" if "weight_scale" in question.tensors else "weight_scale_inv"]
+    stored = _scales(question)
     out, inputs = question.expected.shape
     if stored.bits.size == 1:
         return "matrix"
@@ -183,7 +190,7 @@ SEEN_OF: dict[str, dict[str, Callable[[Question], Any]]] = {
     "fp8": {
         "writer": _writer,
         "block": _block,
-        "dtype": lambda q: q.tensors["weight_scale" if "weight_scale" in q.tensors else "weight_scale_inv"].dtype,
+        "dtype": lambda q: _scales(q).dtype,
     },
     "ct_int": _COMPRESSED,
     "ct_packed": _COMPRESSED,
