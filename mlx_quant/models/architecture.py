@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, cast
 
 import mlx.core as mx
@@ -174,11 +175,20 @@ def _clocked(seconds: float) -> Iterator[None]:
 
     A profiler's place is not taken: whoever measures waits.
     """
-    end = time.monotonic() + seconds
+    end, told_before = time.monotonic() + seconds, sys.unraisablehook
 
-    def look(*_: object) -> None:
-        if time.monotonic() > end:
+    def look(frame: FrameType, *_: object) -> None:
+        if time.monotonic() > end and frame.f_code is not swallowed.__code__:
+            sys.unraisablehook = swallowed
             raise _Late
+
+    def swallowed(told: sys.UnraisableHookArgs) -> None:
+        # The call was a destructor's or the garbage collector's, where nothing is raised any further, and a profiler
+        # that raises is removed.
+        if told.exc_type is _Late:
+            sys.setprofile(look)
+        else:
+            told_before(told)
 
     if sys.getprofile() is not None:
         yield
@@ -188,6 +198,8 @@ def _clocked(seconds: float) -> Iterator[None]:
         yield
     finally:
         sys.setprofile(None)
+        if sys.unraisablehook is swallowed:
+            sys.unraisablehook = told_before
 
 
 def _parameters(model: Any) -> dict[str, tuple[int, ...]]:

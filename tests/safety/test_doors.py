@@ -5,11 +5,13 @@ A canary is a file that only the repo's code would make.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +26,7 @@ from mlx_quant.cli.main import _chat_prompt, _stream, app
 from mlx_quant.dialects.patterns import Patterns
 from mlx_quant.dialects.registry import schemes_of
 from mlx_quant.errors import printable
+from mlx_quant.models import architecture
 from mlx_quant.models.architecture import Architecture
 from mlx_quant.running.tokenizer import load_tokenizer
 from tests.checkpoint.test_refusals import hub_cache
@@ -419,6 +422,37 @@ def test_a_model_that_would_be_built_for_ever(monkeypatch: pytest.MonkeyPatch) -
     error = refusal(lambda: Architecture.of(endless))
     assert (type(error), error.code, error.where) == (MalformedCheckpoint, "bad-config-value", "config.json")
     assert sys.getprofile() is None
+
+
+class Dropped:
+    """What is raised while it goes is swallowed."""
+
+    def __del__(self) -> None:
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("swallows", [Dropped, gc.collect])
+def test_a_clock_that_is_swallowed_is_heard_again(
+    swallows: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profiler that raises is removed, and a model was built on until the process was killed."""
+    complaints: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    before = sys.unraisablehook
+    stop = time.monotonic() + 10
+
+    def build() -> None:
+        with architecture._clocked(0.05):
+            while time.monotonic() < stop:
+                swallows()
+
+    gc.callbacks.append(lambda *_: time.sleep(0.2))
+    try:
+        with pytest.raises(architecture._Late):
+            build()
+    finally:
+        gc.callbacks.pop()
+    assert (complaints, sys.unraisablehook, sys.getprofile()) == ([], before, None)
 
 
 def test_the_clock_does_not_take_the_place_of_a_profiler() -> None:
