@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections import Counter
 from importlib.metadata import version
 from inspect import signature
 from pathlib import Path
@@ -27,6 +28,7 @@ os.environ["TORCHDYNAMO_DISABLE"] = "1"  # BitNet's functions would be compiled 
 
 import torch
 import transformers
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from transformers.integrations.bitnet import AutoBitLinear, BitLinear
 from transformers.integrations.gemma_quant import QuantizedEmbedding, QuantizedLinear
@@ -35,6 +37,7 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
 HALF = (torch.float16, torch.bfloat16)
+FLOATS = (*HALF, torch.float32)
 
 
 class Refused(Exception):
@@ -45,25 +48,26 @@ class OneLayerConfig(transformers.PretrainedConfig):
     model_type = "one-layer"
     shape: tuple[int, ...] = (1, 1)
     kind: str = "linear"
+    count: int = 1
     has_bias: bool = False
 
 
 class OneLayer(transformers.PreTrainedModel):
-    """A layer, and a head that is never quantised."""
+    """A layer, or as many alike as there are experts, and a head that is never quantised."""
 
     config_class = OneLayerConfig
 
     def __init__(self, config: OneLayerConfig) -> None:
         super().__init__(config)
-        self.layers = torch.nn.ModuleList([torch.nn.ModuleDict({"proj": made(config)})])
-        self.lm_head = torch.nn.Linear(1, 1, bias=False)
+        self.layers = torch.nn.ModuleList(torch.nn.ModuleDict({"proj": made(config)}) for _ in range(config.count))
+        self.one_head = torch.nn.Linear(1, 1, bias=False)
         self.post_init()
 
     def get_output_embeddings(self) -> torch.nn.Module:
-        return self.lm_head
+        return self.one_head
 
     def _init_weights(self, module: torch.nn.Module) -> None:
-        """A weight that no file has is zeros, each time."""
+        """Of the head, which no file has."""
         for parameter in module.parameters(recurse=False):
             torch.nn.init.zeros_(parameter)
 
@@ -82,7 +86,14 @@ def made(config: OneLayerConfig) -> torch.nn.Module:
 
 
 def shape_of(config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> tuple[int, ...]:
-    """What the architecture would say: the shape of the dense weight. Empty where the tensors are of no such layer."""
+    """What the architecture would say: the shape of the dense weight. Where the tensors are of no layer, of any."""
+    try:
+        return expected(config, tensors)
+    except NOT_UNDERSTOOD:
+        return ANY
+
+
+def expected(config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> tuple[int, ...]:
     method = str(config.get("quant_method")).lower()
     if "_blocks" in tensors:
         *experts, out, groups, size = tensors["_blocks"].shape
@@ -91,16 +102,14 @@ def shape_of(config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> tuple[
         return tuple(tensors["weight_shape"].tolist())
     if (state := quant_state(tensors)) is not None:
         return tuple(state["shape"])
-    stored = next((tensors[name] for name in STORED if name in tensors), None)
-    if stored is None:
-        return ()
-    out, columns = stored.shape
+    stored = next((tensors[name] for name in STORED if name in tensors), torch.empty(ANY))
+    *experts, out, columns = stored.shape
     if method == "bitnet":
         return out * 4, columns
     if method == "metal":
         return out, columns * 32 // config.get("bits", 4)
     if method == "gemma":
-        return out, columns * 8 // (8 if stored.dtype == torch.int8 else config.get("num_bits", 8))
+        return out, columns * 8 // (8 if stored.dtype == torch.int8 else config.get("num_bits", 4))
     if "weight_packed" in tensors and stored.dtype == torch.int32:
         (group,) = config["config_groups"].values()
         return out, columns * 32 // group["weights"]["num_bits"]
@@ -109,7 +118,7 @@ def shape_of(config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> tuple[
         or (method == "fp8" and stored.dtype == torch.int8)
         or (method in ("torchao", "modelopt") and stored.dtype == torch.uint8)
     )
-    return out, columns * (1 + two_a_byte)
+    return (*experts, out, columns * (1 + two_a_byte))
 
 
 def quant_state(tensors: dict[str, torch.Tensor]) -> Any:
@@ -118,22 +127,32 @@ def quant_state(tensors: dict[str, torch.Tensor]) -> Any:
     return None if packed is None else json.loads(bytes(packed.tolist()))
 
 
+# What has the codes, by the first name that is there.
 STORED = ("weight_packed", "_weight_qdata", "embedding_quantized", "weight")
+ANY = (1, 1)
+# What is wrong with a module is for transformers to say.
+NOT_UNDERSTOOD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def dtype_of(config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> torch.dtype:
     """That of the model, where none is asked for: what the scales have, or bfloat16 beside those of FP8 and FP4."""
     method = str(config.get("quant_method")).lower()
-    if method in ("gemma", "bitsandbytes", "none"):
+    try:
         state = quant_state(tensors)
-        return torch.float32 if state is None else getattr(torch, state["dtype"])
-    if method == "torchao":
-        said = json.loads(config.get("metadata", {}).get("weight", "{}"))["_data"]
-        named = said.get("dtype") or said.get("orig_dtype")
-        return getattr(torch, named["_data"]) if named else torch.bfloat16
-    scales = next((tensors[name] for name in ("weight_scale_inv", "weight_scale", "scales") if name in tensors), None)
-    own = HALF if method in ("fp8", "mxfp8", "modelopt") else (*HALF, torch.float32)
+        if method in ("gemma", "bitsandbytes") or state is not None or "SCB" in tensors:
+            return torch.float32 if state is None else getattr(torch, state["dtype"])
+        if method == "torchao":
+            said = json.loads(config.get("metadata", {}).get("weight", "{}"))["_data"]
+            named = said.get("dtype") or said.get("orig_dtype")
+            return getattr(torch, named["_data"]) if named else torch.bfloat16
+    except NOT_UNDERSTOOD:
+        return torch.bfloat16
+    scales = next((tensors[name] for name in SCALES if name in tensors), None)
+    own = HALF if method in ("fp8", "mxfp8", "modelopt", "none") else FLOATS
     return torch.bfloat16 if scales is None or scales.dtype not in own else scales.dtype
+
+
+SCALES = ("weight_scale_inv", "weight_scale", "scales", "s_channel")
 
 
 def opened(model_class: Any, folder: str | Path, dtype: torch.dtype | str, settings: dict[str, Any]) -> Any:
@@ -143,36 +162,72 @@ def opened(model_class: Any, folder: str | Path, dtype: torch.dtype | str, setti
     try:
         if method == "compressed-tensors":
             options["quantization_config"] = transformers.CompressedTensorsConfig(dequantize=True)
-        model = model_class.from_pretrained(folder, dtype=dtype, device_map="cpu", **options)
+        model, told = model_class.from_pretrained(
+            folder, dtype=dtype, device_map="cpu", output_loading_info=True, **options
+        )
         if hasattr(model, "hf_quantizer") and (settings.get("load_in_4bit") or settings.get("load_in_8bit")):
-            model = model.dequantize()
-    except (ValueError, NotImplementedError, ImportError) as error:
+            model = model.dequantize(None if dtype == "auto" else dtype)
+    except DELIBERATE as error:
         raise Refused(str(error)) from error
-    except OSError as error:  # of files that are not there; a file that is no safetensors has a class of its own
-        raise Refused(str(error)) from error
-    except RuntimeError as error:
-        # What its reading operations raise is told in a report, and this is raised after it; as is a wrong shape.
-        if not any(text in str(error) for text in ("issues during automatic conversion", "ignore_mismatched_sizes")):
+    except (RuntimeError, TypeError) as error:
+        if not any(text in str(error) for text in SAID):
             raise
         raise Refused(str(error)) from error
+    lacking = (name for name in told["missing_keys"] if not name.startswith(HEAD) and not name.endswith(OPTIONAL))
+    if missing := sorted(lacking):
+        raise Refused(f"says that the files lack {', '.join(missing)}")
     return model
+
+
+HEAD = "one_head."  # of OneLayer
+OPTIONAL = "_activation_scale"  # of Gemma's layers: zeros stand for none
+# A check of transformers, or of a package that reads for it. OSError is of files that are not there.
+DELIBERATE = (ValueError, NotImplementedError, ImportError, OSError, AssertionError, SafetensorError)
+# So are these: what its reading operations raise is told in a report, and an error is raised after it, as of a wrong
+# shape; bitsandbytes' switches are checked, and a pickle that is none is refused by torch.load.
+SAID = (
+    *("issues during automatic conversion", "ignore_mismatched_sizes"),
+    *("must be a boolean", "Invalid magic number"),
+)
 
 
 def weight_of(layer: torch.nn.Module, dtype: torch.dtype | None) -> torch.Tensor:
     if isinstance(layer, QuantizedLinear):
         return layer._dequantize_weights(dtype)
     if isinstance(layer, BitLinear | AutoBitLinear):
-        with torch.no_grad():
-            bias, layer.bias = layer.bias, None
-            found = layer(torch.eye(layer.in_features, dtype=torch.float64)).T
-            layer.bias = bias
-        return found.to(dtype)
+        return product(layer.double())
     weight = layer.weight.detach()
     if not hasattr(weight, "tensor_data_names"):
         return weight
     # Tensors of torchao have a dtype of their own, whatever that of the model is; most may be asked for another one.
     other = dtype not in (None, weight.dtype) and "output_dtype" in signature(weight.dequantize).parameters
-    return weight.dequantize(dtype) if other else weight.dequantize()
+    try:
+        return weight.dequantize(dtype) if other else weight.dequantize()
+    except DELIBERATE as error:
+        raise Refused(str(error)) from error
+
+
+def product(layer: torch.nn.Module) -> torch.Tensor:
+    """The weight [out, in] of a layer that has none: what it makes of an identity, a thousand inputs at a time."""
+    bias, layer.bias = layer.bias, None
+    columns = []
+    with torch.no_grad():
+        for start in range(0, layer.in_features, 1024):
+            ones = torch.zeros(min(1024, layer.in_features - start), layer.in_features, dtype=torch.float64)
+            ones.diagonal(start).fill_(1)
+            columns.append(layer(ones).T)
+    layer.bias = bias
+    return torch.cat(columns, dim=1)
+
+
+def rounded(exact: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """From float64 in one step: torch takes two, by way of float32. One with an odd last bit is near no middle."""
+    if exact.dtype != torch.float64 or dtype not in HALF:
+        return exact.to(dtype)
+    near = exact.to(torch.float32)
+    missed = (near.double() != exact) & near.isfinite()
+    towards_zero = near.view(torch.int32) - (missed & (near.double().abs() > exact.abs())).int()
+    return torch.where(missed, towards_zero | 1, near.view(torch.int32)).view(torch.float32).to(dtype)
 
 
 def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Tensor], *, dtype: Any = None) -> Any:
@@ -181,9 +236,14 @@ def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Ten
     wanted = dtype or dtype_of(quantization_config, tensors)
     kind = "experts" if "_blocks" in tensors else "embedding" if "embedding_quantized" in tensors else "linear"
     shape = shape_of(quantization_config, tensors)
+    # compressed-tensors writes experts one by one.
+    count = shape[0] if kind == "linear" and "weight_packed" in tensors and len(shape) == 3 else 0
+    if any(len(tensor) != count for tensor in tensors.values() if tensor.ndim == 3):
+        count = 0
     architecture = OneLayerConfig(
-        shape=shape or (1, 1),
+        shape=shape if kind == "experts" else shape[-2:],
         kind=kind,
+        count=max(1, count),
         has_bias="bias" in tensors,
         quantization_config=config,
         architectures=["OneLayer"],
@@ -191,7 +251,7 @@ def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Ten
     prefix = "layers.0.proj.gate_up_proj" if kind == "experts" else "layers.0.proj."
     if kind == "experts":  # whose biases have another name, and are no part of it
         tensors = {name: tensor for name, tensor in tensors.items() if name != "bias"}
-    metadata = {f"layers.0.proj.{name}": text for name, text in (said or {}).items()}
+    metadata = {f"layers.0.proj.{name}": text for name, text in (said or {}).items()} if isinstance(said, dict) else {}
     if said:
         metadata["tensor_names"] = json.dumps(list(metadata))
     bitnet = str(config.get("quant_method")).lower() == "bitnet"
@@ -200,30 +260,49 @@ def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Ten
         stored = {prefix + name: tensor.contiguous() for name, tensor in tensors.items()}
         if kind == "experts" and len(shape) == 2:  # there are stacks only: one of one
             stored = {name: tensor[None] for name, tensor in stored.items()}
+        if count:
+            stored = {
+                f"layers.{i}.proj.{name}": (
+                    tensor[i] if tensor.ndim == 3 or len(tensor) == count > 1 else tensor
+                ).clone()
+                for name, tensor in tensors.items()
+                for i in range(count)
+            }
         save_file(stored, Path(folder, "model.safetensors"), metadata={"format": "pt"} | metadata)
         model = opened(OneLayer, folder, torch.float64 if bitnet else wanted, config)
-    if not shape:
-        raise LookupError("transformers refuses nothing, and has no layer for these tensors")
-    layer = model.layers[0]["proj"]
     if kind == "experts":
-        return layer.gate_up_proj.detach().transpose(1, 2).reshape(shape)
-    return weight_of(layer, wanted).clone()
+        return model.layers[0]["proj"].gate_up_proj.detach().transpose(1, 2).reshape(shape)
+    weights = [rounded(weight_of(layer["proj"], wanted), wanted) for layer in model.layers]
+    return torch.stack(weights) if count else weights[0].clone()
 
 
 def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
+    """The weights, each from a model of the dtype that is due for it: a model has one, chosen by who loads it."""
     config = json.loads(Path(checkpoint_dir, "config.json").read_text())
-    settings = config.get("quantization_config") or config.get("compression_config") or {}
-    bitnet = str(settings.get("quant_method")).lower() == "bitnet"
-    model = opened(
-        transformers.AutoModelForCausalLM, str(checkpoint_dir), torch.float64 if bitnet else "auto", settings
-    )
-    dtype = model.dtype if not bitnet else dtype_named(config)
+    settings = config.get("quantization_config") or {}
+    due = dtypes_due(Path(checkpoint_dir), settings)
+    if str(settings.get("quant_method")).lower() == "bitnet":
+        found = weights_in(checkpoint_dir, torch.float64, settings, due)
+        return {name: rounded(value, due.get(name, torch.bfloat16)) for name, value in found.items()}
+    common = Counter(due.values()).most_common()
+    weights = {}
+    for dtype, _ in reversed(common or [("auto", 0)]):
+        found = weights_in(checkpoint_dir, dtype, settings, due)
+        weights |= {name: value for name, value in found.items() if due.get(name, dtype) == dtype}
+    return weights
+
+
+def weights_in(
+    folder: str | Path, dtype: torch.dtype | str, settings: dict[str, Any], due: dict[str, torch.dtype]
+) -> dict[str, torch.Tensor]:
+    """All weights of the model, in one dtype but for those that have their own."""
+    model = opened(transformers.AutoModelForCausalLM, str(folder), dtype, settings)
     layers = {
         name: layer
         for name, layer in model.named_modules()
         if isinstance(layer, QuantizedLinear | QuantizedEmbedding | BitLinear | AutoBitLinear)
     }
-    weights = {f"{name}.weight": weight_of(layer, dtype) for name, layer in layers.items()}
+    weights = {f"{name}.weight": weight_of(layer, due.get(f"{name}.weight")) for name, layer in layers.items()}
     for name, value in model.state_dict().items():
         owner, _, leaf = name.rpartition(".")
         if owner in layers and leaf != "bias":
@@ -231,16 +310,42 @@ def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
         if leaf in ("gate_up_proj", "down_proj"):  # gpt-oss' stacks, [experts, in, out]
             weights[f"{name}.weight"] = value.transpose(1, 2).contiguous()
         else:
-            weights[name] = value.dequantize() if hasattr(value, "tensor_data_names") else value
+            weights[name] = weight_of(model.get_submodule(owner), None) if has_parts(value) else value
     if getattr(model.config, "tie_word_embeddings", False):  # named a second time where it is the embedding
         weights.pop("lm_head.weight", None)
-    if bitnet:
-        weights = {name: value.to(dtype) for name, value in weights.items()}
     return weights
 
 
-def dtype_named(config: dict[str, Any]) -> torch.dtype:
-    return getattr(torch, config.get("dtype") or config.get("torch_dtype") or "bfloat16")
+def has_parts(value: torch.Tensor) -> bool:
+    return hasattr(value, "tensor_data_names")
+
+
+def dtypes_due(folder: Path, settings: dict[str, Any]) -> dict[str, torch.dtype]:
+    """Name of a weight to the dtype to ask for: its own where it is dense, and else as of a single module."""
+    modules: dict[str, dict[str, torch.Tensor]] = {}
+    try:
+        listed = json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"].values()
+        files = [folder / name for name in set(listed)]
+    except (OSError, *NOT_UNDERSTOOD):
+        files = sorted(folder.glob("*.safetensors"))
+    for file in files:
+        try:
+            with safe_open(file, "pt") as opened_file:
+                for name in opened_file.keys():
+                    module, mark, leaf = name.rpartition("_" if name.endswith(STACKED) else ".")
+                    modules.setdefault(module, {})[leaf if mark == "." else "_" + leaf] = opened_file.get_tensor(name)
+        except (OSError, SafetensorError):
+            continue
+    due = {}
+    for module, tensors in modules.items():
+        due |= {f"{module}.{name}": tensor.dtype for name, tensor in tensors.items() if tensor.dtype in FLOATS}
+        if f"{module}.weight" not in due:
+            due[f"{module}.weight"] = dtype_of(settings, tensors)
+    return due
+
+
+# gpt-oss' names have no dot there.
+STACKED = ("_blocks", "_scales")
 
 
 class _Subject:
