@@ -60,11 +60,11 @@ class OneLayer(transformers.PreTrainedModel):
     def __init__(self, config: OneLayerConfig) -> None:
         super().__init__(config)
         self.layers = torch.nn.ModuleList(torch.nn.ModuleDict({"proj": made(config)}) for _ in range(config.count))
-        self.one_head = torch.nn.Linear(1, 1, bias=False)
+        self.lm_head = torch.nn.Linear(1, 1, bias=False)
         self.post_init()
 
     def get_output_embeddings(self) -> torch.nn.Module:
-        return self.one_head
+        return self.lm_head
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         """Of the head, which no file has."""
@@ -179,7 +179,7 @@ def opened(model_class: Any, folder: str | Path, dtype: torch.dtype | str, setti
     return model
 
 
-HEAD = "one_head."  # of OneLayer
+HEAD = "lm_head."  # of OneLayer
 OPTIONAL = "_activation_scale"  # of Gemma's layers: zeros stand for none
 # A check of transformers, or of a package that reads for it. OSError is of files that are not there.
 DELIBERATE = (ValueError, NotImplementedError, ImportError, OSError, AssertionError, SafetensorError)
@@ -284,11 +284,12 @@ def load(checkpoint_dir: str | Path) -> dict[str, torch.Tensor]:
     if str(settings.get("quant_method")).lower() == "bitnet":
         found = weights_in(checkpoint_dir, torch.float64, settings, due)
         return {name: rounded(value, due.get(name, torch.bfloat16)) for name, value in found.items()}
-    common = Counter(due.values()).most_common()
-    weights = {}
-    for dtype, _ in reversed(common or [("auto", 0)]):
+    counted = Counter(dtype for name, dtype in due.items() if name.endswith(".weight")).most_common(1)
+    first = counted[0][0] if counted else "auto"
+    weights = weights_in(checkpoint_dir, first, settings, due)
+    for dtype in sorted({due[name] for name in weights if name in due} - {first}, key=str):
         found = weights_in(checkpoint_dir, dtype, settings, due)
-        weights |= {name: value for name, value in found.items() if due.get(name, dtype) == dtype}
+        weights |= {name: value for name, value in found.items() if due.get(name) == dtype}
     return weights
 
 
@@ -332,8 +333,8 @@ def dtypes_due(folder: Path, settings: dict[str, Any]) -> dict[str, torch.dtype]
         try:
             with safe_open(file, "pt") as opened_file:
                 for name in opened_file.keys():
-                    module, mark, leaf = name.rpartition("_" if name.endswith(STACKED) else ".")
-                    modules.setdefault(module, {})[leaf if mark == "." else "_" + leaf] = opened_file.get_tensor(name)
+                    module, leaf = parted(name)
+                    modules.setdefault(module, {})[leaf] = opened_file.get_tensor(name)
         except (OSError, SafetensorError):
             continue
     due = {}
@@ -344,8 +345,16 @@ def dtypes_due(folder: Path, settings: dict[str, Any]) -> dict[str, torch.dtype]
     return due
 
 
-# gpt-oss' names have no dot there.
-STACKED = ("_blocks", "_scales")
+def parted(name: str) -> tuple[str, str]:
+    """The module's name and the tensor's within it."""
+    if name.endswith(("_blocks", "_scales")):  # gpt-oss' names have no dot there
+        module, _, leaf = name.rpartition("_")
+        return module, "_" + leaf
+    if ".weight." in name:  # bitsandbytes' have two
+        module, _, leaf = name.partition(".weight.")
+        return module, "weight." + leaf
+    module, _, leaf = name.rpartition(".")
+    return module, leaf
 
 
 class _Subject:
