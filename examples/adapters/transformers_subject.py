@@ -272,7 +272,11 @@ def dequantize(quantization_config: dict[str, Any], tensors: dict[str, torch.Ten
         model = opened(OneLayer, folder, torch.float64 if bitnet else wanted, config)
     if kind == "experts":
         return model.layers[0]["proj"].gate_up_proj.detach().transpose(1, 2).reshape(shape)
-    weights = [rounded(weight_of(layer["proj"], wanted), wanted) for layer in model.layers]
+    weights = [weight_of(layer["proj"], wanted) for layer in model.layers]
+    if bitnet:
+        weights = [rounded(weight, wanted) for weight in weights]
+    if dtype not in (None, weights[0].dtype) and str(config.get("quant_method")).lower() in ("metal", "torchao"):
+        raise Refused(f"its dtype is that of the file, {weights[0].dtype}: none can be asked for the weight")
     return torch.stack(weights) if count else weights[0].clone()
 
 
@@ -363,14 +367,15 @@ class _Subject:
     refusals = (Refused,)
 
     def info(self) -> dict[str, Any]:
-        # "actorder='group' has been removed", says compressed-tensors of maps of groups.
+        # "actorder='group' has been removed", says compressed-tensors of maps of groups. Metal's weights come "in the
+        # original dtype", and some of torchao's; where another dtype is given, it is judged all the same.
         return {
             "version": version("transformers"),
             "formats": [
                 *("bitnet", "bnb_4bit", "bnb_int8", "compressed-tensors", "ct_int", "ct_packed", "deepseek", "fp8"),
                 *("fp8_parts", "gemma_quant", "metal", "mxfp4", "nvfp4", "torchao_int8", "torchao_mx"),
             ],
-            "excludes": ["act-order", "arbitrary-groups", "fbgemm", "modelopt", "of-quanto", "sequential"],
+            "excludes": ["act-order", "arbitrary-groups", "fbgemm", "modelopt", "of-quanto", "out-dtype", "sequential"],
             "backend": f"cpu, torch {version('torch')}",
         }
 
