@@ -1,6 +1,6 @@
 """Transformers reads 3, 5, 6 and 7 bits of compressed-tensors before 0.18 in the words of today's, which are others.
 
-A word had as many whole codes as it holds, ten of 3 bits; now codes run on from word to word. The file names its version.
+A word had as many whole codes as it holds, ten of 3 bits; now codes run on into the next. The file names its version.
 """
 
 import json

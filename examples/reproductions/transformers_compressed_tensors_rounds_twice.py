@@ -1,6 +1,7 @@
-"""Transformers dequantises compressed-tensors in the dtype of the scales and casts that to the model's (`dequantize=True`).
+"""Transformers dequantises compressed-tensors in the dtype of the scales, and casts that to the model's.
 
-In a model of float32 the weights are those of float16, or bfloat16 for NVFP4; and 70000 is infinite by way of float16.
+So with `dequantize=True`. In a model of float32 the weights are those of float16, where 70050 is infinite, or those of
+bfloat16 for NVFP4.
 """
 
 import torch
