@@ -37,10 +37,7 @@ HERE = {
     "reference": "py:reference.subject:SUBJECT",
     "mlx-lm": "py:mlx_lm_subject:SUBJECT",
 }
-ELSEWHERE = (
-    *("unsloth-zoo", "gptqmodel", "auto-gptq", "autoawq"),
-    *("onnxruntime-genai", "llama-cpp", "auto-round", "transformers"),
-)
+ELSEWHERE = ("unsloth-zoo", "gptqmodel", "auto-gptq", "autoawq", "onnxruntime-genai", "llama-cpp", "auto-round")
 # The C program of examples/command, which is compiled here.
 COMPILED = "c-decoder"
 # Their code changes with this repository.
