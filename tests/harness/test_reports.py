@@ -401,6 +401,8 @@ def test_failures_are_grouped_by_their_causes_the_worst_first(mixed: Report) -> 
     first, second, last = causes(report(*many, silent, read))
     assert (first.slug, second.slug, last.slug) == ("one-off", "needs-g-idx", "unsound-read")
     assert len(second.records) == 31
+    (unlike,) = causes(report(record("synthetic/t", "fail", "nvfp4", why="3 of 9 differ", manner="bits", steps=1.0)))
+    assert unlike.slug == "other-weights"  # NVFP4 has no zero points
 
 
 def test_what_numbers_do_not_say_the_flags_do() -> None:
