@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ..formats.registry import BY_SLUG
 from .record import Record, Report
 
 SILENT, LOUD, OTHER, DUE = LOUDNESS = ("silently wrong", "fails loudly", "other policy", "unsound input")
@@ -82,14 +83,14 @@ def _crashed(record: Record) -> bool:
     return record.verdict == "error"
 
 
-# Formats whose codes stand for themselves: being off by a step is another matter there.
-NO_ZERO_POINTS = {"bitnet", "bnb_4bit", "bnb_int8", "fp8", "fp8_parts", "gemma_quant", "mxfp4", "nvfp4", "torchao_mx"}
+# Formats that store zero points: elsewhere being off by a step is another matter.
+ZERO_POINTS = {slug for slug, format in BY_SLUG.items() if format.LAYOUT.zeros or format.LAYOUT.offsets}
 
 
 def _of_zero_points(record: Record) -> bool:
     """Not where compressed-tensors is asked for another dtype, and as much may be rounded away."""
     recast = {"compressed-tensors", "out-dtype"} <= set(record.flags)
-    return record.silent and not recast and not NO_ZERO_POINTS & set(record.flags)
+    return record.silent and not recast and bool(ZERO_POINTS & set(record.flags))
 
 
 # The first that holds explains a record.
