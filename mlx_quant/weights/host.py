@@ -22,6 +22,8 @@ Writer = Callable[[slice, np.ndarray], None]
 _HUGE = 2 << 20
 # From this size on, the C library on Linux has memory mapped anew each time; what is smaller, it uses again.
 _MAPPED = 32 << 20
+# A smaller result is copied once more: every evaluation wakes MLX's thread, which takes longer.
+_COPIED = 1 << 18
 
 
 def in_memory(array: mx.array) -> np.ndarray:
@@ -60,12 +62,13 @@ def filled(shape: tuple[int, int], dtype: mx.Dtype, write: Writer, step: int) ->
     ``write`` gets a slice of rows and their memory, uint8 to uint32 as wide as ``dtype``. Arrays that it reads must be
     evaluated.
     """
-    result = _unwritten(shape, dtype.size)
-    memory = in_memory(result)
+    small = math.prod(shape) * dtype.size < _COPIED
+    result = None if small else _unwritten(shape, dtype.size)
+    memory = np.empty(shape, f"u{dtype.size}") if result is None else in_memory(result)
     for row in range(0, shape[0], step):
         rows = slice(row, min(row + step, shape[0]))
         write(rows, memory[rows])
-    return result.view(dtype, stream=mx.cpu)
+    return (mx.array(memory) if result is None else result).view(dtype, stream=mx.cpu)
 
 
 def copied(make: Callable[[slice], mx.array]) -> Writer:
