@@ -23,8 +23,8 @@ from ..subjects.ask import decode
 from ..subjects.subject import Subject
 
 OUTPUT_DTYPES = (None, "float32", "float16", "bfloat16")
-# Outputs a matrix: 2**13 rows of 512 weights keep every temporary of a decoder and of this module small.
-BLOCK = 1 << 13
+# Outputs a matrix: 2**11 rows of 512 weights keep every temporary of a decoder and of this module small.
+BLOCK = 1 << 11
 
 
 def domains() -> tuple[tuple[Format, Domain], ...]:
