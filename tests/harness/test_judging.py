@@ -348,7 +348,7 @@ def test_exit_statuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
         "SUBJECT = S()\n"
     )
     report = tmp_path / "report.jsonl"
-    # That they are those of processes, test_first_verdict.py sees.
+    # That they are those of a process, test_first_verdict.py sees.
     assert main(["run", f"--subject={CORE}", f"--report={report}", "--only=vectors/awq-*"]) == 0
     assert records.read(report).counts["fail"] == 0
     assert main(["run", "--subject=mutant:ZP-03", "--only=policies/gptq-*"]) == 1

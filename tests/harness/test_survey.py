@@ -46,6 +46,14 @@ ABOUT = {"suite": "2026.1", "subject": CORE, "version": "1"}
 GPTQ = {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True}}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _reports_read_once() -> Iterator[None]:
+    """Those of the checkout have half a million records."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reports, "read", functools.cache(Reports.read))
+        yield
+
+
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
     """A Dask cluster whose workers are threads of this process, so that they know the same Hub."""
