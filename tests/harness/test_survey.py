@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -37,6 +36,7 @@ from mlx_quant.checkpoint.survey import survey
 from mlx_quant.files import patience
 from mlx_quant.files.headers import Bounds, HubHeaders
 from tests.checkpoint.hub_server import Hub
+from tests.conftest import environment
 from tests.harness.many_repos import KINDS, configured, fill, header, limited, real
 from tests.harness.pieces import deadly
 
@@ -503,12 +503,12 @@ class Running:
         (folder / "list").write_text("".join(f"{repo}\n" for repo in kinds))
         (folder / "reports").mkdir(exist_ok=True)
         shutil.copy(ROOT / "docs/results/gptqmodel.jsonl", folder / "reports")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-        environment |= {"HF_ENDPOINT": hub.endpoint, "PYTHONPATH": str(ROOT), "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
+        own = {name: value for name, value in environment().items() if not name.startswith("HF_")}
+        own |= {"HF_ENDPOINT": hub.endpoint, "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
         command = [sys.executable, "-m", "conformance.cli", "survey", str(folder / "list"), "-o", str(self.table)]
         self.process = subprocess.Popen(
             [*command, "--workers", "2", "--threads", "2", "--reports", str(folder / "reports")],
-            env=environment,
+            env=own,
             stdout=subprocess.PIPE,
             text=True,
         )
