@@ -112,7 +112,11 @@ class Format(Protocol):
         """The setting by which the producer says which modules are packed; ``left_out`` and ``packed`` are all."""
 
     def folders(self) -> Iterator[Folder]:
-        """Checkpoint folders that only this format has; sound ones, and unsound ones with their code."""
+        """Checkpoint folders that only this format has; sound ones, and unsound ones with their code.
+
+        It is called in outline as well (:func:`conformance.formats.build.in_outline`): only tensors may depend on
+        numbers that are drawn.
+        """
 
     def explain(self, config: Config, tensors: Tensors, output: int, channel: int) -> list[str]:
         """Where each number lies that makes one weight, a line each; the first says to which group it belongs."""
