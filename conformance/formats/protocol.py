@@ -6,18 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from hypothesis.strategies import SearchStrategy
 
 from ..bits.array import Array
 from .domain import Domain
 from .folder import Folder
 from .layout import Layout
-from .module import Files, Pack, Refusal, Shape, Spelling, Unmade
+from .module import Files, Refusal, Shape, Spelling, Unmade
 from .parts import Config, Parts, Tensors
 
 
 class Format(Protocol):
     """One format.
+
+    What Hypothesis draws its modules from is in its room ``strategy``, which nobody imports who draws none:
+    ``strategies()`` by label.
 
     Attributes:
         ID: the stem that it has in every folder.
@@ -83,9 +85,6 @@ class Format(Protocol):
 
     def grid(self) -> Iterator[Unmade]:
         """A small module for every option, packed from known numbers."""
-
-    def strategies(self) -> Mapping[str, SearchStrategy[Pack]]:
-        """What Hypothesis draws modules from, by label."""
 
     def spellings(self) -> Iterator[Spelling]:
         """Modules that are stored in two ways."""
