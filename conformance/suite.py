@@ -6,22 +6,21 @@ checkpoint of the repository. What is asked here is fixed, so that a verdict of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from typing import Any
 
 from .bits.array import Array
-from .cases.case import Asked, Case, tier_of
+from .cases.case import Asked, Case, Listed
 from .cases.question import Later, Question, Source, flags_of
-from .cases.tiers import UNSOUND
 from .corpus import kept
 from .corpus.fixtures import Vector, checkpoint, heard_checkpoints, produced_vectors, upstream_digests, vectors
 from .formats.dialects import spoken
+from .formats.module import Pack, Spelling
 from .formats.parts import Integer
 from .formats.registry import FORMATS, known, parts
 from .levels import affine, arithmetic, layouts, policies, state
-from .levels.folders import every, judge
+from .levels.folders import every
 from .levels.generation import heard
 from .levels.grid import grid
 from .levels.refusals import refusals
@@ -55,7 +54,8 @@ def _fixed() -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     after += _prefixed("state", state.state())
     after += [_case(question) for question in asked if question.level == "refusals"]
     after += _affine(asked)
-    after += _checkpoints()
+    after += _prefixed("checkpoints", every.cases(heard_checkpoints()))
+    after += _prefixed("generation", _generation())
     return tuple(before), tuple(after)
 
 
@@ -64,11 +64,7 @@ def _case(question: Question) -> Case:
 
 
 def _prefixed(level: str, found: Iterable[Case]) -> Iterator[Case]:
-    return (_tiered(replace(case, id=f"{level}/{case.id}", level=level)) for case in found)
-
-
-def _tiered(case: Case) -> Case:
-    return case if case.tier else replace(case, tier=tier_of(case))
+    return (case.called(f"{level}/{case.id}", level) for case in found)
 
 
 @cache
@@ -81,77 +77,94 @@ def _vectors() -> Iterator[Question]:
     for vector in vectors():
         if not policies.disputed(vector):
             # Where both of upstream's readers take a module they agree on it (asserted by the project's own tests).
-            expected = next(iter(vector.expected.values()))
-            yield _vector("vectors", vector, frozenset(), expected, Source.reader(vector.producer))
+            yield _vector("vectors", vector, frozenset(), _read, _reader)
 
 
-def _vector(level: str, vector: Vector, flags: frozenset[str], expected: Array, source: Source) -> Question:
-    return Question(
-        f"{level}/{vector.id}",
-        level,
-        vector.format.SLUG,
-        vector.config,
-        vector.tensors,
-        flags_of(vector.config, vector.tensors, vector.dtype) | vector.flags | flags,
-        dtype=vector.dtype,
-        expected=expected,
-        source=source,
-        comment=vector.comment,
-    )
+def _vector(
+    level: str,
+    vector: Vector,
+    flags: frozenset[str],
+    expected: Callable[[Vector], Array],
+    source: Callable[[Vector], Source],
+) -> Question:
+    def make() -> dict[str, Any]:
+        own = flags_of(vector.config, vector.tensors, vector.dtype) | vector.flags | flags
+        return {
+            "config": vector.config,
+            "tensors": vector.tensors,
+            "flags": own,
+            "expected": partial(expected, vector),
+            "source": source(vector),
+        }
+
+    return Later(f"{level}/{vector.id}", level, vector.format.SLUG, vector.dtype, make, vector.comment)
+
+
+def _read(vector: Vector) -> Array:
+    """What its first reader makes of it."""
+    return next(iter(vector.expected.values()))
+
+
+def _reader(vector: Vector) -> Source:
+    return Source.reader(vector.producer)
+
+
+def _decided(vector: Vector) -> Source:
+    if "packed" in vector.expected:
+        return Source("the numbers that were packed, RN(s * (q - z)), which the producer does not read again")
+    return Source.reader(vector.producer, "qlinear_cuda_old, or its qlinear_cuda but for the disputed fields")
 
 
 def _policies() -> Iterator[Question]:
     policy = frozenset({"policy"})
+    zero = policy | {"zero-point-0"}
     for vector in filter(policies.disputed, vectors()):
-        source = Source.reader(vector.producer, "qlinear_cuda_old, or its qlinear_cuda but for the disputed fields")
-        if "packed" in vector.expected:
-            source = Source("the numbers that were packed, RN(s * (q - z)), which the producer does not read again")
-        yield _vector("policies", vector, policy | {"zero-point-0"}, policies.expected(vector), source)
+        yield _vector("policies", vector, zero, policies.expected, _decided)
     for vector in produced_vectors():
-        zero = policy | {"zero-point-0"} if "borrowed-zeros" in vector.flags else policy
-        expected = next(iter(vector.expected.values()))
-        yield _vector("policies", vector, zero, expected, Source.reader(vector.producer))
+        yield _vector("policies", vector, zero if "borrowed-zeros" in vector.flags else policy, _read, _reader)
     for slug, pair in policies.pairs():
-        yield Question(
-            f"policies/{pair.id}",
-            "policies",
-            slug,
-            pair.config,
-            pair.tensors,
-            flags_of(pair.config, pair.tensors) | policy | {f"policy-{pair.policy}"},
-            expected=parts(pair.plain_config, pair.plain).dense(None),
-            source=Source("the contract, for the same module in its plain spelling"),
-        )
+        yield Later(f"policies/{pair.id}", "policies", slug, None, partial(_pair, pair))
+
+
+def _pair(pair: Spelling) -> dict[str, Any]:
+    return {
+        "config": pair.config,
+        "tensors": pair.tensors,
+        "flags": flags_of(pair.config, pair.tensors) | {"policy", f"policy-{pair.policy}"},
+        "expected": lambda: parts(pair.plain_config, pair.plain).dense(None),
+        "source": Source("the contract, for the same module in its plain spelling"),
+    }
 
 
 def _kept() -> Iterator[Question]:
     for mutant, pack in kept.kept():
-        format, found = known(pack.config), parts(pack.config, pack.tensors)
-        zero = isinstance(found, Integer) and (found.z == 0).any() and format.LAYOUT.wraps(found.bits)
-        yield Question(
-            f"synthetic/kept-{mutant}",
-            "synthetic",
-            format.SLUG,
-            pack.config,
-            pack.tensors,
-            flags_of(pack.config, pack.tensors, pack.dtype) | {"kept"} | ({"zero-point-0"} if zero else set()),
-            pack.dtype,
-            found.dense(pack.dtype),
-            source=Source("the contract: RN(s * (q - z))"),
-            comment=f"The smallest generated module on which mutant {mutant} was caught.",
-        )
+        comment = f"The smallest generated module on which mutant {mutant} was caught."
+        slug = known(pack.config).SLUG
+        yield Later(f"synthetic/kept-{mutant}", "synthetic", slug, pack.dtype, partial(_pack, pack), comment)
+
+
+def _pack(pack: Pack) -> dict[str, Any]:
+    format, found = known(pack.config), parts(pack.config, pack.tensors)
+    zero = isinstance(found, Integer) and (found.z == 0).any() and format.LAYOUT.wraps(found.bits)
+    return {
+        "config": pack.config,
+        "tensors": pack.tensors,
+        "flags": flags_of(pack.config, pack.tensors, pack.dtype) | {"kept"} | ({"zero-point-0"} if zero else set()),
+        "expected": partial(found.dense, pack.dtype),
+        "source": Source("the contract: RN(s * (q - z))"),
+    }
 
 
 def _modules() -> Iterator[Question]:
     for name in heard_checkpoints():
         found = checkpoint(name)
-        for module, tensors in found.modules.items():
-            make = partial(_module, name, module, tensors)
+        for module in found.packed:
+            make = partial(_module, name, module)
             yield Later(f"modules/{name}/{module}", "modules", found.format_of(module).SLUG, None, make)
 
 
-def _module(name: str, module: str, tensors: dict[str, Array]) -> dict[str, Any]:
-    config = checkpoint(name).config_of(module)
+def _module(name: str, module: str) -> dict[str, Any]:
+    config, tensors = checkpoint(name).config_of(module), checkpoint(name).modules[module]
 
     def expected() -> Array:
         weight = parts(config, tensors).dense(None)
@@ -184,38 +197,15 @@ def _refusals() -> Iterator[Question]:
 
 
 def _affine(asked: Iterable[Question]) -> Iterator[Case]:
+    without = {format.SLUG for format in FORMATS.values() if "affine" in format.NOT_APPLICABLE}
     for question in asked:
-        applies = not any(question.format == f.SLUG and "affine" in f.NOT_APPLICABLE for f in FORMATS.values())
-        if question.dtype is None and applies:
+        if question.dtype is None and question.format not in without:
             name = question.id.partition("/")[2]
             id = f"affine/{'refuses-' if question.code else ''}{name}"
             yield Asked(id, partial(affine.judge, question), "affine", "affine", question)
 
 
-def _checkpoints() -> Iterator[Case]:
-    for folder in every.folders(heard_checkpoints()):
-        own = {folder.format, *folder.flags}.union(*map(spoken, folder.settings()))
-        if folder.id.startswith("real-"):
-            own |= _real_flags(folder.id.removeprefix("real-"))
-        yield _tiered(
-            Case(
-                f"checkpoints/{folder.id}",
-                partial(judge.judge, folder),
-                folder.format,
-                "checkpoints",
-                "checkpoint",
-                frozenset(own),
-                folder.code is not None and not folder.either,
-                tier=UNSOUND if folder.code is not None else "",
-            )
-        )
+def _generation() -> Iterator[Case]:
     for case in heard():
-        yield _tiered(replace(case, id=f"generation/{case.id}", level="generation", flags=_real_flags(case.id)))
-
-
-def _real_flags(name: str) -> frozenset[str]:
-    """What a loader must be able to read for a whole model: all that is particular about any of its modules."""
-    found = checkpoint(name)
-    own = [flags_of(found.config_of(module), tensors) for module, tensors in found.modules.items()]
-    dynamic = {"dynamic"} if found.config["quantization_config"].get("dynamic") else set()
-    return frozenset({"real"} | dynamic).union(*own)
+        flags = partial(every.real_flags, case.id)
+        yield Listed(case.id, case.format, "generation", case.claim, partial(getattr, case, "judge"), flags)

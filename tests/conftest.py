@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 from tests.checkpoint.hub_server import Hub
+
+if TYPE_CHECKING:
+    import torch
 
 # A shell starts its background jobs with SIGINT ignored, and whatever they start inherits that: the tests of
 # interruptions would wait for ever.
@@ -24,7 +27,15 @@ ROOT = Path(__file__).parents[1]
 # Where checkpoints and the text that their models recite lie, below fixtures/.
 PLACES = ("base", "gptq/models", "awq_gemm/models", "mxfp4/models", "nvfp4/models")
 
-Tensors = dict[str, torch.Tensor]
+NO_TORCH = (ROOT / "tests/no_torch/sitecustomize.py").read_text()
+
+Tensors = dict[str, "torch.Tensor"]
+
+
+def environment(*first: Path, **more: str) -> dict[str, str]:
+    """Of a process of this code without torch; a ``sitecustomize`` in ``first`` has to leave it out itself."""
+    path = os.pathsep.join(map(str, [*first, ROOT / "tests/no_torch", ROOT]))
+    return os.environ | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1"} | more
 
 
 def stored(name: str) -> Path:
@@ -68,11 +79,16 @@ class Folder:
         self.configure(quantization_config={key: value for key, value in merged.items() if value is not None})
         (self.path / "quantize_config.json").unlink(missing_ok=True)
 
+    def save(self, tensors: Tensors, name: str) -> None:
+        from safetensors.torch import save_file
+
+        save_file(tensors, self.path / name, metadata={"format": "pt"})
+
     def rewrite(self, change: Callable[[Tensors], Any]) -> None:
         """Change the tensors in place; the single weights file keeps its name."""
         file, tensors = self.weights, self.tensors()
         change(tensors)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file, metadata={"format": "pt"})
+        self.save({name: tensor.contiguous() for name, tensor in tensors.items()}, file.name)
 
     def shard(self, place: Callable[[str], str]) -> None:
         """Split the weights into the files that ``place`` names, with an index."""
@@ -80,8 +96,7 @@ class Folder:
         self.weights.unlink()
         weight_map = {name: place(name) for name in tensors}
         for file in set(weight_map.values()):
-            part = {name: tensor for name, tensor in tensors.items() if weight_map[name] == file}
-            save_file(part, self.path / file, metadata={"format": "pt"})
+            self.save({name: tensor for name, tensor in tensors.items() if weight_map[name] == file}, file)
         self.write_json({"metadata": {}, "weight_map": weight_map}, "model.safetensors.index.json")
 
 
@@ -101,6 +116,12 @@ def packed_checkpoints() -> list[str]:
     found = {path.name for place in PLACES for path in (ROOT / "fixtures" / place).iterdir()}
     families = ("llama-", "qwen2-")
     return sorted(name for name in found if name.startswith(families) and ("-gptq-" in name or "-awq-" in name))
+
+
+def pytest_collection_finish() -> None:
+    """The cases of the suite stay to the end: they need not be looked through at every collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

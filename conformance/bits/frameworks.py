@@ -26,8 +26,10 @@ def to_framework(array: Array, framework: str) -> Any:
 
     import mlx.core as mx
 
-    # MLX has no floats of 8 bits: mx.load hands out their bytes.
-    return mx.array(array.bits) if array.dtype in TABLES else mx.array(array.bits).view(getattr(mx, array.dtype))
+    if array.dtype == "bfloat16":
+        return mx.array(array.bits).view(mx.bfloat16)
+    # MLX has no floats of 8 bits: mx.load hands out their bytes. What is no view needs no evaluation.
+    return mx.array(array.bits if array.dtype in TABLES else array.bits.view(array.dtype))
 
 
 def to_framework_strided(array: Array, framework: str) -> Any:
@@ -68,8 +70,7 @@ def from_framework(value: Any, framework: str) -> Array:
 
     import mlx.core as mx
 
-    raw = value.view({2: mx.uint16, 4: mx.uint32}[bits.itemsize]) if dtype in FLOATS else value
-    return Array(dtype, np.array(raw).view(bits))
+    return Array(dtype, np.array(value.view(mx.uint16) if dtype == "bfloat16" else value).view(bits))
 
 
 def dtype_of(framework: str, name: str | None) -> Any:

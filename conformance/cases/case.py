@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from .digest import digest
@@ -37,6 +37,13 @@ class Case:
         """A digest of the question."""
         return digest(self.judge)
 
+    def called(self, id: str, level: str) -> Case:
+        """The same under another name."""
+        judge, flags = partial(getattr, self, "judge"), partial(getattr, self, "flags")
+        # One that was not looked up yet is not looked up here.
+        tier = vars(self).get("tier", "")
+        return Listed(id, self.format, level, self.claim, judge, flags, self.declined, tier)
+
     def __repr__(self) -> str:
         return f"Case({self.id})"
 
@@ -57,6 +64,30 @@ class Asked(Case):
         )
 
     flags = cached_property(lambda self: self.question.flags)
+    tier = cached_property(lambda self: tier_of(self))
+
+
+class Listed(Case):
+    """A case whose question and flags are made when they are first looked at: a list of cases needs neither."""
+
+    def __init__(
+        self,
+        id: str,
+        format: str,
+        level: str,
+        claim: str,
+        judge: Callable[[], Callable[[Any, Any], Verdict]],
+        flags: Callable[[], frozenset[str]],
+        declined: bool = False,
+        tier: str = "",
+    ) -> None:
+        """``judge`` and ``flags`` give what is called so; ``tier`` is said where it is not :func:`tier_of`'s."""
+        # Its class is frozen.
+        vars(self).update(id=id, format=format, level=level, claim=claim, declined=declined)
+        vars(self).update({"_judge": judge, "_flags": flags} | ({"tier": tier} if tier else {}))
+
+    judge = cached_property(lambda self: vars(self)["_judge"]())
+    flags = cached_property(lambda self: vars(self)["_flags"]())
     tier = cached_property(lambda self: tier_of(self))
 
 

@@ -84,10 +84,18 @@ class Question:
 class Later(Question):
     """A question whose module is made when it is first looked at: most runs ask a part of the suite."""
 
-    def __init__(self, id: str, level: str, format: str, dtype: str | None, make: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        id: str,
+        level: str,
+        format: str,
+        dtype: str | None,
+        make: Callable[[], dict[str, Any]],
+        comment: str = "",
+    ) -> None:
         """``make`` gives the fields below, ``expected`` as a function: flags are asked of many more than are judged."""
         # Its class is frozen.
-        vars(self).update(id=id, level=level, format=format, dtype=dtype, _make=make)
+        vars(self).update(id=id, level=level, format=format, dtype=dtype, comment=comment, _make=make)
 
     @cached_property
     def _made(self) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from ..site import SiteError, build
 from .base import stop, usage
 from .survey import RESULTS
 
@@ -26,6 +25,9 @@ def site(
     no_docs: Annotated[bool, typer.Option("--no-docs", help="Without the documentation and reproductions.")] = False,
 ) -> None:
     """Build the site of plain files: loaders, causes, formats, cases, and in a checkout the documentation."""
+    # Its pages and pictures take a while to import, which each of the other commands would wait for.
+    from ..site import SiteError, build
+
     if reports is None and not RESULTS.is_dir():
         stop("no reports of loaders here (--reports)")
     root = RESULTS.parents[1] if RESULTS.is_dir() and not no_docs else None

@@ -80,6 +80,9 @@ def selftest(
     oracle: Annotated[str, typer.Option(hidden=True)] = ORACLE,
     profile: Annotated[str, typer.Option(help="conformance, dev or nightly.")] = "conformance",
     no_floor: Annotated[bool, typer.Option("--no-floor", help="For a part of the tests.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="FILE", help="One file of them, as vectors; again for more.")
+    ] = None,
 ) -> None:
     """The suite's own tests: random packs, every 16-bit scale, and that the suite itself can be trusted.
 
@@ -90,7 +93,9 @@ def selftest(
     from ..selftest.plugin import EXIT_BELOW_FLOOR
 
     subject_called(subject), subject_called(oracle)
-    arguments = ["--pyargs", f"{_ROOM}.selftest", "-p", f"{_ROOM}.selftest.plugin", f"--hypothesis-profile={profile}"]
+    # With -k alone all the other tests would be made as well, to be left out.
+    files = [f"{_ROOM}.selftest.test_{name}" for name in only or ()] or [f"{_ROOM}.selftest"]
+    arguments = ["--pyargs", *files, "-p", f"{_ROOM}.selftest.plugin", f"--hypothesis-profile={profile}"]
     arguments += [f"--subject={subject}", f"--oracle={oracle}", *(["--no-floor"] if no_floor else []), *context.args]
     status = int(pytest.main(arguments))
     known = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, EXIT_BELOW_FLOOR)

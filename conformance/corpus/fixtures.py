@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from ..formats.registry import FORMATS, config_of, known, leaves, marks
 _HERE = Path(__file__).parents[1]
 ROOT = _HERE / "_fixtures" if (_HERE / "_fixtures").is_dir() else _HERE.parent / "fixtures"
 INSTALLED = ROOT.parent == _HERE
+# What readers made of a vector goes by this and the reader's name.
+_EXPECTED = "expected."
 # Checkpoint to its format.
 CHECKPOINTS = {name: format for format in FORMATS.values() for name in format.FILES.checkpoints}
 
@@ -31,7 +33,8 @@ CHECKPOINTS = {name: format for format in FORMATS.values() for name in format.FI
 class Vector:
     """One upstream-packed module: inputs, and the dense weight each upstream reader made of them.
 
-    ``dtype`` is what they were asked for, where it is not the format's own.
+    ``dtype`` is what they were asked for, where it is not the format's own; ``stored`` gives the tensors of its file by
+    the ids of its vectors, once it is read.
     """
 
     id: str
@@ -40,9 +43,18 @@ class Vector:
     config: dict[str, Any]
     flags: frozenset[str]
     comment: str
-    tensors: dict[str, Array]
-    expected: dict[str, Array]
+    stored: Callable[[], dict[str, dict[str, Array]]]
     dtype: str | None = None
+
+    @cached_property
+    def tensors(self) -> dict[str, Array]:
+        return {name: array for name, array in self.stored()[self.id].items() if not name.startswith(_EXPECTED)}
+
+    @cached_property
+    def expected(self) -> dict[str, Array]:
+        """By the name of a reader."""
+        own = self.stored()[self.id].items()
+        return {name.removeprefix(_EXPECTED): array for name, array in own if name.startswith(_EXPECTED)}
 
     def __repr__(self) -> str:
         return f"Vector({self.id})"
@@ -63,11 +75,8 @@ def produced_vectors() -> tuple[Vector, ...]:
 def _vectors(format: Format, stem: str) -> Iterator[Vector]:
     folder = ROOT / format.ID / "vectors"
     index = json.loads((folder / f"{stem}.json").read_text())
-    tensors = read_safetensors((folder / f"{stem}.safetensors").read_bytes())
+    stored = cache(partial(_stored, folder / f"{stem}.safetensors"))
     for case in index["cases"]:
-        prefix = case["id"] + "/"
-        own = {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
-        readers = {name.removeprefix("expected."): array for name, array in own.items() if name.startswith("expected.")}
         yield Vector(
             id=case["id"],
             format=format,
@@ -75,10 +84,17 @@ def _vectors(format: Format, stem: str) -> Iterator[Vector]:
             config=case["config"],
             flags=frozenset(case["flags"]),
             comment=case["comment"],
-            tensors={name: array for name, array in own.items() if not name.startswith("expected.")},
-            expected=readers,
+            stored=stored,
             dtype=case.get("asked"),
         )
+
+
+def _stored(file: Path) -> dict[str, dict[str, Array]]:
+    found: dict[str, dict[str, Array]] = {}
+    for name, array in read_safetensors(file.read_bytes()).items():
+        id, _, own = name.partition("/")
+        found.setdefault(id, {})[own] = array
+    return found
 
 
 @cache
@@ -109,12 +125,17 @@ class TinyCheckpoint:
             yield Path(shutil.copytree(self.folder, Path(parent, self.folder.name)))
 
     @cached_property
+    def packed(self) -> tuple[str, ...]:
+        """The names of its packed modules."""
+        suffixes = tuple(full_name("", mark) for mark in marks())
+        names = (name for name in self.tensors if name.endswith(suffixes))
+        return tuple(sorted({name.removesuffix(end) for name in names for end in suffixes if name.endswith(end)}))
+
+    @cached_property
     def modules(self) -> dict[str, dict[str, Array]]:
         """Packed modules: name to local tensors."""
-        suffixes = [full_name("", mark) for mark in marks()]
-        names = {name.removesuffix(end) for name in self.tensors for end in suffixes if name.endswith(end)}
         return {
-            name: {leaf: self.tensors[full] for leaf, full in self.stored_names(name).items()} for name in sorted(names)
+            name: {leaf: self.tensors[full] for leaf, full in self.stored_names(name).items()} for name in self.packed
         }
 
     def stored_names(self, module: str) -> dict[str, str]:

@@ -7,7 +7,10 @@ files belong to the checkpoint, the architecture which biases exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +36,23 @@ MODULES = {
 VOCABULARY = 40
 # Random tensors [out, in] as a config describes them; none where the format cannot pack such a module.
 Drawn = Callable[[np.random.Generator, Config, int, int], dict[str, Array]]
+# What was drawn for outlines, by what it was drawn of; None where each module gets numbers of its own.
+_Outlines = dict[tuple[Drawn, str, int, int], dict[str, Array]]
+_outlines: ContextVar[_Outlines | None] = ContextVar("outlines", default=None)
+
+
+@contextmanager
+def in_outline() -> Iterator[None]:
+    """Whatever is built within has the right names, shapes, dtypes and settings, and numbers that mean nothing.
+
+    Most modules of most folders are alike but for their numbers, which take most of the time that it takes to build
+    all folders: here such modules are copies of one draw, and plain tensors are zeros.
+    """
+    token = _outlines.set({})
+    try:
+        yield
+    finally:
+        _outlines.reset(token)
 
 
 class Build:
@@ -42,7 +62,7 @@ class Build:
         self, slug: str, id: str, settings: Config, drawn: Drawn, model: str = "llama", layers: int = 1
     ) -> None:
         """``settings`` are the format's plainest, of groups of ``GROUP_SIZE``."""
-        self.rng = np.random.default_rng(sum(id.encode()))
+        self._seed, self._outlines = sum(id.encode()), _outlines.get()
         self.id, self.slug, self.settings, self._drawn = f"{slug}-{id}", slug, dict(settings), drawn
         self.config: dict[str, Any] = {
             "architectures": ["LlamaForCausalLM" if model == "llama" else "Qwen2ForCausalLM"],
@@ -79,8 +99,13 @@ class Build:
         # Stored, but no weight of the model.
         self.stored_besides: Shard = {}
 
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        return np.random.default_rng(self._seed)
+
     def floats(self, *shape: int, dtype: str = "float16") -> Array:
-        values = self.rng.standard_normal(shape).astype(np.float32)
+        draw = self.rng.standard_normal if self._outlines is None else np.zeros
+        values = draw(shape).astype(np.float32)
         if dtype == "bfloat16":
             return Array("bfloat16", (values.view(np.uint32) >> 16).astype(np.uint16))
         return Array.of(values.astype(dtype))
@@ -89,10 +114,19 @@ class Build:
         """A packed module, or a plain one where the format has no words for its shape; ``own`` overrides the folder's
         settings for it. What the model says of a layer is true of it alone."""
         settings = sized(self.settings | own, out, in_features)
-        if tensors := self._drawn(self.rng, settings, out, in_features):
+        if tensors := self._tensors(settings, out, in_features):
             self.packed[name] = Packed(settings, tensors)
         else:
             self.plain[name + ".weight"] = self.floats(out, in_features)
+
+    def _tensors(self, settings: Config, out: int, in_features: int) -> dict[str, Array]:
+        if self._outlines is None:
+            return self._drawn(self.rng, settings, out, in_features)
+        alike = self._drawn, repr(settings), out, in_features
+        if alike not in self._outlines:
+            self._outlines[alike] = self._drawn(self.rng, settings, out, in_features)
+        # Folders write into what they are given.
+        return {name: Array(array.dtype, array.bits.copy()) for name, array in self._outlines[alike].items()}
 
     def unpack(self, name: str) -> None:
         """Make a module a plain one."""

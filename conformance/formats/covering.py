@@ -19,11 +19,14 @@ Tuple = tuple[tuple[str, Any], ...]
 
 def due(options: Options, threefold: tuple[str, ...], apart: Apart) -> Iterator[Tuple]:
     """Every pair of options, and every triple of those in ``threefold``, but for what does not go together."""
-    sets = [*combinations(options, 2), *combinations(threefold, 3)]
-    for names in sets:
+    for names in _sets(options, threefold):
         for values in product(*(options[name] for name in names)):
             if together(dict(zip(names, values, strict=True)), apart):
                 yield tuple(zip(names, values, strict=True))
+
+
+def _sets(options: Options, threefold: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [*combinations(options, 2), *combinations(threefold, 3)]
 
 
 def together(row: Row, apart: Apart) -> bool:
@@ -36,19 +39,28 @@ def rows(options: Options, threefold: tuple[str, ...], apart: Apart) -> list[Row
 
     ValueError for a tuple that no row can hold, although nothing in ``apart`` says so of it.
     """
-    left, found = dict.fromkeys(due(options, threefold, apart)), list[Row]()
-    while left:
-        row = _row(dict(next(iter(left))), options, left, apart)
+    # What is left, in the order it is due in, and the same by the options it has.
+    left = dict.fromkeys(due(options, threefold, apart))
+    having: dict[str, dict[Tuple, None]] = {name: {} for name in options}
+    for item in left:
+        for name, _ in item:
+            having[name][item] = None
+    found, sets = list[Row](), _sets(options, threefold)
+    for first in list(left):
+        if first not in left:
+            continue
+        row = _row(dict(first), options, having, apart)
         found.append(row)
-        left = {item: None for item in left if not dict(item).items() <= row.items()}
+        for names in sets:
+            item = tuple((name, row[name]) for name in names)
+            if item in left:
+                del left[item]
+                for name in names:
+                    del having[name][item]
     return found
 
 
-def _row(row: Row, options: Options, left: Iterable[Tuple], apart: Apart) -> Row:
-    having: dict[str, list[Tuple]] = {name: [] for name in options}
-    for item in left:
-        for name, _ in item:
-            having[name].append(item)
+def _row(row: Row, options: Options, having: Mapping[str, Iterable[Tuple]], apart: Apart) -> Row:
     for name, values in options.items():
         if name not in row:
             possible = [value for value in values if together(row | {name: value}, apart)]

@@ -148,7 +148,7 @@ class IntegerDomain:
         top = (1 << self.bits) - 1
         values = Array(dtype, scales).float64()[:, None] * np.arange(-top, top + 1, dtype=np.float64)
         table = nearest(values, output or dtype)
-        return Array(table.dtype, table.bits[:, self.differences + top])
+        return Array(table.dtype, np.take(table.bits, self.differences + top, axis=1))
 
     def spoilt(self, dtype: str, number: int, pattern: int) -> dict[str, Array]:
         small = self.pack(dtype, np.full(32, 0x3C00 if dtype == "float16" else 0x3F80, np.uint16))

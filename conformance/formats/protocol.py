@@ -6,18 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from hypothesis.strategies import SearchStrategy
 
 from ..bits.array import Array
 from .domain import Domain
 from .folder import Folder
 from .layout import Layout
-from .module import Files, Pack, Refusal, Shape, Spelling, Unmade
+from .module import Files, Refusal, Shape, Spelling, Unmade
 from .parts import Config, Parts, Tensors
 
 
 class Format(Protocol):
     """One format.
+
+    What Hypothesis draws its modules from is in its room ``strategy``, which nobody imports who draws none:
+    ``strategies()`` by label.
 
     Attributes:
         ID: the stem that it has in every folder.
@@ -84,9 +86,6 @@ class Format(Protocol):
     def grid(self) -> Iterator[Unmade]:
         """A small module for every option, packed from known numbers."""
 
-    def strategies(self) -> Mapping[str, SearchStrategy[Pack]]:
-        """What Hypothesis draws modules from, by label."""
-
     def spellings(self) -> Iterator[Spelling]:
         """Modules that are stored in two ways."""
 
@@ -112,7 +111,11 @@ class Format(Protocol):
         """The setting by which the producer says which modules are packed; ``left_out`` and ``packed`` are all."""
 
     def folders(self) -> Iterator[Folder]:
-        """Checkpoint folders that only this format has; sound ones, and unsound ones with their code."""
+        """Checkpoint folders that only this format has; sound ones, and unsound ones with their code.
+
+        It is called in outline as well (:func:`conformance.formats.build.in_outline`): only tensors may depend on
+        numbers that are drawn.
+        """
 
     def explain(self, config: Config, tensors: Tensors, output: int, channel: int) -> list[str]:
         """Where each number lies that makes one weight, a line each; the first says to which group it belongs."""

@@ -120,7 +120,7 @@ class ScaledDomain:
         numbers = E8M0[scales] if dtype == SMALL else Array(dtype, scales).float64()
         codes = np.broadcast_to(own, (len(scales), len(own)))
         table = replace(one, q=codes, s=numbers[:, None], block=(1, len(own))).dense(output)
-        return Array(table.dtype, table.bits[:, np.searchsorted(own, self._codes)])
+        return Array(table.dtype, np.take(table.bits, np.searchsorted(own, self._codes), axis=1))
 
     def spoilt(self, dtype: str, number: int, pattern: int) -> dict[str, Array]:
         ones = {SMALL: 127, "float16": 0x3C00, "bfloat16": 0x3F80, "float32": 0x3F800000}

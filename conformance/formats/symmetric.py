@@ -61,7 +61,7 @@ class SymmetricDomain:
         """A product a scale and code, rounded once, then laid out."""
         values = Array(dtype, self._aligned(scales)).float64()[:, None] * (np.arange(1 << self._bits) - self._zero)
         table = nearest(values, output or dtype)
-        return Array(table.dtype, table.bits[:, self._codes])
+        return Array(table.dtype, np.take(table.bits, self._codes, axis=1))
 
     def spoilt(self, dtype: str, number: int, pattern: int) -> dict[str, Array]:
         small = self.pack(dtype, np.full(self._rows, 0x3C00 if dtype == "float16" else 0x3F80, np.uint16))

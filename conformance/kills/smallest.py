@@ -12,6 +12,7 @@ from hypothesis.errors import NoSuchExample
 from ..formats.module import Pack
 from ..formats.registry import named
 from ..levels.by_oracle import by_oracle
+from ..levels.drawn import strategies_of
 from ..mutants import MUTANTS, Mutant, Subject
 
 _SETTINGS = settings(
@@ -26,7 +27,7 @@ def smallest(mutant: Mutant, oracle: Any) -> Pack | None:
     def catches(pack: Pack) -> bool:
         return bool(by_oracle(pack)(subject, oracle).complaint)
 
-    for strategy in [s for format in named(mutant.formats) for s in format.strategies().values()]:
+    for strategy in [s for format in named(mutant.formats) for s in strategies_of(format).values()]:
         try:
             return find(strategy, catches, settings=_SETTINGS, random=Random(0))
         except NoSuchExample:

@@ -5,14 +5,14 @@ What that is, and how it is laid out in a few matrices, is the format's to say (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from ..cases.case import Case
+from ..cases.case import Case, Listed
 from ..cases.question import flags_of, with_steps
 from ..cases.verdict import Verdict, compared, declined, together
 from ..formats.dialects import spoken
@@ -23,8 +23,8 @@ from ..subjects.ask import decode
 from ..subjects.subject import Subject
 
 OUTPUT_DTYPES = (None, "float32", "float16", "bfloat16")
-# Outputs a matrix: 2**13 rows of 512 weights keep every temporary of a decoder and of this module small.
-BLOCK = 1 << 13
+# Outputs a matrix: 2**11 rows of 512 weights keep every temporary of a decoder and of this module small.
+BLOCK = 1 << 11
 
 
 def domains() -> tuple[tuple[Format, Domain], ...]:
@@ -55,7 +55,7 @@ def enumeration() -> Iterator[Case]:
         for dtype, output in product(domain.exhausted, OUTPUT_DTYPES):
             judge = partial(_judge, domain, dtype, domain.patterns(dtype)[0], output)
             id = f"{domain.label}-{dtype}-to-{output or 'its-own'}"
-            yield _case(id, judge, format, flags(domain, dtype, output))
+            yield _case(id, judge, format, partial(flags, domain, dtype, output))
 
 
 def samples() -> Iterator[Case]:
@@ -64,7 +64,7 @@ def samples() -> Iterator[Case]:
         for dtype, output in product(domain.sampled, OUTPUT_DTYPES):
             judge = partial(_judge, domain, dtype, domain.corners(dtype), output)
             id = f"corners-{domain.label}-{dtype}-to-{output or 'its-own'}"
-            yield _case(id, judge, format, flags(domain, dtype, output))
+            yield _case(id, judge, format, partial(flags, domain, dtype, output))
 
 
 def flags(domain: Domain, dtype: str, output: str | None) -> frozenset[str]:
@@ -88,8 +88,12 @@ def non_finite(every: int = 1) -> Iterator[Case]:
             for dtype in domain.exhausted:
                 judge = partial(_judge_refused, domain, dtype, domain.patterns(dtype)[1][::every])
                 id = f"{domain.label}-{dtype}-not-finite"
-                yield _case(id, judge, format, frozenset({format.SLUG}) | spoken(domain.config()), declined=True)
+                yield _case(id, judge, format, partial(_named, format, domain), declined=True)
 
 
-def _case(id: str, judge: Any, format: Format, flags: frozenset[str], declined: bool = False) -> Case:
-    return Case(id, judge, format.SLUG, "arithmetic", flags=flags, declined=declined)
+def _named(format: Format, domain: Domain) -> frozenset[str]:
+    return frozenset({format.SLUG}) | spoken(domain.config())
+
+
+def _case(id: str, judge: Any, format: Format, flags: Callable[[], frozenset[str]], declined: bool = False) -> Case:
+    return Listed(id, format.SLUG, "arithmetic", "dense", lambda: judge, flags, declined)

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-
-from hypothesis import HealthCheck, Phase, given, settings
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ..cases.case import Case
 from ..cases.question import flags_of
 from ..corpus import kept as examples
 from ..formats.module import Pack
+from ..formats.protocol import Format
 from ..formats.registry import BY_SLUG, FORMATS, known
 from .by_oracle import by_oracle
 from .grid import joined
 
-STRATEGIES = {label: strategy for format in FORMATS.values() for label, strategy in format.strategies().items()}
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+
+def strategies_of(format: Format) -> Mapping[str, SearchStrategy[Pack]]:
+    """What Hypothesis draws modules of a format from, by label: a list of the suite does without both."""
+    found: Mapping[str, SearchStrategy[Pack]] = import_module(
+        f"..formats.{format.ID}.strategy", __package__
+    ).strategies()
+    return found
+
+
+@cache
+def strategies() -> Mapping[str, SearchStrategy[Pack]]:
+    return {label: strategy for format in FORMATS.values() for label, strategy in strategies_of(format).items()}
 
 
 @cache
@@ -27,7 +42,10 @@ def kept() -> tuple[Case, ...]:
 @cache
 def drawn(label: str, count: int) -> tuple[Pack, ...]:
     """The first packs of a derandomised run of one strategy."""
-    found: list[Pack] = []
+    from hypothesis import HealthCheck, Phase, given, settings
+
+    # Hypothesis draws by the text of the function below: with another one all packs are others.
+    STRATEGIES, found = strategies(), list[Pack]()  # noqa: N806
 
     @settings(
         max_examples=count,
@@ -64,7 +82,7 @@ def _generated(slug: str, count: int) -> tuple[tuple[int, Case], ...]:
     """Those of one format with their sizes."""
     return tuple(
         (sum(array.bits.size for array in pack.tensors.values()), _case(f"{label}-{number}", pack))
-        for label in BY_SLUG[slug].strategies()
+        for label in strategies_of(BY_SLUG[slug])
         for number, pack in enumerate(drawn(label, count))
     )
 

@@ -19,8 +19,9 @@ from .recitation import SMOKE_WINDOWS, complaint, dense_weights, logits_complain
 
 def heard() -> Iterator[Case]:
     """Whole models by ear, as a smoke test would: the text first, then perplexity over the start of it."""
+    present = set(present_checkpoints())
     for name in heard_checkpoints():
-        if name in present_checkpoints():
+        if name in present:
             yield Case(name, partial(_heard, name), checkpoint(name).format.SLUG, "generation", "logits")
 
 

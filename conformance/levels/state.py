@@ -7,12 +7,12 @@ take the order of bytes in memory for the order of elements.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from itertools import cycle
 from typing import Any
 
-from ..cases.case import Case
+from ..cases.case import Case, Listed
 from ..cases.question import flags_of
 from ..cases.verdict import Verdict, compared, together
 from ..formats.module import Sample
@@ -26,11 +26,18 @@ from ..subjects.subject import Crashed, Refused
 def state() -> Iterator[Case]:
     """Each kind of it, once a format."""
     for format in FORMATS.values():
-        samples = _samples(format)
-        flags = frozenset[str]().union(*(flags_of(sample.config, sample.tensors) for sample in samples))
+        samples = cache(partial(_samples, format))
         for kind in KINDS:
-            judge = partial(_judge, kind, samples)
-            yield Case(f"{format.SLUG}-{kind}", judge, format.SLUG, "state", flags=flags | {kind})
+            judge, flags = partial(_asked, kind, samples), partial(_flags, kind, samples)
+            yield Listed(f"{format.SLUG}-{kind}", format.SLUG, "state", "dense", judge, flags)
+
+
+def _asked(kind: str, samples: Callable[[], tuple[Sample, ...]]) -> Callable[[Any, Any], Verdict]:
+    return partial(_judge, kind, samples())
+
+
+def _flags(kind: str, samples: Callable[[], tuple[Sample, ...]]) -> frozenset[str]:
+    return frozenset({kind}).union(*(flags_of(sample.config, sample.tensors) for sample in samples()))
 
 
 def _samples(format: Format) -> tuple[Sample, Sample]:

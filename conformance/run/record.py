@@ -107,9 +107,11 @@ class Report:
         file.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+_EMPTY = asdict(Record("", "", "", [], ""))
+
+
 def _stored(record: Record) -> dict[str, Any]:
-    empty = asdict(Record("", "", "", [], ""))
-    return {key: value for key, value in asdict(record).items() if value != empty[key]}
+    return {key: value for key, value in asdict(record).items() if value != _EMPTY[key]}
 
 
 def read(file: Path) -> Report:
@@ -119,7 +121,9 @@ def read(file: Path) -> Report:
         header, *cases, footer = lines
         if (header.pop("type"), footer.pop("type")) != ("header", "footer") or header.pop("format") != FORMAT:
             raise ReportError(f"{file}: no header of format {FORMAT}, or no footer")
-        records = [Record(**{"flags": [], **{k: v for k, v in case.items() if k != "type"}}) for case in cases]
+        for case in cases:
+            del case["type"]
+        records = [Record(**{"flags": [], **case}) for case in cases]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReportError(f"{file} is no report: {error}") from error
     if footer["cases"] != len(records):

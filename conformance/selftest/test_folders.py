@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ..cases.case import Case
-from ..levels.folders.every import cases
+from ..levels.folders.every import cases, shelves
+from ..levels.folders.shelf import Shelf
 from .ledger import Ledger
 
 
@@ -24,3 +25,9 @@ def test_is_loaded_or_refused(role: str, case: Case, oracle: Any, ledger: Ledger
 def test_the_cases_have_names_of_their_own() -> None:
     names = [case.id for case in cases()]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("shelf", shelves())
+def test_they_are_listed_as_they_are_drawn(shelf: Shelf) -> None:
+    # Each was held to its outline where they were drawn.
+    assert list(shelf.drawn) == [outline.id for outline in shelf.outlines]

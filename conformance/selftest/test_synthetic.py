@@ -11,10 +11,11 @@ from ..cases.case import Case
 from ..formats.module import Pack
 from ..formats.registry import BY_SLUG
 from ..levels.by_oracle import by_oracle
-from ..levels.drawn import STRATEGIES, kept
+from ..levels.drawn import kept, strategies
 from ..levels.grid import joined
 from .ledger import Ledger
 
+STRATEGIES = strategies()
 # Examples of a strategy for a width beside the usual one: one for so many of the profile.
 OTHER_WIDTHS = 4
 

@@ -52,6 +52,8 @@ const FLOATS = { // bits of the mantissa, exponent of the smallest normal number
   bfloat16: { mantissa: 7, smallest: -126, infinity: 0x7f80, sign: 0x8000 },
   float32: { mantissa: 23, smallest: -126, infinity: 0x7f800000, sign: 0x80000000 },
 };
+// Looked up, because `**` takes most of the time otherwise.
+const LEAST = 1022, POWERS = Float64Array.from({ length: 1200 }, (_, i) => 2 ** (i - LEAST));
 const probe = new DataView(new ArrayBuffer(8));
 
 function valueOf(bits, dtype) {
@@ -65,14 +67,13 @@ function valueOf(bits, dtype) {
 }
 
 // The bits of a double rounded once, to nearest, ties to even. Counted in units in the last place, they simply add up.
-function rounded(value, dtype) {
-  const { mantissa, smallest, infinity, sign } = FLOATS[dtype];
+function rounded(value, { mantissa, smallest, infinity, sign }) {
   probe.setFloat64(0, value);
   const high = probe.getUint32(0), exponent = Math.max(((high >>> 20) & 0x7ff) - 1023, smallest);
-  const units = Math.abs(value) * 2 ** (mantissa - exponent);
+  const units = Math.abs(value) * POWERS[LEAST + mantissa - exponent];
   let whole = Math.floor(units);
   if (units - whole > 0.5 || (units - whole === 0.5 && whole % 2)) whole += 1;
-  const bits = Math.min((exponent - smallest) * 2 ** mantissa + whole, infinity);
+  const bits = Math.min((exponent - smallest) * (1 << mantissa) + whole, infinity);
   return high >>> 31 ? bits + sign : bits;
 }
 
@@ -177,7 +178,7 @@ function decode(config, tensors, dtype) {
   const values = Array.from(scales.data, (bits) => valueOf(bits, scales.dtype));
   const zeros = !qzeros ? new Uint8Array(groups * out).fill(1 << (bits - 1))
     : awq ? fields(qzeros.data, columns, out, bits) : gptqZeros(config, settings, qzeros, out);
-  const result = dtype ?? scales.dtype;
+  const result = dtype ?? scales.dtype, kind = FLOATS[result];
   const data = new (result === "float32" ? Uint32Array : Uint16Array)(out * inputs);
   for (let o = 0; o < out; o++) {
     const place = awq ? (o & ~7) + COLUMN[o & 7] : o; // among the fields of a row
@@ -186,7 +187,7 @@ function decode(config, tensors, dtype) {
       const code = awq
         ? field(qweight.data, i * columns, 1, bits, place)
         : field(qweight.data, o, columns, bits, i);
-      data[o * inputs + i] = rounded(values[group * out + o] * (code - zeros[group * out + place]), result);
+      data[o * inputs + i] = rounded(values[group * out + o] * (code - zeros[group * out + place]), kind);
     }
   }
   return { dtype: result, shape: [out, inputs], data };

@@ -99,7 +99,8 @@ class Architecture:
         try:
             # Some classes write into what they are given.
             with _clocked(_SECONDS):
-                return cls(name, lambda: model_class(args_class.from_dict(copy.deepcopy(dict(config)))))
+                arguments = args_class.from_dict(copy.deepcopy(dict(config)))
+                return cls(name, lambda: model_class(copy.deepcopy(arguments)))
         except _Late as late:
             text = f"counts that mlx-lm's {name} is still building from after {_SECONDS:g} s; correct them"
             raise MalformedCheckpoint("bad-config-value", text, where="config.json") from late

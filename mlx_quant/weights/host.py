@@ -22,6 +22,10 @@ Writer = Callable[[slice, np.ndarray], None]
 _HUGE = 2 << 20
 # From this size on, the C library on Linux has memory mapped anew each time; what is smaller, it uses again.
 _MAPPED = 32 << 20
+# Floats that NumPy has too: a view, which is what bfloat16 has to be, is evaluated once more.
+_NAMES = {mx.float16: "f2", mx.float32: "f4"}
+# A smaller result is copied once more: every evaluation wakes MLX's thread, which takes longer.
+_COPIED = 1 << 18
 
 
 def in_memory(array: mx.array) -> np.ndarray:
@@ -60,12 +64,16 @@ def filled(shape: tuple[int, int], dtype: mx.Dtype, write: Writer, step: int) ->
     ``write`` gets a slice of rows and their memory, uint8 to uint32 as wide as ``dtype``. Arrays that it reads must be
     evaluated.
     """
-    result = _unwritten(shape, dtype.size)
-    memory = in_memory(result)
+    known = _NAMES.get(dtype, f"u{dtype.size}")
+    small = math.prod(shape) * dtype.size < _COPIED
+    result = None if small else _unwritten(shape, known)
+    memory = np.empty(shape, known) if result is None else in_memory(result)
+    written = memory.view(f"u{dtype.size}")
     for row in range(0, shape[0], step):
         rows = slice(row, min(row + step, shape[0]))
-        write(rows, memory[rows])
-    return result.view(dtype, stream=mx.cpu)
+        write(rows, written[rows])
+    found = mx.array(memory) if result is None else result
+    return found if found.dtype == dtype else found.view(dtype, stream=mx.cpu)
 
 
 def copied(make: Callable[[slice], mx.array]) -> Writer:
@@ -82,12 +90,12 @@ def copied(make: Callable[[slice], mx.array]) -> Writer:
 class _Nothing(io.RawIOBase):
     """A file of an array in NumPy's format, of which all but the header is left as the reader's memory was."""
 
-    def __init__(self, shape: tuple[int, ...], width: int) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         header = io.BytesIO()
-        told = {"descr": f"<u{width}" if width > 1 else "|u1", "fortran_order": False, "shape": shape}
+        told = {"descr": dtype.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(header, told)
         self._header, self._place = header.getvalue(), 0
-        self._end = len(self._header) + math.prod(shape) * width
+        self._end = len(self._header) + math.prod(shape) * dtype.itemsize
 
     def readable(self) -> bool:
         return True
@@ -109,13 +117,13 @@ class _Nothing(io.RawIOBase):
         return len(buffer)
 
 
-def _unwritten(shape: tuple[int, int], width: int) -> mx.array:
-    """Memory of MLX's own for whole numbers of so many bytes, evaluated, holding whatever it holds.
+def _unwritten(shape: tuple[int, int], dtype: str) -> mx.array:
+    """Memory of MLX's own for numbers that NumPy calls so, evaluated, holding whatever it holds.
 
     ``mx.zeros`` and ``mx.empty`` write every number one by one, which takes longer than to decode it, and MLX takes no
     memory of others on a CPU. What it loads, it allocates and gives to the file to be written.
     """
-    result = cast(mx.array, mx.load(cast(Any, _Nothing(shape, width)), format="npy", stream=mx.cpu))
+    result = cast(mx.array, mx.load(cast(Any, _Nothing(shape, np.dtype(dtype))), format="npy", stream=mx.cpu))
     mx.eval(result)
     if in_memory(result).nbytes >= _MAPPED and hasattr(mmap, "MADV_HUGEPAGE"):
         _in_huge_pages(in_memory(result))

@@ -14,7 +14,7 @@ from .bits import pack, unpack
 from .compiled import fused
 from .host import filled, in_memory, largest
 from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights, no_packed_form
-from .parameters import parameters
+from .parameters import parameters, singles
 from .rounding import scaled
 from .words import Rows, Words, words_of
 
@@ -79,6 +79,8 @@ class Integer:
         dtype = dtype or self.dtype
         if mx.default_device() == mx.gpu:
             return self._dense_on_gpu(dtype)
+        # At once: each evaluation wakes a thread of MLX's.
+        mx.eval(words_of(self.words).stored, self.scales, self.zeros, self.group_index)
         decode = _lookup(self, dtype) if self._values_repeat() else _product(self, dtype)
         return self._by_rows(self.in_features, dtype, decode)
 
@@ -213,10 +215,9 @@ def _affine(scales: mx.array, zeros: mx.array, dtype: mx.Dtype, repeat: int) -> 
 
 
 def _parameters(weight: Integer) -> tuple[mx.array, mx.array]:
-    """Scales in float32 and zero points, [out, groups], computed once for all rows."""
-    scales, zeros = mx.contiguous(weight.scales.T.astype(mx.float32)), mx.contiguous(weight.zeros.T)
-    mx.eval(scales, zeros, weight.group_index)
-    return scales, zeros
+    """Scales in float32 and zero points, [out, groups], computed once for all rows; of an evaluated weight."""
+    scales, zeros = (np.ascontiguousarray(each.T) for each in (singles(weight.scales), in_memory(weight.zeros)))
+    return mx.array(scales), mx.array(zeros)
 
 
 def _lookup(weight: Integer, dtype: mx.Dtype) -> Decoder:

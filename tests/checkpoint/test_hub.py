@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from examples import hub_smoke
 from mlx_quant import Checkpoint, ConversionError, MalformedCheckpoint, QuantError, UnsupportedFormat, convert, load
 from mlx_quant.cli.inspection import inspect
 from tests.checkpoint.hub_server import Hub, files_of
-from tests.conftest import stored
+from tests.conftest import environment, stored
 
 ROOT = Path(__file__).parents[2]
 REPO = "someone/tiny-model"
@@ -334,9 +333,9 @@ def test_the_smoke_test_for_public_repos_passes_here(hub: Hub, tmp_path: Path, n
 
 def test_the_command_line_reads_the_endpoint_from_the_environment(hub: Hub, tmp_path: Path) -> None:
     hub.add(REPO, files_of(stored("qwen2-gptq-g128-act-sym")) | DECOYS)
-    environment = os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+    own = environment(HF_ENDPOINT=hub.endpoint, HF_HOME=str(tmp_path / "home"), HF_HUB_OFFLINE="0")
     command = [sys.executable, "-m", "mlx_quant.cli", "inspect", REPO, "--json"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["source"], found["scheme"]["method"], found["modules"][0]["act_order"]) == (REPO, "gptq", True)

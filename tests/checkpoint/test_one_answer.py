@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +18,31 @@ from mlx.utils import tree_flatten
 
 import mlx_quant
 from conformance.bits.frameworks import to_framework
+from conformance.corpus.fixtures import CHECKPOINTS
 from conformance.formats.folder import Folder
 from conformance.formats.registry import FORMATS
-from conformance.levels.folders.every import folders
+from conformance.levels.folders.every import real, shelves
 from tests.conftest import packed_checkpoints
 
-# One that lies in the Hub's cache is opened by its repo's name, not by its folder.
-SOUND = [found for found in folders(packed_checkpoints()) if found.code is None and found.packed]
-FOLDERS = {folder.id: folder for folder in SOUND}
+# Sound ones, by id: their format, and how they are drawn or read, once one is asked.
+FOLDERS: dict[str, tuple[str, Callable[[], Folder]]] = {
+    outline.id: (outline.format, partial(shelf.folder, outline.id))
+    for shelf in shelves()
+    for outline in shelf.outlines
+    if outline.code is None
+}
+FOLDERS |= {f"real-{name}": (CHECKPOINTS[name].SLUG, partial(real, name)) for name in packed_checkpoints()}
+NAMES = {id: id.removeprefix(f"{format}-") for id, (format, _) in FOLDERS.items()}
 # What formats have in common has their names before it; of those, each has one in three by itself every day.
-COMMON = Counter(folder.id.removeprefix(f"{folder.format}-") for folder in SOUND)
+COMMON = Counter(NAMES.values())
 
 
-def _marks(number: int, folder: Folder) -> Any:
-    shared = COMMON[folder.id.removeprefix(f"{folder.format}-")] > len(FORMATS) // 2
+def _marks(number: int, id: str) -> Any:
+    shared = COMMON[NAMES[id]] > len(FORMATS) // 2
     return pytest.mark.slow if shared and number % 3 else ()
 
 
-DAILY = [pytest.param(folder.id, marks=_marks(number, folder)) for number, folder in enumerate(SOUND)]
+DAILY = [pytest.param(id, marks=_marks(number, id)) for number, id in enumerate(FOLDERS)]
 
 
 def bits(array: Any) -> tuple[Any, ...]:
@@ -42,7 +51,9 @@ def bits(array: Any) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("id", DAILY)
 def test_a_module_has_one_weight(id: str) -> None:
-    folder: Folder = FOLDERS[id]
+    _, folder_of = FOLDERS[id]
+    folder = folder_of()
+    assert folder.packed
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         written = folder.write(Path(scratch))
@@ -70,6 +81,6 @@ def test_every_format_and_every_real_checkpoint_is_among_them() -> None:
 
 
 def test_each_format_and_each_common_folder_is_asked_every_day() -> None:
-    asked = [FOLDERS[str(param.values[0])] for param in DAILY if not param.marks]
-    assert {folder.format for folder in asked} == {folder.format for folder in SOUND}
-    assert {folder.id.removeprefix(f"{folder.format}-") for folder in asked} == COMMON.keys()
+    asked = [str(param.values[0]) for param in DAILY if not param.marks]
+    assert {FOLDERS[id][0] for id in asked} == {format for format, _ in FOLDERS.values()}
+    assert {NAMES[id] for id in asked} == COMMON.keys()

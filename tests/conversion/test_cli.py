@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import signal
@@ -23,7 +22,7 @@ from typer.testing import CliRunner
 
 import mlx_quant
 from mlx_quant.cli.main import _nbytes, app
-from tests.conftest import stored
+from tests.conftest import NO_TORCH, environment, stored
 from tests.conversion import tiny_models
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +37,7 @@ def run(*arguments: str | Path, stdin: str | None = None) -> Any:
 def process(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "mlx_quant.cli", *map(str, arguments)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, **options)
+    return subprocess.Popen(command, **{"env": environment()} | options, stdout=pipe, stderr=pipe, text=True)
 
 
 def recited(stdout: str) -> bool:
@@ -405,7 +404,7 @@ def test_an_interruption_leaves_nothing_behind(command: str, sent: signal.Signal
     work = tmp_path / "work"
     work.mkdir()
     (tmp_path / "sitecustomize.py").write_text(
-        "import time\n"
+        f"{NO_TORCH}import time\n"
         "from mlx_quant.conversion import output\n"
         "add = output.ShardWriter.add\n"
         "def slow(self, tensors):\n"
@@ -413,11 +412,9 @@ def test_an_interruption_leaves_nothing_behind(command: str, sent: signal.Signal
         "    time.sleep(0.5)\n"
         "output.ShardWriter.add = slow\n"
     )
-    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "TMPDIR": str(work)}
-    environment["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path)  # transformers imports torch, which leaves one in TMPDIR
     more = [work / "made" / "out", "--max-shard-size", "100kB"] if command == "convert" else ["--prompt", PROMPT]
     more += [] if command == "convert" else ["--requantize"]
-    with process(command, stored("llama-awq-g32"), *more, env=environment) as running:
+    with process(command, stored("llama-awq-g32"), *more, env=environment(tmp_path, TMPDIR=str(work))) as running:
         deadline = time.monotonic() + 60
         while not list(work.rglob("*.partial-*")) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 
 from mlx_quant import ConversionError, convert
 from mlx_quant.conversion.output import ShardWriter, atomic_folder, clear_leftovers
-from tests.conftest import stored
+from tests.conftest import environment, stored
 
 ROOT = Path(__file__).parents[2]
 PLAIN = "llama-gptq-g128-seq-asym"
@@ -147,9 +147,8 @@ def test_a_kill_between_the_two_renames_is_undone(tmp_path: Path) -> None:
 
 
 def run(code: str, *args: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-c", textwrap.dedent(code), *args]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
 
 
 def test_a_killed_conversion_leaves_no_output_and_the_next_one_cleans_up(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mlx_quant.running.scratch import Scratch, clear_leftovers
+from tests.conftest import environment
 
-ROOT = Path(__file__).parents[2]
 HOLDER = (
     "from mlx_quant.running.scratch import Scratch\n"
     "held = Scratch()\n"
@@ -38,9 +37,12 @@ def test_a_scratch_folder_goes_when_it_is_told(temp: Path) -> None:
 
 
 def test_the_folder_of_a_killed_process_is_cleared_and_that_of_a_living_one_is_not(temp: Path) -> None:
-    environment = os.environ | {"TMPDIR": str(temp), "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER],
+        env=environment(TMPDIR=str(temp)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         theirs = Path(process.stdout.readline().strip())

@@ -7,25 +7,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from conformance.cli.main import app
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/first_verdict/my_subject.py"
 PAGE = ROOT / "docs/first-verdict.md"
 SHOWN = "synthetic/gptq-g32-no-g_idx-sym-float16"
 ASKED = ("--only=vectors/gptq-*", "--only=layouts/gptq-*", "--only=state/gptq-*", f"--only={SHOWN}")
-
-
-def put_to_the_suite(folder: Path) -> subprocess.CompletedProcess[str]:
-    arguments = [*ASKED, "--require=sound", "--subject=py:my_subject:SUBJECT"]
-    return subprocess.run(
-        [sys.executable, "-m", "conformance.cli", "run", *arguments],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-    )
+ASKED += ("--require=sound", "--subject=py:my_subject:SUBJECT")
 
 
 def test_the_mistake_is_its_first_cause() -> None:
-    ended = put_to_the_suite(EXAMPLE.parent)
+    ended = subprocess.run(
+        [sys.executable, "-m", "conformance.cli", "run", *ASKED],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{EXAMPLE.parent}", "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+    )
     assert ended.returncode == 1, ended.stderr
     first = next(line for line in ended.stdout.splitlines() if line.startswith("SILENTLY WRONG"))
     assert "zero points are off by one" in first
@@ -33,11 +34,12 @@ def test_the_mistake_is_its_first_cause() -> None:
     assert SHOWN in PAGE.read_text()
 
 
-def test_without_it_the_loader_reads_what_is_sound(tmp_path: Path) -> None:
+def test_without_it_the_loader_reads_what_is_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = EXAMPLE.read_text()
     mended = text.replace("zeros[group].astype", "(zeros[group] + 1).astype")
     assert mended != text
     (tmp_path / "my_subject.py").write_text(mended)
-    ended = put_to_the_suite(tmp_path)
-    assert ended.returncode == 0, ended.stdout
+    monkeypatch.syspath_prepend(str(tmp_path))
+    ended = CliRunner().invoke(app, ["run", *ASKED])
+    assert ended.exit_code == 0, ended.stdout
     assert "conforms to what is required (sound)" in ended.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -37,6 +36,7 @@ from mlx_quant.checkpoint.survey import survey
 from mlx_quant.files import patience
 from mlx_quant.files.headers import Bounds, HubHeaders
 from tests.checkpoint.hub_server import Hub
+from tests.conftest import environment
 from tests.harness.many_repos import KINDS, configured, fill, header, limited, real
 from tests.harness.pieces import deadly
 
@@ -44,6 +44,14 @@ ROOT = Path(__file__).parents[2]
 CORE = "py:mlx_quant.subject:SUBJECT"
 ABOUT = {"suite": "2026.1", "subject": CORE, "version": "1"}
 GPTQ = {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _reports_read_once() -> Iterator[None]:
+    """Those of the checkout have half a million records."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reports, "read", functools.cache(Reports.read))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -495,12 +503,12 @@ class Running:
         (folder / "list").write_text("".join(f"{repo}\n" for repo in kinds))
         (folder / "reports").mkdir(exist_ok=True)
         shutil.copy(ROOT / "docs/results/gptqmodel.jsonl", folder / "reports")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-        environment |= {"HF_ENDPOINT": hub.endpoint, "PYTHONPATH": str(ROOT), "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
+        own = {name: value for name, value in environment().items() if not name.startswith("HF_")}
+        own |= {"HF_ENDPOINT": hub.endpoint, "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
         command = [sys.executable, "-m", "conformance.cli", "survey", str(folder / "list"), "-o", str(self.table)]
         self.process = subprocess.Popen(
             [*command, "--workers", "2", "--threads", "2", "--reports", str(folder / "reports")],
-            env=environment,
+            env=own,
             stdout=subprocess.PIPE,
             text=True,
         )

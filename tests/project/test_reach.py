@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from conformance.formats.registry import FORMATS
-from conformance.levels.drawn import drawn
+from conformance.levels.drawn import drawn, strategies_of
 from tests.reach.common import INTEGERS, WORDS, Edges
 
 ENOUGH = 400
@@ -31,7 +31,7 @@ def _marks(id: str, label: str) -> Any:
     return () if label == FORMATS[id].SLUG else pytest.mark.slow
 
 
-LABELS = [(id, label) for id, format in FORMATS.items() for label in format.strategies()]
+LABELS = [(id, label) for id, format in FORMATS.items() for label in strategies_of(format)]
 
 
 def _edges(id: str, label: str) -> Edges:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -16,7 +15,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.conftest import Folder, stored
+from tests.conftest import NO_TORCH, Folder, environment, stored
 
 ROOT = Path(__file__).parents[2]
 RECITAL = stored("recital.txt").read_text()
@@ -37,13 +36,11 @@ class Server:
         self.temporary, self._log = folder / "temporary", folder / "log"
         self.temporary.mkdir(parents=True)
         # On a CPU, MLX compiles with the machine's C++ compiler, which takes longer than these few tokens.
-        (folder / "sitecustomize.py").write_text("import mlx.core\nmlx.core.disable_compile()\n")
-        path = f"{folder}{os.pathsep}{ROOT}"
-        environment = os.environ | {"PYTHONPATH": path, "TMPDIR": str(self.temporary), "HF_HUB_OFFLINE": "1"}
-        environment["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+        (folder / "sitecustomize.py").write_text(f"{NO_TORCH}import mlx.core\nmlx.core.disable_compile()\n")
+        own = environment(folder, TMPDIR=str(self.temporary))
         command = [sys.executable, "-m", "mlx_quant.cli", "run", *map(str, arguments), "--port", str(self.port)]
         with self._log.open("w") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(command, env=own, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     @property
     def log(self) -> str:

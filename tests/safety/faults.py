@@ -276,7 +276,8 @@ def compiled(folder: Path) -> Path:
 
 def preloaded(arguments: list[str], library: Path) -> subprocess.CompletedProcess[bytes]:
     """This program once more, with the shim before the C library."""
-    environment = os.environ | {"LD_PRELOAD": str(library), "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    path = f"{ROOT}/tests/no_torch:{ROOT}"
+    environment = os.environ | {"LD_PRELOAD": str(library), "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
     environment |= {"TOKENIZERS_PARALLELISM": "false", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run([sys.executable, __file__, *arguments], env=environment, check=False)
 

@@ -30,7 +30,7 @@ from mlx_quant.models import architecture
 from mlx_quant.models.architecture import Architecture
 from mlx_quant.running.tokenizer import load_tokenizer
 from tests.checkpoint.test_refusals import hub_cache
-from tests.conftest import stored
+from tests.conftest import environment, stored
 
 ROOT = Path(__file__).parents[2]
 GPTQ = "llama-gptq-g128-seq-asym"
@@ -100,7 +100,7 @@ def test_a_prompt_on_standard_input_does_not_answer_for_the_user(poisoned: Any, 
     auto_map(poisoned)
     command = [sys.executable, "-m", "mlx_quant.cli", "generate", str(poisoned.path), "--prompt", "-", "-m", "1"]
     done = subprocess.run(
-        command, cwd=ROOT, input="y\ny\ny\n", capture_output=True, text=True, timeout=300, check=False
+        command, env=environment(), input="y\ny\ny\n", capture_output=True, text=True, timeout=300, check=False
     )
     assert (done.returncode, "untrusted-code" in done.stderr) == (1, True), done.stderr
     assert not canary.exists()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import NO_TORCH, environment
 from tests.safety import tiny
 
-ROOT = Path(__file__).parents[2]
 Process = subprocess.Popen[str]
 
 
@@ -26,14 +26,18 @@ def started(
     *arguments: str | Path, path: Path | None = None, stdout: int = subprocess.PIPE, ignoring: int = 0
 ) -> Process:
     """The command; ``path`` holds a sitecustomize, ``ignoring`` a signal that it inherits as ignored."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [*([path] if path else []), ROOT]))}
     command = [sys.executable, "-m", "mlx_quant.cli", *map(str, arguments)]
     # Under nohup these tests ignore SIGHUP, and so would the command.
     inherited = {signal.SIGHUP.value: signal.SIG_DFL} | ({ignoring: signal.SIG_IGN} if ignoring else {})
     before = {number: signal.signal(number, handler) for number, handler in inherited.items()}
     try:
         return subprocess.Popen(
-            command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, restore_signals=not ignoring
+            command,
+            env=environment(*([path] if path else [])),
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            restore_signals=not ignoring,
         )
     finally:
         for number, handler in before.items():
@@ -41,7 +45,7 @@ def started(
 
 
 def customised(folder: Path, *lines: str) -> Path:
-    (folder / "sitecustomize.py").write_text("\n".join(lines))
+    (folder / "sitecustomize.py").write_text("\n".join([NO_TORCH, *lines]))
     return folder
 
 

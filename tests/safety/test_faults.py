@@ -16,10 +16,10 @@ import pytest
 from mlx_quant import ConversionError, MalformedCheckpoint, QuantError, convert
 from mlx_quant.conversion.output import atomic_folder, clear_leftovers
 from mlx_quant.files.faults import of_mlx, of_system
+from tests.conftest import environment
 from tests.safety import faults, tiny
 from tests.safety.points import Rules
 
-ROOT = Path(__file__).parents[2]
 LINUX = sys.platform == "linux"
 
 
@@ -48,8 +48,7 @@ def refused(code: str, action: Callable[[], Any]) -> QuantError:
 def printed(code: str, *arguments: object) -> str:
     """What a process of this Python prints that runs ``code``."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=300, check=True).stdout
+    return subprocess.run(command, env=environment(), stdout=subprocess.PIPE, text=True, timeout=300, check=True).stdout
 
 
 @pytest.mark.skipif(not LINUX, reason="the shim is of Linux's C library")

@@ -9,7 +9,6 @@ from .options import BRIEF, COLUMNS, FILES, ID, LEAVES, NOT_APPLICABLE, SLUG, TI
 from .packing import WIDTHS, config, config_of, group_size, pack, parts
 from .policies import disputed, settled, spellings
 from .refusals import refusals
-from .strategy import strategies
 
 __all__ = [
     "APART",
@@ -50,5 +49,4 @@ __all__ = [
     "said_width",
     "settled",
     "spellings",
-    "strategies",
 ]

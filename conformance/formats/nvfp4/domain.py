@@ -51,7 +51,7 @@ class UnderOne:
         one = parts(self.settings, self.pack(dtype, scales))
         codes = np.broadcast_to(np.arange(16), (len(scales), 16))
         table = replace(one, q=codes, s=one.s[:, :1], block=(1, 16)).dense(output)
-        return Array(table.dtype, table.bits[:, _CODES])
+        return Array(table.dtype, np.take(table.bits, _CODES, axis=1))
 
     def spoilt(self, dtype: str, number: int, pattern: int) -> dict[str, Array]:
         scales = np.full(32, 0x38, np.uint8)

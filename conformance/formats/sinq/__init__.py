@@ -22,7 +22,6 @@ from .options import (
 from .packing import WIDTHS, config, config_of, group_size, pack, parts
 from .policies import disputed, settled, spellings
 from .refusals import refusals
-from .strategy import strategies
 
 __all__ = [
     "BRIEF",
@@ -60,5 +59,4 @@ __all__ = [
     "said_width",
     "settled",
     "spellings",
-    "strategies",
 ]

@@ -22,4 +22,4 @@ class SteppedDomain(IntegerDomain):
         top = (1 << self.bits) - 1
         values = Array(dtype, scales).float64()[:, None] * np.arange(-top, top + 1, dtype=np.float64)
         table = nearest(nearest(values, "float32").float64(), output or "bfloat16")
-        return Array(table.dtype, table.bits[:, self.differences + top])
+        return Array(table.dtype, np.take(table.bits, self.differences + top, axis=1))

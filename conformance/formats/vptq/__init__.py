@@ -23,7 +23,6 @@ from .options import (
 from .packing import WIDTHS, config, config_of, group_size, pack, parts
 from .policies import disputed, settled, spellings
 from .refusals import refusals
-from .strategy import strategies
 
 __all__ = [
     "BRIEF",
@@ -62,5 +61,4 @@ __all__ = [
     "said_width",
     "settled",
     "spellings",
-    "strategies",
 ]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
+from typing import Any
 
-from ...cases.case import Case
-from ...corpus.fixtures import checkpoint, present_checkpoints
+from ...cases.case import Case, Listed
+from ...cases.question import flags_of
+from ...cases.tiers import UNSOUND
+from ...cases.verdict import Verdict
+from ...corpus.fixtures import CHECKPOINTS, checkpoint, present_checkpoints
 from ...formats.folder import Folder, Packed
 from ...formats.registry import FORMATS
 from .judge import judge
+from .shelf import Outline, Shelf
 from .sound import sound
 from .unsound import unsound
 
@@ -41,16 +46,53 @@ def real(name: str) -> Folder:
     )
 
 
+@cache
+def shelves() -> tuple[Shelf, ...]:
+    """Those that are no real checkpoints, small ones first."""
+    formats = FORMATS.values()
+    common = [Shelf(partial(make, format)) for make in (sound, unsound) for format in formats]
+    return *common, *(Shelf(format.folders) for format in formats)
+
+
 def folders(checkpoints: Iterable[str]) -> Iterator[Folder]:
-    """All of them, small ones first; of the real ones those named."""
-    yield from sound()
-    yield from unsound()
-    for format in FORMATS.values():
-        yield from format.folders()
+    """All of them, drawn anew; of the real ones those named."""
+    for shelf in shelves():
+        yield from shelf.make()
     for name in checkpoints:
         yield real(name)
 
 
-def cases() -> Iterator[Case]:
-    for folder in folders(present_checkpoints()):
-        yield Case(folder.id, partial(judge, folder), format=folder.format)
+def cases(checkpoints: Iterable[str] | None = None) -> Iterator[Case]:
+    """The same, with all real ones if none are named; none is drawn or read before it is looked at."""
+    for shelf in shelves():
+        for found in shelf.outlines:
+            yield Listed(
+                found.id,
+                found.format,
+                "checkpoints",
+                "checkpoint",
+                judge=partial(_judge, partial(shelf.folder, found.id)),
+                flags=partial(getattr, found, "flags"),
+                declined=found.code is not None and not found.either,
+                tier=UNSOUND if found.code is not None else "",
+            )
+    for name in present_checkpoints() if checkpoints is None else checkpoints:
+        slug, own = CHECKPOINTS[name].SLUG, partial(_judge, partial(real, name))
+        yield Listed(f"real-{name}", slug, "checkpoints", "checkpoint", own, partial(_flags, name))
+
+
+def _judge(folder: Callable[[], Folder]) -> Callable[[Any, Any], Verdict]:
+    return partial(judge, folder())
+
+
+def _flags(name: str) -> frozenset[str]:
+    return Outline.of(real(name)).flags | real_flags(name)
+
+
+@cache
+def real_flags(name: str) -> frozenset[str]:
+    """What a loader must be able to read for a whole model: all that is particular about any of its modules."""
+    found = checkpoint(name)
+    own = [flags_of(found.config_of(module), tensors) for module, tensors in found.modules.items()]
+    dynamic = {"dynamic"} if found.config["quantization_config"].get("dynamic") else set()
+    return frozenset({"real"} | dynamic).union(*own)

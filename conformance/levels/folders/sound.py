@@ -25,14 +25,13 @@ def build_of(format: Format, id: str, model: str = "llama", layers: int = 1) -> 
     return Build(format.SLUG, id, format.config(format.WIDTHS[0], GROUP_SIZE), format.drawn, model, layers)
 
 
-def sound() -> Iterator[Folder]:
-    for format in FORMATS.values():
-        yield build_of(format, "plain").folder()
-        yield from _files(format)
-        yield from _forms(format)
-        yield from _configs(format)
-        yield from _modules(format)
-        yield from _biases(format)
+def sound(format: Format) -> Iterator[Folder]:
+    yield build_of(format, "plain").folder()
+    yield from _files(format)
+    yield from _forms(format)
+    yield from _configs(format)
+    yield from _modules(format)
+    yield from _biases(format)
 
 
 def _files(format: Format) -> Iterator[Folder]:

@@ -9,7 +9,6 @@ from ...formats.build import LAYER, MODULES
 from ...formats.folder import Folder
 from ...formats.module import full_name
 from ...formats.protocol import Format
-from ...formats.registry import FORMATS
 from .sound import build_of
 
 _Q = LAYER + "self_attn.q_proj"
@@ -18,10 +17,9 @@ _NANS = {"float16": 0x7E00, "bfloat16": 0x7FC0, "float32": 0x7FC00000, "uint8": 
 _NANS |= {"float8_e4m3fn": 0x7F}
 
 
-def unsound() -> Iterator[Folder]:
-    for format in FORMATS.values():
-        yield from _files(format)
-        yield from _contents(format)
+def unsound(format: Format) -> Iterator[Folder]:
+    yield from _files(format)
+    yield from _contents(format)
 
 
 def _packed(modules: Container[str]) -> str:
