@@ -37,7 +37,10 @@ HERE = {
     "reference": "py:reference.subject:SUBJECT",
     "mlx-lm": "py:mlx_lm_subject:SUBJECT",
 }
-ELSEWHERE = ("unsloth-zoo", "gptqmodel", "auto-gptq", "autoawq", "onnxruntime-genai", "llama-cpp", "auto-round")
+ELSEWHERE = (
+    *("unsloth-zoo", "gptqmodel", "auto-gptq", "autoawq"),
+    *("onnxruntime-genai", "llama-cpp", "auto-round", "transformers"),
+)
 # The C program of examples/command, which is compiled here.
 COMPILED = "c-decoder"
 # Their code changes with this repository.
