@@ -6,6 +6,7 @@ interrupted, 129 and 143 hung up and terminated, 141 nobody reads the output.
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
 import os
@@ -15,7 +16,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,7 @@ from .words import has_chat_template, to_run
 EXIT_REFUSED = 1
 EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 EXIT_PIPE = 128 + signal.SIGPIPE
+_SIGNALLED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 # A chat template is a program in a sandbox, which stops it from reaching anything but not from running for ever.
 _TEMPLATE_SECONDS = 10
 
@@ -365,4 +367,18 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files need not be text in the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
-    app()
+    try:
+        app()
+    except SystemExit as ending:
+        if ending.code in _SIGNALLED:
+            _leave(cast(int, ending.code))
+        raise
+
+
+def _leave(status: int) -> NoReturn:
+    """End as Python would, but for threads: one that is in the middle of MLX's code would abort it all."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)

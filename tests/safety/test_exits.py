@@ -93,6 +93,27 @@ def test_a_conversion_that_nobody_hears_of_is_done(source: Path, tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_thread_in_the_middle_of_mlx_does_not_abort_the_end(source: Path, tmp_path: Path) -> None:
+    """As one of a server may be: Python ends such threads, and MLX does not take it."""
+    path = customised(
+        tmp_path,
+        "import os, signal, threading, time",
+        "import mlx.core as mx",
+        "from mlx_quant.checkpoint import checkpoint",
+        "def work():",
+        "    while True:",
+        "        mx.eval(mx.ones((64, 64)) @ mx.ones((64, 64)))",
+        "def open(*_, **__):",
+        "    threading.Thread(target=work, daemon=True).start()",
+        "    time.sleep(0.3)",
+        "    os.kill(os.getpid(), signal.SIGTERM)",
+        "checkpoint.Checkpoint.__init__ = open",
+    )
+    process = started("inspect", source, path=path)
+    _, stderr = process.communicate(timeout=120)
+    assert (process.returncode, stderr) == (143, "")
+
+
 @pytest.mark.parametrize(
     ("sent", "status", "is_ignored"),
     [
