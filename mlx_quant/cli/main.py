@@ -371,7 +371,7 @@ def main() -> None:
         app()
     except SystemExit as ending:
         if ending.code in _SIGNALLED:
-            _leave(cast(int, ending.code))
+            _leave(ending.code)
         raise
 
 
