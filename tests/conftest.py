@@ -27,15 +27,35 @@ ROOT = Path(__file__).parents[1]
 # Where checkpoints and the text that their models recite lie, below fixtures/.
 PLACES = ("base", "gptq/models", "awq_gemm/models", "mxfp4/models", "nvfp4/models")
 
-NO_TORCH = (ROOT / "tests/no_torch/sitecustomize.py").read_text()
+NO_TORCH = ROOT / "tests/no_torch/sitecustomize.py"
 
 Tensors = dict[str, "torch.Tensor"]
 
 
 def environment(*first: Path, **more: str) -> dict[str, str]:
-    """Of a process of this code without torch; a ``sitecustomize`` in ``first`` has to leave it out itself."""
-    path = os.pathsep.join(map(str, [*first, ROOT / "tests/no_torch", ROOT]))
+    """Of a process of this code without torch; ``first`` are folders that were ``customised``."""
+    path = os.pathsep.join(map(str, [*first, NO_TORCH.parent, ROOT]))
     return os.environ | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1"} | more
+
+
+def customised(folder: Path, *lines: str) -> Path:
+    """The folder, with what such a process does first."""
+    (folder / "sitecustomize.py").write_text("\n".join([NO_TORCH.read_text(), *lines]))
+    return folder
+
+
+def slowed(folder: Path, seconds: float) -> Path:
+    """The same for a conversion that waits after whatever it has written, so that it is always found at work."""
+    return customised(
+        folder,
+        "import time",
+        "from mlx_quant.conversion import output",
+        "add = output.ShardWriter.add",
+        "def slow(self, tensors):",
+        "    add(self, tensors)",
+        f"    time.sleep({seconds})",
+        "output.ShardWriter.add = slow",
+    )
 
 
 def stored(name: str) -> Path:

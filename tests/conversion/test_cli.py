@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 import mlx_quant
 from mlx_quant.cli.main import _nbytes, app
-from tests.conftest import NO_TORCH, environment, stored
+from tests.conftest import environment, slowed, stored
 from tests.conversion import tiny_models
 
 ROOT = Path(__file__).parents[2]
@@ -403,18 +403,10 @@ def test_an_interruption_leaves_nothing_behind(command: str, sent: signal.Signal
     """The conversion is made to wait in the middle, so that the signal always finds it at work."""
     work = tmp_path / "work"
     work.mkdir()
-    (tmp_path / "sitecustomize.py").write_text(
-        f"{NO_TORCH}import time\n"
-        "from mlx_quant.conversion import output\n"
-        "add = output.ShardWriter.add\n"
-        "def slow(self, tensors):\n"
-        "    add(self, tensors)\n"
-        "    time.sleep(0.5)\n"
-        "output.ShardWriter.add = slow\n"
-    )
+    own = environment(slowed(tmp_path, 0.5), TMPDIR=str(work))
     more = [work / "made" / "out", "--max-shard-size", "100kB"] if command == "convert" else ["--prompt", PROMPT]
     more += [] if command == "convert" else ["--requantize"]
-    with process(command, stored("llama-awq-g32"), *more, env=environment(tmp_path, TMPDIR=str(work))) as running:
+    with process(command, stored("llama-awq-g32"), *more, env=own) as running:
         deadline = time.monotonic() + 60
         while not list(work.rglob("*.partial-*")) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -15,7 +15,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.conftest import NO_TORCH, Folder, environment, stored
+from tests.conftest import Folder, customised, environment, stored
 
 ROOT = Path(__file__).parents[2]
 RECITAL = stored("recital.txt").read_text()
@@ -36,8 +36,8 @@ class Server:
         self.temporary, self._log = folder / "temporary", folder / "log"
         self.temporary.mkdir(parents=True)
         # On a CPU, MLX compiles with the machine's C++ compiler, which takes longer than these few tokens.
-        (folder / "sitecustomize.py").write_text(f"{NO_TORCH}import mlx.core\nmlx.core.disable_compile()\n")
-        own = environment(folder, TMPDIR=str(self.temporary))
+        path = customised(folder, "import mlx.core", "mlx.core.disable_compile()")
+        own = environment(path, TMPDIR=str(self.temporary))
         command = [sys.executable, "-m", "mlx_quant.cli", "run", *map(str, arguments), "--port", str(self.port)]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(command, env=own, stdout=log, stderr=log, stdin=subprocess.DEVNULL)

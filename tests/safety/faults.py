@@ -276,10 +276,10 @@ def compiled(folder: Path) -> Path:
 
 def preloaded(arguments: list[str], library: Path) -> subprocess.CompletedProcess[bytes]:
     """This program once more, with the shim before the C library."""
-    path = f"{ROOT}/tests/no_torch:{ROOT}"
-    environment = os.environ | {"LD_PRELOAD": str(library), "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
-    environment |= {"TOKENIZERS_PARALLELISM": "false", "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run([sys.executable, __file__, *arguments], env=environment, check=False)
+    from tests.conftest import environment  # which the process that is preloaded has no use for
+
+    own = environment(LD_PRELOAD=str(library), TOKENIZERS_PARALLELISM="false", PYTHONDONTWRITEBYTECODE="1")
+    return subprocess.run([sys.executable, __file__, *arguments], env=own, check=False)
 
 
 def table(outcomes: list[Outcome]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import NO_TORCH, environment
+from tests.conftest import customised, environment, slowed
 from tests.safety import tiny
 
 Process = subprocess.Popen[str]
@@ -42,11 +42,6 @@ def started(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def customised(folder: Path, *lines: str) -> Path:
-    (folder / "sitecustomize.py").write_text("\n".join([NO_TORCH, *lines]))
-    return folder
 
 
 @pytest.mark.parametrize("command", ["inspect", "convert", "generate"])
@@ -127,16 +122,7 @@ def test_the_terminal_goes(sent: signal.Signals, status: int, is_ignored: bool, 
     """In the middle of a conversion; one that was started by ``nohup`` goes on."""
     path = tmp_path / "path"
     path.mkdir()
-    customised(
-        path,
-        "import time",
-        "from mlx_quant.conversion import output",
-        "add = output.ShardWriter.add",
-        "def slow(self, tensors):",
-        "    add(self, tensors)",
-        "    time.sleep(0.3)",
-        "output.ShardWriter.add = slow",
-    )
+    slowed(path, 0.3)
     place = tmp_path / "place"
     place.mkdir()
     process = started("convert", source, place / "out", path=path, ignoring=sent if is_ignored else 0)
