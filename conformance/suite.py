@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import Any
 
 from .bits.array import Array
-from .cases.case import Asked, Case, Listed
+from .cases.case import Asked, Case
 from .cases.question import Later, Question, Source, flags_of
 from .corpus import kept
 from .corpus.fixtures import Vector, checkpoint, heard_checkpoints, produced_vectors, upstream_digests, vectors
@@ -55,7 +55,7 @@ def _fixed() -> tuple[tuple[Case, ...], tuple[Case, ...]]:
     after += [_case(question) for question in asked if question.level == "refusals"]
     after += _affine(asked)
     after += _prefixed("checkpoints", every.cases(heard_checkpoints()))
-    after += _prefixed("generation", _generation())
+    after += _prefixed("generation", heard())
     return tuple(before), tuple(after)
 
 
@@ -203,9 +203,3 @@ def _affine(asked: Iterable[Question]) -> Iterator[Case]:
             name = question.id.partition("/")[2]
             id = f"affine/{'refuses-' if question.code else ''}{name}"
             yield Asked(id, partial(affine.judge, question), "affine", "affine", question)
-
-
-def _generation() -> Iterator[Case]:
-    for case in heard():
-        flags = partial(every.real_flags, case.id)
-        yield Listed(case.id, case.format, "generation", case.claim, partial(getattr, case, "judge"), flags)

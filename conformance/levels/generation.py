@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..bits.array import Array
-from ..cases.case import Case
+from ..cases.case import Case, Listed
 from ..cases.verdict import Verdict
 from ..corpus.fixtures import TinyCheckpoint, checkpoint, heard_checkpoints, present_checkpoints
 from ..subjects.ask import load, load_weights
 from ..subjects.subject import Model
+from .folders.every import real_flags
 from .recitation import SMOKE_WINDOWS, complaint, dense_weights, logits_complaint, run_mlx, run_model, smoke
 
 
@@ -22,7 +23,8 @@ def heard() -> Iterator[Case]:
     present = set(present_checkpoints())
     for name in heard_checkpoints():
         if name in present:
-            yield Case(name, partial(_heard, name), checkpoint(name).format.SLUG, "generation", "logits")
+            judge, flags = partial(partial, _heard, name), partial(real_flags, name)
+            yield Listed(name, checkpoint(name).format.SLUG, "generation", "logits", judge, flags)
 
 
 def recited() -> Iterator[Case]:

@@ -122,7 +122,7 @@ def read(file: Path) -> Report:
         if (header.pop("type"), footer.pop("type")) != ("header", "footer") or header.pop("format") != FORMAT:
             raise ReportError(f"{file}: no header of format {FORMAT}, or no footer")
         for case in cases:
-            del case["type"]
+            case.pop("type", None)
         records = [Record(**{"flags": [], **case}) for case in cases]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReportError(f"{file} is no report: {error}") from error

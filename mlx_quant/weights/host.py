@@ -65,14 +65,13 @@ def filled(shape: tuple[int, int], dtype: mx.Dtype, write: Writer, step: int) ->
     evaluated.
     """
     known = _NAMES.get(dtype, f"u{dtype.size}")
-    small = math.prod(shape) * dtype.size < _COPIED
-    result = None if small else _unwritten(shape, known)
-    memory = np.empty(shape, known) if result is None else in_memory(result)
+    large = _unwritten(shape, known) if math.prod(shape) * dtype.size >= _COPIED else None
+    memory = np.empty(shape, known) if large is None else in_memory(large)
     written = memory.view(f"u{dtype.size}")
     for row in range(0, shape[0], step):
         rows = slice(row, min(row + step, shape[0]))
         write(rows, written[rows])
-    found = mx.array(memory) if result is None else result
+    found = mx.array(memory) if large is None else large
     return found if found.dtype == dtype else found.view(dtype, stream=mx.cpu)
 
 
