@@ -1,8 +1,9 @@
 """Work of the CPU by rows: a result is made a few rows at a time, in memory that stays its own.
 
 A matrix made whole costs a pass over cold memory for each operation. Here a block of rows passes through all operations
-while it is in a core's cache, and is then written into the one result. Everything runs on the thread that asks and on
-its default stream: MLX gives a stream that is made on another thread a thread of its own, which is never given back.
+while it is in a core's cache, and is then written into the one result. What needs nothing but NumPy is shared out over
+the cores; MLX's operations run on the thread that asks and on its default stream, because MLX gives a stream that is
+made on another thread a thread of its own, which is never given back.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import ctypes
 import io
 import math
 import mmap
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, cast
 
 import mlx.core as mx
@@ -58,19 +62,21 @@ def largest(array: mx.array) -> float:
     return float((bits.astype(np.uint32) << np.uint32(16)).view(np.float32))
 
 
-def filled(shape: tuple[int, int], dtype: mx.Dtype, write: Writer, step: int) -> mx.array:
+def filled(shape: tuple[int, int], dtype: mx.Dtype, write: Writer, step: int, *, shared: bool = False) -> mx.array:
     """A matrix that ``write`` fills, ``step`` rows at a time.
 
     ``write`` gets a slice of rows and their memory, uint8 to uint32 as wide as ``dtype``. Arrays that it reads must be
-    evaluated.
+    evaluated. ``shared`` says that it may run on several threads at once, since it asks nothing of MLX but memory.
     """
     known = _NAMES.get(dtype, f"u{dtype.size}")
     large = _unwritten(shape, known) if math.prod(shape) * dtype.size >= _COPIED else None
     memory = np.empty(shape, known) if large is None else in_memory(large)
     written = memory.view(f"u{dtype.size}")
-    for row in range(0, shape[0], step):
-        rows = slice(row, min(row + step, shape[0]))
-        write(rows, written[rows])
+    blocks = [slice(row, min(row + step, shape[0])) for row in range(0, shape[0], step)]
+    work: Callable[[slice], None] = lambda rows: write(rows, written[rows])  # noqa: E731
+    threads = _threads() if shared and large is not None else None
+    for _ in map(work, blocks) if threads is None else threads.map(work, blocks):
+        pass
     found = mx.array(memory) if large is None else large
     return found if found.dtype == dtype else found.view(dtype, stream=mx.cpu)
 
@@ -84,6 +90,15 @@ def copied(make: Callable[[slice], mx.array]) -> Writer:
         memory[...] = in_memory(block).view(memory.dtype)
 
     return write
+
+
+@cache
+def _threads() -> ThreadPoolExecutor | None:
+    """As many threads as this process has cores, or ``OMP_NUM_THREADS`` says; None where that is one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    count = int(said) if said.isdecimal() and int(said) else cores
+    return ThreadPoolExecutor(count, "mlx-quant-rows") if count > 1 else None
 
 
 class _Nothing(io.RawIOBase):

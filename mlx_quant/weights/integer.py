@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import mlx.core as mx
@@ -15,13 +16,14 @@ from .compiled import fused
 from .host import filled, in_memory, largest
 from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights, no_packed_form
 from .parameters import parameters, singles
-from .rounding import scaled
+from .rounding import bits_of, half, scaled
 from .words import Rows, Words, words_of
 
-# On the CPU, weights are looked up in blocks of about so many, so that what lies between two steps stays in cache.
-_BLOCK_WEIGHTS = 1 << 15
-# Words are turned so many rows at a time: as many as a tile of nibbles has.
-_ROWS = 512
+# On the CPU, weights are looked up in blocks of about so many: what lies between two steps stays in cache, and a step
+# is long beside handing Python's lock from one thread to another.
+_BLOCK_WEIGHTS = 1 << 18
+# Words are decoded so many rows at a time, and only turned so many.
+_ROWS, _TURNED_ROWS = 256, 1024
 _LARGEST_HALF = 65504
 
 
@@ -81,8 +83,9 @@ class Integer:
             return self._dense_on_gpu(dtype)
         # At once: each evaluation wakes a thread of MLX's.
         mx.eval(words_of(self.words).stored, self.scales, self.zeros, self.group_index)
-        decode = _lookup(self, dtype) if self._values_repeat() else _product(self, dtype)
-        return self._by_rows(self.in_features, dtype, decode)
+        if self._values_repeat():
+            return self._by_rows(self.in_features, dtype, _lookup(self, dtype), shared=True)
+        return self._by_rows(self.in_features, dtype, _product(self, dtype))
 
     def planned(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """As :meth:`native`, and lazy on every device: made for its shapes and its refusals, which read no codes."""
@@ -130,9 +133,9 @@ class Integer:
             return planned
         if permutation is None and planned.bits == self.bits:
             mx.eval(words.stored)
-            moved = filled(words.shape, mx.uint32, words.write, _ROWS)
+            moved = filled(words.shape, mx.uint32, words.write, _TURNED_ROWS)
         else:
-            moved = self._by_rows(planned.weight.shape[1], mx.uint32, self._reorderer(permutation))
+            moved = self._by_rows(planned.weight.shape[1], mx.uint32, self._reorderer(permutation), shared=True)
         return replace(planned, weight=moved)
 
     def _dense_on_gpu(self, dtype: mx.Dtype) -> mx.array:
@@ -145,8 +148,8 @@ class Integer:
         decode = fused(_on_gpu, self.bits, self.in_features, self.group_size, self.dtype, dtype)
         return cast(mx.array, decode(words.array(), self.scales, self.zeros, self.group_index))
 
-    def _by_rows(self, columns: int, dtype: mx.Dtype, decode: Decoder) -> mx.array:
-        """[out, columns], made on the CPU from the words of a few rows at a time."""
+    def _by_rows(self, columns: int, dtype: mx.Dtype, decode: Decoder, *, shared: bool = False) -> mx.array:
+        """[out, columns], made on the CPU from the words of a few rows at a time; ``shared`` as for :func:`filled`."""
         source = words_of(self.words)
         mx.eval(source.stored)
 
@@ -155,7 +158,7 @@ class Integer:
             source.write(rows, words)
             decode(rows, words, memory)
 
-        return filled((self.shape[0], columns), dtype, write, _ROWS)
+        return filled((self.shape[0], columns), dtype, write, _ROWS, shared=shared)
 
     def _reorderer(self, permutation: mx.array | None) -> Decoder:
         """As :meth:`_reordered`, of some rows."""
@@ -223,25 +226,29 @@ def _parameters(weight: Integer) -> tuple[mx.array, mx.array]:
 def _lookup(weight: Integer, dtype: mx.Dtype) -> Decoder:
     """Rows by a table of what each code means in each group: half precision is emulated on a CPU, and slow.
 
-    One that a group map reorders costs no more: the group is part of the index.
+    One that a group map reorders costs no more: the group is part of the index. NumPy alone, for several threads.
     """
-    scales, zeros = _parameters(weight)
+    scales, zeros = (np.ascontiguousarray(each.T) for each in (singles(weight.scales), in_memory(weight.zeros)))
+    if weight.dtype == mx.float32 and dtype != mx.float32:
+        scales = scales.astype(np.float64)  # which holds the products; they are rounded once
     bits, width = weight.bits, weight.scales.shape[0] << weight.bits
     channels = np.arange(weight.in_features) // weight.group_size
     groups = channels if weight.group_index is None else in_memory(weight.group_index)
     few = max(1, _BLOCK_WEIGHTS // weight.in_features)
-    first = (groups.astype(np.intp) << bits) + np.arange(few)[:, None] * width
-    index = np.empty_like(first)
-    codes = mx.arange(1 << bits, dtype=mx.float32)
+    # Sums of small numbers cost a third of sums of what NumPy takes for an index, which they become at the end.
+    small = np.uint16 if few * width <= 1 << 16 else np.uint32
+    first = ((groups << bits) + np.arange(few)[:, None] * width).astype(small)
+    codes = np.arange(1 << bits, dtype=np.float32)
+    narrow = half if weight.dtype == dtype == mx.float16 else partial(bits_of, dtype=dtype)
 
     def decode(rows: slice, words: np.ndarray, memory: np.ndarray) -> None:
-        listed = scaled(scales[rows][..., None], codes - zeros[rows][..., None], weight.dtype, dtype)
-        mx.eval(listed)
-        table = in_memory(listed).view(memory.dtype).reshape(len(memory), -1)
+        table = narrow(scales[rows, :, None] * (codes - zeros[rows, :, None])).reshape(len(memory), -1)
+        sums, index = np.empty_like(first), np.empty(first.shape, np.intp)
         for row in range(0, len(memory), few):
             part = slice(row, row + few)
             found = fields.unpacked(words[part], bits, weight.in_features)
-            np.add(found, first[: len(found)], out=index[: len(found)])
+            np.add(found, first[: len(found)], out=sums[: len(found)])
+            np.copyto(index, sums)
             # No index is beyond its table; NumPy checks each unless it may clip it.
             np.take(table[part].reshape(-1), index[: len(found)], out=memory[part], mode="clip")
 

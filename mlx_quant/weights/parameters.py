@@ -10,10 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from .host import in_memory
-
-# The exponent of float32 is larger than float16's by this: times two to minus this, a number has float16's bits at the
-# top of its own, those of a subnormal number too.
-_EXPONENTS = 112
+from .rounding import bfloat, half
 
 
 def parameters(scales: mx.array, zeros: mx.array, dtype: mx.Dtype, repeat: int) -> tuple[mx.array, mx.array] | None:
@@ -51,24 +48,3 @@ def singles(array: mx.array) -> np.ndarray:
     if array.dtype == mx.bfloat16:
         return (memory.astype(np.uint32) << np.uint32(16)).view(np.float32)
     return memory.astype(np.float32)
-
-
-def half(values: np.ndarray) -> np.ndarray:
-    """uint16, the bits of float16: of float32 that are whole multiples of 2^-37, rounded to nearest even."""
-    # What is beyond float16 would carry into the sign.
-    bits = (np.clip(values, -65536, 65536) * np.float32(2.0**-_EXPONENTS)).view(np.uint32)
-    sign = (bits >> np.uint32(16)) & np.uint32(0x8000)
-    bits &= np.uint32(0x7FFFFFFF)
-    return (_rounded(bits, 13) | sign).astype(np.uint16)
-
-
-def bfloat(values: np.ndarray) -> np.ndarray:
-    """uint16, the bits of bfloat16: of float32, rounded to nearest even."""
-    return _rounded(values.view(np.uint32), 16).astype(np.uint16)
-
-
-def _rounded(bits: np.ndarray, dropped: int) -> np.ndarray:
-    even = (bits >> np.uint32(dropped)) & np.uint32(1)
-    even += bits
-    even += np.uint32((1 << dropped - 1) - 1)
-    return even >> np.uint32(dropped)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 
+# The exponent of float32 is larger than float16's by this: times two to minus this, a number has float16's bits at the
+# top of its own, those of a subnormal number too.
+_EXPONENTS = 112
+
 
 def scaled(scales: mx.array, integers: mx.array, stored: mx.Dtype, dtype: mx.Dtype) -> mx.array:
     """``RN(scales * integers)`` as ``dtype``, one rounding to nearest, ties to even.
@@ -44,15 +48,44 @@ def _round_to_odd(scales: mx.array, integers: mx.array) -> mx.array:
 
 
 def narrowed(values: np.ndarray, dtype: mx.Dtype) -> mx.array:
-    """float64 rounded once to a narrower float, to nearest even."""
+    """float32 or float64 rounded once to a float, to nearest even."""
+    return mx.array(bits_of(values, dtype)).view(dtype)
+
+
+def bits_of(values: np.ndarray, dtype: mx.Dtype) -> np.ndarray:
+    """uint16 or uint32, the bits of float32 or float64 that are rounded once to ``dtype``, to nearest even."""
     with np.errstate(over="ignore"):
-        if dtype != mx.bfloat16:
-            return mx.array(values.astype(np.float16 if dtype == mx.float16 else np.float32))
-        single = values.astype(np.float32)
+        if dtype == mx.float16:
+            return values.astype(np.float16).view(np.uint16)
+        single = values.astype(np.float32, copy=False)
+    if dtype == mx.float32:
+        return single.view(np.uint32)
+    if values.dtype == np.float64:
         bits = single.view(np.uint32)
         # Rounded to odd on the way, so that the next rounding is the only one; what lies beyond float32 is beyond
         # bfloat16 too.
         inexact = (single != values) & (bits % 2 == 0) & np.isfinite(single)
-        bits = np.where(inexact, np.where(np.abs(values) > np.abs(single), bits + 1, bits - 1), bits)
-    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-    return mx.array(rounded.astype(np.uint16)).view(mx.bfloat16)
+        outwards = np.abs(values) > np.abs(single)
+        single = np.where(inexact, np.where(outwards, bits + 1, bits - 1), bits).view(np.float32)
+    return bfloat(single)
+
+
+def half(values: np.ndarray) -> np.ndarray:
+    """uint16, the bits of float16: of float32 that are whole multiples of 2^-37, rounded to nearest even."""
+    # What is beyond float16 would carry into the sign.
+    bits = (np.clip(values, -65536, 65536) * np.float32(2.0**-_EXPONENTS)).view(np.uint32)
+    sign = (bits >> np.uint32(16)) & np.uint32(0x8000)
+    bits &= np.uint32(0x7FFFFFFF)
+    return (_rounded(bits, 13) | sign).astype(np.uint16)
+
+
+def bfloat(values: np.ndarray) -> np.ndarray:
+    """uint16, the bits of bfloat16: of float32, rounded to nearest even."""
+    return _rounded(values.view(np.uint32), 16).astype(np.uint16)
+
+
+def _rounded(bits: np.ndarray, dropped: int) -> np.ndarray:
+    even = (bits >> np.uint32(dropped)) & np.uint32(1)
+    even += bits
+    even += np.uint32((1 << dropped - 1) - 1)
+    return even >> np.uint32(dropped)

@@ -17,9 +17,9 @@ from .host import in_memory
 
 # A tile of so many words by so many rows passes through a copy of its own, which fits into a core's first cache: where
 # rows of the file lie a power of two apart, what a column of it touches would push itself out of every cache.
-_TILE_WORDS, _TILE_ROWS = 128, 64
+_TILE_WORDS, _TILE_ROWS = 512, 128
 # Of nibbles, whose tile has eight channels for each word, and a column of the file for eight rows: for a second cache.
-_TILE_CHANNELS, _TILE_COLUMNS = 64, 64
+_TILE_CHANNELS, _TILE_COLUMNS = 128, 64
 
 
 class Words(Protocol):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import mlx.core as mx
@@ -12,7 +14,7 @@ import torch
 
 import mlx_quant
 from mlx_quant.weights import bits as bits_module
-from mlx_quant.weights import fields
+from mlx_quant.weights import fields, host
 from mlx_quant.weights.host import copied, filled, largest
 from mlx_quant.weights.integer import Integer
 from mlx_quant.weights.parameters import parameters
@@ -38,6 +40,43 @@ def test_an_error_is_the_one_that_was_raised(step: int) -> None:
 
     with pytest.raises(mlx_quant.UnsupportedFormat, match="rows 0"):
         filled((8, 4), mx.float16, write, step)
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """How many there are, whatever this machine has."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    host._threads.cache_clear()
+    yield 3
+    host._threads.cache_clear()
+
+
+def test_threads_share_what_may_be_shared(threads: int) -> None:
+    together = threading.Barrier(threads, timeout=60)
+
+    def write(rows: slice, memory: np.ndarray) -> None:
+        together.wait()
+        memory[...] = np.arange(rows.start, rows.stop)[:, None]
+
+    step = 1024
+    found = filled((threads * step, 128), mx.uint32, write, step, shared=True)
+    assert np.array_equal(np.array(found), np.repeat(np.arange(threads * step), 128).reshape(-1, 128))
+
+
+def test_a_thread_hands_its_error_on(threads: int) -> None:
+    def write(rows: slice, memory: np.ndarray) -> None:
+        if rows.start:
+            raise mlx_quant.UnsupportedFormat("unsupported-affine", f"rows {rows.start}")
+
+    with pytest.raises(mlx_quant.UnsupportedFormat, match="rows 1024"):
+        filled((2048, 128), mx.uint32, write, 1024, shared=True)
+
+
+@pytest.mark.parametrize(("said", "count"), [("1", None), ("5", 5)])
+def test_as_many_threads_as_are_asked_for(said: str, count: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    found = host._threads.__wrapped__()
+    assert (found and found._max_workers) == count
 
 
 def words() -> list[Words]:
@@ -122,15 +161,16 @@ def test_the_largest_is_found_whatever_its_sign(dtype: mx.Dtype, odd: float) -> 
     assert math.isnan(found) if math.isnan(odd) else found == max(2.0, abs(odd))
 
 
+@pytest.mark.parametrize("stored", [mx.float16, mx.bfloat16, mx.float32])
 @pytest.mark.parametrize("bits", [3, 4, 7])
-def test_what_is_looked_up_is_what_is_computed(bits: int) -> None:
+def test_what_is_looked_up_is_what_is_computed(bits: int, stored: mx.Dtype, threads: int) -> None:
     """Long groups have their values listed; the same weights in short ones are computed one by one."""
-    groups, size, out = 2, 2 << bits, 24
+    groups, size, out = 2, 2 << bits, 4096 >> bits - 3
     codes = RNG.integers(0, 1 << bits, (out, groups * size), dtype=np.uint8)
     parts: dict[str, Any] = {
         "words": mx.array(fields.packed(codes, bits)),
         "zeros": mx.array(RNG.integers(0, 1 << bits, (groups, out), dtype=np.uint8)),
-        "scales": mx.array((RNG.random((groups, out)) * 1e-4 - 5e-5).astype(np.float16)),
+        "scales": mx.array(RNG.random((groups, out)) * 1e-4 - 5e-5).astype(stored),
         "bits": bits,
         "in_features": groups * size,
         "group_size": size,
@@ -138,7 +178,14 @@ def test_what_is_looked_up_is_what_is_computed(bits: int) -> None:
     short = (
         parts | {name: mx.repeat(parts[name], 4, axis=0) for name in ("zeros", "scales")} | {"group_size": size // 4}
     )
+    order = RNG.permutation(groups * size)
     for dtype in (mx.float16, mx.bfloat16, mx.float32):
         listed, computed = Integer(**parts).dense(dtype), Integer(**short).dense(dtype)
         width = {2: mx.uint16, 4: mx.uint32}[dtype.size]
         assert mx.array_equal(listed.view(width), computed.view(width)).item()
+        scattered = {
+            "words": mx.array(fields.packed(codes[:, order], bits)),
+            "group_index": mx.array((order // size).astype(np.int32)),
+        }
+        mapped = Integer(**parts | scattered).dense(dtype)
+        assert np.array_equal(np.array(mapped.view(width)), np.array(listed.view(width))[:, order])
