@@ -133,7 +133,7 @@ class Integer:
             return planned
         if permutation is None and planned.bits == self.bits:
             mx.eval(words.stored)
-            moved = filled(words.shape, mx.uint32, words.write, _TURNED_ROWS)
+            moved = filled(words.shape, mx.uint32, words.write, _TURNED_ROWS, shared=True)
         else:
             moved = self._by_rows(planned.weight.shape[1], mx.uint32, self._reorderer(permutation), shared=True)
         return replace(planned, weight=moved)
