@@ -15,10 +15,10 @@ import numpy as np
 from .bits import NIBBLES, transpose_nibbles
 from .host import in_memory
 
-# A tile of so many words by so many rows passes through a copy of its own, which fits into a core's first cache: where
+# A tile of so many words by so many rows passes through a copy of its own, which fits into a core's second cache: where
 # rows of the file lie a power of two apart, what a column of it touches would push itself out of every cache.
 _TILE_WORDS, _TILE_ROWS = 512, 128
-# Of nibbles, whose tile has eight channels for each word, and a column of the file for eight rows: for a second cache.
+# Of nibbles, whose tile has eight channels for each word, and a column of the file for eight rows.
 _TILE_CHANNELS, _TILE_COLUMNS = 128, 64
 
 
