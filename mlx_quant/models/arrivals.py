@@ -6,6 +6,7 @@ import functools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from random import Random
 from typing import Literal
 
 import mlx.core as mx
@@ -137,12 +138,13 @@ def _sample(shape: tuple[int, ...]) -> tuple[Positions, int, int]:
 
 def _leading(shape: tuple[int, ...]) -> Iterator[Positions]:
     """Positions along all axes but the last: of every matrix the first and the last row, and some between."""
-    random = np.random.default_rng(0)
+    draw = Random(0)
     height, stack = (shape[-2], shape[:-2]) if len(shape) > 1 else (1, ())
     count = _ROWS_OF_EACH if math.prod(stack) > 1 else _ROWS
     for matrix in np.ndindex(*stack):
-        rows = np.arange(height) if height <= count else random.integers(0, height, count)
-        rows = np.unique(np.concatenate([rows, [0, height - 1]]))
+        drawn = range(height) if height <= count else (draw.randrange(height) for _ in range(count))
+        # NumPy's own draws and sets import parts of it that nothing else needs, as slow as the rest of a plan.
+        rows = np.array(sorted({*drawn, 0, height - 1}))
         if len(shape) == 1:
             yield np.zeros((1, 0), np.int64)
         else:

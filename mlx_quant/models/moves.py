@@ -133,7 +133,7 @@ class Origin:
         ends = np.cumsum([shape[axis] for _, shape, _ in said["inputs"]])
         part = np.searchsorted(ends, positions[:, axis], side="right")
         numbers, offsets = np.empty(len(positions), np.int64), np.empty(len(positions), np.int64)
-        for which in np.unique(part):
+        for which in set(part.tolist()):
             chosen, (source, shape, _) = part == which, said["inputs"][which]
             moved = positions[chosen].copy()
             moved[:, axis] -= ends[which] - shape[axis]

@@ -9,8 +9,11 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 
-from .host import in_memory
+from .host import filled, in_memory
 from .rounding import bfloat, half
+
+# Made so many rows at a time: numbers of all their groups fit into a cache.
+_ROWS = 1024
 
 
 def parameters(scales: mx.array, zeros: mx.array, dtype: mx.Dtype, repeat: int) -> tuple[mx.array, mx.array] | None:
@@ -22,29 +25,36 @@ def parameters(scales: mx.array, zeros: mx.array, dtype: mx.Dtype, repeat: int) 
     """
     if dtype not in (scales.dtype, mx.float32):
         return None
-    single = singles(scales)
-    with np.errstate(over="ignore"):  # which makes infinity, as it should
-        biases = in_memory(zeros) * single
-    np.negative(biases, out=biases)
-    if dtype == mx.float32:
-        found = single, biases
-    elif dtype == mx.float16:
-        found = in_memory(scales).view(np.uint16), half(biases)
-    else:
-        found = in_memory(scales), bfloat(biases)
-    first, second = (_repeated(each.T, repeat) for each in found)
-    return first.view(dtype), second.view(dtype)
+    stored, points, kept = in_memory(scales), in_memory(zeros), dtype == scales.dtype
+
+    def single(rows: slice) -> np.ndarray:
+        return _singles(stored[:, rows], scales.dtype)
+
+    def write_scales(rows: slice, memory: np.ndarray) -> None:
+        _repeated((stored[:, rows] if kept else single(rows)).view(memory.dtype), memory)
+
+    def write_biases(rows: slice, memory: np.ndarray) -> None:
+        with np.errstate(over="ignore"):  # which makes infinity, as it should
+            biases = points[:, rows] * single(rows)
+        np.negative(biases, out=biases)
+        bits = half(biases) if dtype == mx.float16 else bfloat(biases) if dtype == mx.bfloat16 else biases
+        _repeated(bits.view(memory.dtype), memory)
+
+    shape = (stored.shape[1], len(stored) * repeat)
+    made = [filled(shape, dtype, write, _ROWS, shared=True) for write in (write_scales, write_biases)]
+    return made[0], made[1]
 
 
-def _repeated(values: np.ndarray, times: int) -> mx.array:
-    found = np.empty((*values.shape, times), values.dtype)
-    found[...] = values[..., None]
-    return mx.array(found.reshape(len(values), -1))
+def _repeated(values: np.ndarray, memory: np.ndarray) -> None:
+    memory.reshape(len(memory), len(values), -1)[...] = values.T[..., None]
 
 
 def singles(array: mx.array) -> np.ndarray:
     """An evaluated array of float16, bfloat16 or float32, in float32."""
-    memory = in_memory(array)
-    if array.dtype == mx.bfloat16:
+    return _singles(in_memory(array), array.dtype)
+
+
+def _singles(memory: np.ndarray, dtype: mx.Dtype) -> np.ndarray:
+    if dtype == mx.bfloat16:
         return (memory.astype(np.uint32) << np.uint32(16)).view(np.float32)
     return memory.astype(np.float32)
