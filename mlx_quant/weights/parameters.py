@@ -41,7 +41,7 @@ def parameters(scales: mx.array, zeros: mx.array, dtype: mx.Dtype, repeat: int) 
         _repeated(bits.view(memory.dtype), memory)
 
     shape = (stored.shape[1], len(stored) * repeat)
-    made = [filled(shape, dtype, write, _ROWS, shared=True) for write in (write_scales, write_biases)]
+    made = [filled(shape, dtype, write, _ROWS) for write in (write_scales, write_biases)]
     return made[0], made[1]
 
 
