@@ -12,7 +12,7 @@ from ..errors import MalformedCheckpoint, QuantError
 from ..files.folder import Files, TensorInfo, read_data
 from ..packings import activation, foreign
 from ..packings.checks import BIAS, SCALES, leaf
-from ..packings.registry import PACKINGS, descriptions, marks, packing_for, paired, partners, settled
+from ..packings.registry import PACKINGS, descriptions, marks, packing_for, paired, partners, settled, traits
 
 # Bytes of a tensor that describes a module; real ones have a few hundred.
 _MOST_DESCRIBED = 4096
@@ -97,7 +97,7 @@ def leftovers(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> set[str]:
     """Tensors that mean nothing: those of a packing beside a weight that was left dense, which a producer made room for
     and never wrote, and those that no model reads.
     """
-    unread = getattr(PACKINGS[schemes.default.packing], "UNREAD", ())
+    unread = traits(PACKINGS[schemes.default.packing]).unread
     beside = set(activation.followers(tensors, schemes.default).values())
     packed = dict.fromkeys(_packed(tensors, schemes, beside))
     names = [name for name in packed if _dense(name, tensors, schemes)]
@@ -106,7 +106,7 @@ def leftovers(tensors: Mapping[str, TensorInfo], schemes: Schemes) -> set[str]:
         _named(name, end)
         for name, packing in packings.items()
         for end in packing.TENSORS
-        if end != _WEIGHT and end not in getattr(packing, "PAIRED", {})
+        if end != _WEIGHT and end not in traits(packing).paired
     }
     return (found & tensors.keys()) | {name for name in tensors if unread and f".{name}".endswith(unread)}
 
@@ -144,7 +144,7 @@ def _dense(name: str, tensors: Mapping[str, TensorInfo], schemes: Schemes) -> bo
         return False
     packing = PACKINGS[schemes.scheme(name).packing]
     # Codes may lie under the dtype of a float.
-    return _WEIGHT in packing.TENSORS and weight.dtype not in getattr(packing, "STORAGE", ())
+    return _WEIGHT in packing.TENSORS and weight.dtype not in traits(packing).storage
 
 
 def _module(

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ..conversion.job import ConversionReport
 from ..errors import QuantError, printable
-from ..packings.registry import PACKINGS
+from ..packings.registry import PACKINGS, traits
 from ..packings.status import FormatStatus
 from .inspection import Inspection, Outcome
 from .words import human
@@ -169,7 +169,7 @@ def _group(size: int, packing: str, block: tuple[int, int] | None) -> str:
         return f"{block[0]} x {block[1]}"
     if size != -1:
         return str(size)
-    return "as each says" if getattr(PACKINGS[packing], "DESCRIPTIONS", ()) else "all"
+    return "as each says" if traits(PACKINGS[packing]).described else "all"
 
 
 def _result(outcome: Outcome) -> str:

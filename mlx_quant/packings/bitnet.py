@@ -18,7 +18,7 @@ from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint
 from ..weights.planes import Planes
 from . import checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "bitnet"
 TITLE = "BitNet"
@@ -28,7 +28,7 @@ LAYOUTS = ("bitlinear", "autobitlinear")
 MARKS = (".weight_scale",)
 TENSORS = (".weight", ".weight_scale")
 # Whole numbers under the dtype of a float are no dense weight: their scale is still to come. They are refused.
-STORAGE = checks.SCALES
+TRAITS = Traits(storage=checks.SCALES)
 
 _CODES, _SCALE = (checks.leaf(suffix) for suffix in TENSORS)
 _OUTPUTS = 4  # in a byte

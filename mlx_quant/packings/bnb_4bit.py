@@ -28,20 +28,20 @@ from ..errors import MalformedCheckpoint, UnsupportedFormat
 from ..files.folder import FLOATS
 from ..weights.listed import Listed
 from . import checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "bnb_4bit"
 TITLE = "bitsandbytes 4-bit"
 STATUS: Status = "enabled"
 BITS = (4,)
 LAYOUTS = ("nf4", "fp4")
-# Bytes whose content says what shape a module has: they are read with the headers.
-DESCRIPTIONS = tuple(f".weight.quant_state.bitsandbytes__{kind}" for kind in LAYOUTS)
-MARKS = (".weight.absmax", *DESCRIPTIONS)
+_DESCRIPTIONS = tuple(f".weight.quant_state.bitsandbytes__{kind}" for kind in LAYOUTS)
+MARKS = (".weight.absmax", *_DESCRIPTIONS)
 _NESTED = (".weight.nested_absmax", ".weight.nested_quant_map")
 TENSORS = (".weight", *MARKS, ".weight.quant_map", *_NESTED)
 # Floats among them are no weights: they only lend their dtype.
-STORAGE = ("U8", "I8", "F16", "BF16", "F32")
+_STORAGE = ("U8", "I8", "F16", "BF16", "F32")
+TRAITS = Traits(described=_DESCRIPTIONS, storage=_STORAGE)
 
 # The halves of a normal distribution (QLoRA, arXiv 2305.14314), and a float of 2 bits of exponent and 1 of fraction.
 _NF4 = (
@@ -128,7 +128,7 @@ def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
 
 
 def _described(names: Any) -> list[str]:
-    return [checks.leaf(suffix) for suffix in DESCRIPTIONS if checks.leaf(suffix) in names]
+    return [checks.leaf(suffix) for suffix in _DESCRIPTIONS if checks.leaf(suffix) in names]
 
 
 def _measured(scheme: Scheme, infos: Infos) -> _State:
@@ -139,11 +139,11 @@ def _measured(scheme: Scheme, infos: Infos) -> _State:
         raise MalformedCheckpoint(
             "unexpected-tensor" if described else "missing-tensor",
             f"needs one quant_state; found {' and '.join(described) or 'none'}",
-            where=described[-1] if described else checks.leaf(DESCRIPTIONS[0]),
+            where=described[-1] if described else checks.leaf(_DESCRIPTIONS[0]),
         )
     checks.dtype(infos, described[0], ("U8",))
     state = _read(infos[described[0]].data, described[0])
-    checks.dtype(infos, "weight", STORAGE)
+    checks.dtype(infos, "weight", _STORAGE)
     rows, columns = checks.matrix(infos, "weight")
     # A single row is the transposed form, which readers turn back.
     if columns != 1 or rows == 1 or infos["weight"].nbytes != -(-state.count // 2):

@@ -28,7 +28,7 @@ from ..errors import MalformedCheckpoint, UnsupportedFormat
 from ..weights.floats import e8m0
 from ..weights.scaled import Scaled
 from . import checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "fp8"
 TITLE = "FP8"
@@ -42,7 +42,7 @@ TENSORS = (".weight", *MARKS, ".input_scale", ".activation_scale", ".output_scal
 
 CODES = ("F8_E4M3", "U8")
 # Parameters of many models are called so.
-PAIRED = {".scale": (".weight", ("F8_E4M3",))}
+TRAITS = Traits(paired={".scale": (".weight", ("F8_E4M3",))})
 _BYTES = ("F8_E8M0", "U8")
 
 

@@ -17,7 +17,7 @@ from ..weights.bits import rows_as_words
 from ..weights.cast import Cast
 from ..weights.integer import Integer
 from . import checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "gemma_quant"
 TITLE = "Gemma int2, int4 and int8"
@@ -28,7 +28,7 @@ MARKS = (".weight_scale", ".embedding_quantized", ".embedding_scale")
 ACTIVATIONS = (".input_activation_scale", ".output_activation_scale")
 TENSORS = (".weight", *MARKS, *ACTIVATIONS)
 # Of caches of keys and values: no model of transformers loads them.
-UNREAD = (".k_cache_scale", ".v_cache_scale")
+TRAITS = Traits(unread=(".k_cache_scale", ".v_cache_scale"))
 
 _LINEAR, _EMBEDDING = ("weight", "weight_scale"), ("embedding_quantized", "embedding_scale")
 # Signed bytes and unsigned ones counted from -128 differ in their highest bit.

@@ -18,7 +18,7 @@ from ..errors import UnsupportedFormat
 from ..weights.bits import as_words, pack, unpack
 from ..weights.integer import Integer
 from . import checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "gptq_marlin"
 TITLE = "Marlin (AutoGPTQ, AutoAWQ)"
@@ -30,7 +30,7 @@ LAYOUTS = tuple(_NAMED)
 MARKS = (".B", ".qweight", ".scales")
 TENSORS = (".B", ".s", ".qweight", ".scales")
 # Other models have a tensor B of their own.
-PARTNERS = {".B": ".s"}
+TRAITS = Traits(partners={".B": ".s"})
 
 _TILE, _OUTPUTS = 16, 64
 _ZERO = 8

@@ -28,7 +28,7 @@ from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint, UnsupportedFormat
 from ..weights.shifted import Shifted
 from . import checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "hqq"
 TITLE = "HQQ"
@@ -46,7 +46,8 @@ _TEXTS = ("compute_dtype", "unpack_view_dtype")
 _NOTED = ("offload_meta", "encoded_state_dict", "stores_quant_config", "optimize", "round_zero")
 # Scales and zero points that are packed themselves, or stacked, as older releases had them in memory.
 _OLD = ("zero_scale", "zero_q", "scale_q", "meta")
-DESCRIPTIONS = tuple(f".{name}" for name in (*_DESCRIBED, *_FLAGS, *_TEXTS))
+_DESCRIPTIONS = tuple(f".{name}" for name in (*_DESCRIBED, *_FLAGS, *_TEXTS))
+TRAITS = Traits(described=_DESCRIPTIONS)
 TENSORS = tuple(f".{name}" for name in ("W_q", *_FLOATS, *_DESCRIBED, *_FLAGS, *_TEXTS, *_NOTED, *_OLD))
 
 _INTEGERS: dict[str, Any] = {"U8": np.uint8, "I32": np.int32, "I64": np.int64}
@@ -128,7 +129,7 @@ def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
 
 def _with_data(tensors: Tensors) -> Infos:
     infos = checks.headers(tensors)
-    for suffix in DESCRIPTIONS:
+    for suffix in _DESCRIPTIONS:
         name = checks.leaf(suffix)
         if name in infos and infos[name].dtype in _NUMBERS and infos[name].nbytes <= _LONGEST:
             infos[name] = replace(infos[name], data=np.array(tensors[name]).tobytes())

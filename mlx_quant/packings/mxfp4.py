@@ -27,7 +27,7 @@ from ..errors import UnsupportedFormat
 from ..weights.floats import e8m0
 from ..weights.scaled import Scaled
 from . import checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "mxfp4"
 TITLE = "MXFP4"
@@ -36,7 +36,7 @@ BITS = (4,)
 LAYOUTS = ("blocks", "mxfp4-pack-quantized", "modelopt", "quark", "deepseek")
 MARKS = ("_blocks", ".weight_packed", ".weight_scale", ".scale")
 # Parameters of many models are called so.
-PAIRED = {".scale": (".weight", ("I8",))}
+TRAITS = Traits(paired={".scale": (".weight", ("I8",))})
 # Of activations and of the cache: known, and not read.
 _BESIDES = (".input_scale", ".input_global_scale", ".k_scale", ".v_scale")
 TENSORS = ("_blocks", ".weight_packed", ".weight", "_scales", ".weight_scale", ".scale", *_BESIDES)

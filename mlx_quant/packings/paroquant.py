@@ -21,7 +21,7 @@ from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint
 from ..weights.rotated import Rotated, Turns
 from . import awq_gemm, checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "paroquant"
 TITLE = "ParoQuant"
@@ -31,7 +31,7 @@ LAYOUTS = ("paroquant",)
 MARKS = (".qweight", ".pairs")
 TENSORS = (*awq_gemm.TENSORS, ".pairs", ".theta", ".channel_scales")
 # A parameter of another model may be called pairs.
-PARTNERS = {".pairs": ".theta"}
+TRAITS = Traits(partners={".pairs": ".theta"})
 
 _ANGLES, _PAIRS, _COLUMNS = "theta", "pairs", "channel_scales"
 _CODES = tuple(checks.leaf(suffix) for suffix in awq_gemm.TENSORS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import mlx.core as mx
@@ -33,18 +33,36 @@ class Measured:
     scales: mx.Dtype | None = None
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What few packings have about their tensors, which are given by their suffixes.
+
+    Attributes:
+        partners: marks so common that under another packing's configuration they mark a module only beside another
+            tensor.
+        paired: marks so common that under any configuration they mark one only beside another tensor, which has one of
+            these dtypes.
+        described: tensors whose bytes must be seen before the shape of their module is known.
+        unshaped: tensors that do not tell the shape of their module, which the scheme must.
+        unread: tensors beside the modules that no model reads.
+        storage: dtypes of floats that codes may lie under.
+    """
+
+    partners: Mapping[str, str] = field(default_factory=dict)
+    paired: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    described: tuple[str, ...] = ()
+    unshaped: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    storage: tuple[str, ...] = ()
+
+
 class Packing(Protocol):
     """How the bits of a module lie in its tensors.
 
     A tensor's local name is its suffix without a leading dot: ``x.weight.absmax`` is ``weight.absmax`` of ``x`` under
     the suffix ``.weight.absmax``, and ``x_blocks`` is ``_blocks`` of ``x`` under ``_blocks``. A ``bias`` is never part
-    of a packed weight: it is not declared, and ignored where it is given.
-
-    A packing may have ``PARTNERS``: marks so common that under another packing's configuration they mark a module only
-    beside another tensor, given by its suffix; and ``PAIRED``: those so common that under any they mark one only beside
-    another tensor, given by its suffix and the dtypes that it may have. It may have ``UNREAD``: suffixes of tensors
-    beside its modules that no model reads. It may have ``UNSHAPED``: suffixes of tensors that do not tell the shape of
-    their module, which the scheme must.
+    of a packed weight: it is not declared, and ignored where it is given. Where it is not like most, it has
+    ``TRAITS`` too.
     """
 
     @property

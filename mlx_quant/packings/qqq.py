@@ -21,7 +21,7 @@ from ..errors import UnsupportedFormat
 from ..weights.bits import as_words, unpack
 from ..weights.integer import Integer
 from . import checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "qqq"
 TITLE = "QQQ"
@@ -31,7 +31,7 @@ LAYOUTS = ("qqq",)
 MARKS = (".B", ".s_channel")
 TENSORS = (".B", ".s_channel", ".s_group")
 # Other models have a tensor B of their own.
-PARTNERS = {".B": ".s_channel"}
+TRAITS = Traits(partners={".B": ".s_channel"})
 
 _TILE, _OUTPUTS = 16, 64
 # Bits of the integers, and what is added to them so that they are not negative.

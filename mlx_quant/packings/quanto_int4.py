@@ -19,7 +19,7 @@ from ..dialects.schemes import Scheme
 from ..errors import UnsupportedFormat
 from ..weights.lowered import Lowered
 from . import checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "quanto_int4"
 TITLE = "quanto int4"
@@ -28,7 +28,7 @@ BITS = (2, 4)
 LAYOUTS = ("qint4", "qint2")
 MARKS = (".weight._data._data",)
 TENSORS = (*MARKS, ".weight._scale", ".weight._shift", ".input_scale", ".output_scale")
-UNSHAPED = MARKS
+TRAITS = Traits(unshaped=MARKS)
 # MLX's affine form rounds once.
 ROUNDS_TWICE = True
 

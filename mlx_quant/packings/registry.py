@@ -45,7 +45,7 @@ from . import (
     torchao_mx,
     vptq,
 )
-from .protocol import Infos, Packing, Tensors
+from .protocol import Infos, Packing, Tensors, Traits
 from .status import FormatStatus, allow, status_of
 
 PACKINGS: dict[str, Packing] = {
@@ -85,16 +85,25 @@ PACKINGS: dict[str, Packing] = {
 }
 
 
+_LIKE_MOST = Traits()
+
+
 def formats() -> dict[str, FormatStatus]:
     """Every format this package has heard of: those that are decoded, then those that are refused by name."""
     found = {name: status_of(packing) for name, packing in sorted(PACKINGS.items())}
     return found | {name: FormatStatus(name, "refused", reason) for name, reason in sorted(REFUSED.items())}
 
 
+def traits(packing: Packing) -> Traits:
+    """What is not as most have it."""
+    found: Traits = getattr(packing, "TRAITS", _LIKE_MOST)
+    return found
+
+
 def settled(scheme: Scheme, infos: Infos) -> Scheme:
     """``scheme``, or the other one that it leaves modules with codes of this dtype to."""
     other = scheme.otherwise
-    pairs = getattr(PACKINGS[other.packing], "PAIRED", {}).values() if other else ()
+    pairs = traits(PACKINGS[other.packing]).paired.values() if other else ()
     theirs = any(checks.leaf(end) in infos and infos[checks.leaf(end)].dtype in dtypes for end, dtypes in pairs)
     return other if other and theirs else scheme
 
@@ -153,17 +162,17 @@ def stand_in(scheme: Scheme, leaf: str, infos: Infos) -> mx.array:
 
 def descriptions() -> tuple[str, ...]:
     """Suffixes of tensors whose bytes a packing must see before it can say what shape a module has."""
-    return tuple(suffix for packing in PACKINGS.values() for suffix in getattr(packing, "DESCRIPTIONS", ()))
+    return tuple(suffix for packing in PACKINGS.values() for suffix in traits(packing).described)
 
 
 def unshaped() -> tuple[str, ...]:
     """Suffixes of tensors whose modules have a shape that no tensor tells: see :class:`Scheme`."""
-    return tuple(suffix for packing in PACKINGS.values() for suffix in getattr(packing, "UNSHAPED", ()))
+    return tuple(suffix for packing in PACKINGS.values() for suffix in traits(packing).unshaped)
 
 
 def partners() -> dict[str, tuple[str, ...]]:
     """Marks of packings that are some under another configuration only beside one of these, by their suffixes."""
-    pairs = [pair for packing in PACKINGS.values() for pair in getattr(packing, "PARTNERS", {}).items()]
+    pairs = [pair for packing in PACKINGS.values() for pair in traits(packing).partners.items()]
     return {mark: tuple(other for first, other in pairs if first == mark) for mark, _ in pairs}
 
 
@@ -172,7 +181,7 @@ def paired() -> dict[str, dict[str, tuple[str, ...]]]:
     """Marks that are some only beside another tensor: by its suffix, the dtypes that it may have."""
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for packing in PACKINGS.values():
-        for mark, (other, dtypes) in getattr(packing, "PAIRED", {}).items():
+        for mark, (other, dtypes) in traits(packing).paired.items():
             beside = found.setdefault(mark, {})
             beside[other] = (*beside.get(other, ()), *dtypes)
     return found

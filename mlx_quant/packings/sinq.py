@@ -32,7 +32,7 @@ from ..files.folder import FLOATS
 from ..weights.crossed import Crossed
 from ..weights.shifted import Shifted
 from . import checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "sinq"
 TITLE = "SINQ"
@@ -41,7 +41,7 @@ BITS = (1, 2, 3, 4, 5, 6, 8)
 LAYOUTS = (UNIFORM, NF3, NF4, UNIFORM + AS_FLOATS, NF3 + AS_FLOATS)
 MARKS = (".W_q",)
 # Buffers of the model, which sinq saves with it.
-UNREAD = (".rotary_emb.inv_freq", ".rotary_emb.original_inv_freq")
+TRAITS = Traits(unread=(".rotary_emb.inv_freq", ".rotary_emb.original_inv_freq"))
 # MLX's affine form rounds once.
 ROUNDS_TWICE = True
 _CODES, _COLUMNS = "W_q", "meta.scale2"

@@ -21,7 +21,7 @@ from ..dialects.vptq import MAIN, OUTLIERS
 from ..errors import MalformedCheckpoint
 from ..weights.vectors import Vectors
 from . import checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "vptq"
 TITLE = "VPTQ"
@@ -39,7 +39,7 @@ TENSORS = (
     ".weight_bias",
 )
 # Other models have buffers called indices.
-PARTNERS = {".indices": (".centroids.weight",)}
+TRAITS = Traits(partners={".indices": ".centroids.weight"})
 
 _WORDS, _TABLES, _MORE, _APART, _FEW, _ORDER, _SCALES, _BIASES = (checks.leaf(suffix) for suffix in TENSORS)
 _HALVES = ("I16", "U16")
