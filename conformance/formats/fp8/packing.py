@@ -13,7 +13,7 @@ import numpy as np
 from ...bits.array import Array
 from ...bits.floats import E4M3, E8M0
 from ..dialects import compressed_tensors as dialect
-from ..dialects import deepseek, quark
+from ..dialects import quark
 from ..parts import Config, Tensors
 from ..scaled import Scaled
 
@@ -65,11 +65,8 @@ def is_compressed(config: Config) -> bool:
 
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
-    """Modules of compressed-tensors have groups; elsewhere all of a checkpoint are alike."""
-    for other in (quark, deepseek):
-        if other.reads(config):
-            return other.config_of(config, module)
-    return dialect.config_of(config, module) if dialect.reads(config) else dict(config)
+    """All of a checkpoint are alike."""
+    return dict(config)
 
 
 def block_of(config: Config) -> tuple[int, int] | None:

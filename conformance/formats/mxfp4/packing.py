@@ -14,7 +14,7 @@ from ...bits.array import Array
 from ...bits.fields import nibbles
 from ...bits.floats import E2M1, E8M0
 from ..dialects import compressed_tensors as dialect
-from ..dialects import deepseek, quark
+from ..dialects import deepseek
 from ..parts import Config, Tensors
 from ..scaled import Scaled
 
@@ -53,10 +53,7 @@ def is_compressed(config: Config) -> bool:
 
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
-    for other in (quark, deepseek):
-        if other.reads(config):
-            return other.config_of(config, module)
-    return dialect.config_of(config, module) if dialect.reads(config) else dict(config)
+    return dict(config)
 
 
 def pack(codes: np.ndarray, zeros: np.ndarray, scales: Array, *, bits: int = 4) -> dict[str, Array]:

@@ -42,7 +42,7 @@ def is_compressed(config: Config) -> bool:
 
 
 def config_of(config: Config, module: str) -> dict[str, Any]:
-    return dialect.config_of(config, module) if dialect.reads(config) else dict(config)
+    return dict(config)
 
 
 def pack(codes: np.ndarray, zeros: np.ndarray, scales: Array, *, bits: int = 4) -> dict[str, Array]:
