@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from .native import NativeWeights, no_packed_form
+from .pieces import pieces
 from .rounding import rounded
-
-# Decoded in pieces of about this many weights: float32 temporaries then stay in cache.
-_PIECE_WEIGHTS = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Codebooks:
         tables = self.tables.astype(mx.float32).reshape(-1, entries, rows * columns)
         scales = self.scales.astype(mx.float32)[:, None, None]
         in_features = self.shape[1]
-        step = max(1, _PIECE_WEIGHTS // (rows * in_features))
+        step = pieces(rows * in_features)
         parts = []
         for start in range(0, self.codes.shape[0], step):
             codes = self.codes[start : start + step].astype(mx.uint32)

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from .native import AffineWeights, no_packed_form
+from .pieces import pieces
 from .rounding import rounded
 from .shifted import Shifted
-
-# Rows are decoded in blocks of about this many weights: float32 temporaries then stay in cache.
-_BLOCK_WEIGHTS = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Crossed:
         scales, zeros = (p.astype(mx.float32).reshape(out, -1, 1) for p in (self.matrix.scales, self.matrix.zeros))
         columns, codes = self.columns.astype(mx.float32), self.codes()
         levels = None if self.levels is None else self.levels.astype(mx.float32)
-        step = max(1, _BLOCK_WEIGHTS // in_features)
+        step = pieces(in_features)
         parts = []
         for start in range(0, out, step):
             rows = slice(start, min(start + step, out))

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from .native import NativeWeights, no_packed_form
-
-# Decoded in pieces of about this many weights: float32 temporaries then stay in cache.
-_PIECE_WEIGHTS = 1 << 19
+from .pieces import pieces
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Listed:
         dtype = dtype or self.dtype
         # All 256 bytes are listed: half the reads of a look-up by code.
         pairs = mx.stack([mx.repeat(self.values, 16), mx.tile(self.values, 16)], axis=-1)
-        count, step = math.prod(self.size), max(1, _PIECE_WEIGHTS // self.block)
+        count, step = math.prod(self.size), pieces(self.block)
         parts = []
         for first in range(0, self.scales.size, step):
             scales = self.scales[first : first + step]

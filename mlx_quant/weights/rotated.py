@@ -9,9 +9,7 @@ import numpy as np
 
 from .decoded import Weight
 from .native import NativeWeights, no_packed_form
-
-# Turned in pieces of about this many weights: float32 temporaries then stay in cache.
-_PIECE_WEIGHTS = 1 << 17
+from .pieces import pieces
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class Rotated:
     def dense(self, dtype: mx.Dtype | None = None) -> mx.array:
         """``W`` [out, in] as ``dtype``: all steps in float32, then one cast."""
         found, columns = self.matrix.dense(mx.float32), self.columns.astype(mx.float32)[:, None]
-        step = max(1, _PIECE_WEIGHTS // self.shape[1])
+        step = pieces(self.shape[1], smaller=4)
         parts: list[mx.array] = []
         for start in range(0, len(found), step):
             # Inputs that lie one after the other are gathered three times as fast.

@@ -9,9 +9,8 @@ import mlx.core as mx
 
 from .floats import E2M1, E2M1_UNSIGNED_ZERO, e4m3, looked_up
 from .native import Mxfp4Weights, Mxfp8Weights, NativeWeights, Nvfp4Weights, no_packed_form
+from .pieces import pieces
 
-# Rows are decoded in blocks of about this many weights: float32 temporaries then stay in cache.
-_BLOCK_WEIGHTS = 1 << 19
 # Both of MLX's modes with E8M0 scales have them; nvfp4 has groups of half as many.
 _GROUP, _SHORT = 32, 16
 
@@ -89,7 +88,7 @@ class Scaled:
     def _matrix(self, codes: mx.array, scales: mx.array, dtype: mx.Dtype) -> mx.array:
         rows, columns = self.block
         out, in_features = self.shape[-2:]
-        step = max(1, _BLOCK_WEIGHTS // in_features // rows) * rows
+        step = pieces(in_features * rows) * rows
         parts = []
         for start in range(0, out, step):
             values = self._values(codes[start : start + step])

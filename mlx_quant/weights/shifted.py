@@ -8,10 +8,8 @@ import mlx.core as mx
 
 from .bits import pack
 from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights, no_packed_form
+from .pieces import pieces
 from .rounding import rounded
-
-# Decoded in pieces of about this many weights: float32 temporaries then stay in cache.
-_PIECE_WEIGHTS = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Shifted:
         dtype = dtype or self.dtype
         scales, zeros = self.scales.astype(mx.float32), self.zeros.astype(mx.float32)
         height, columns = self.words.shape
-        step = max(1, _PIECE_WEIGHTS // columns)
+        step = pieces(columns)
         parts = []
         for plane, shift in enumerate(self.shifts):
             first = plane * height

@@ -8,9 +8,7 @@ import mlx.core as mx
 
 from .bits import unpack
 from .offset import Offset
-
-# Rows are decoded in blocks of about this many weights: float32 temporaries then stay in cache.
-_BLOCK_WEIGHTS = 1 << 19
+from .pieces import pieces
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class Summed(Offset):
         dtype = dtype or self.dtype
         out_features, in_features = self.shape
         scales, offsets = (array.T.astype(mx.float32)[:, :, None] for array in (self.scales, self.offsets))
-        step, parts = max(1, _BLOCK_WEIGHTS // in_features), []
+        step, parts = pieces(in_features), []
         for start in range(0, out_features, step):
             rows = slice(start, start + step)
             codes = unpack(self.words[rows], self.bits, in_features).reshape(-1, scales.shape[1], self.group_size)

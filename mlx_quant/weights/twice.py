@@ -8,9 +8,7 @@ import mlx.core as mx
 
 from ..errors import UnsupportedFormat
 from .native import NativeWeights
-
-# Rows are decoded in blocks of about this many weights: float32 temporaries then stay in cache.
-_BLOCK_WEIGHTS = 1 << 19
+from .pieces import pieces
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Twice:
         """``W`` [out, in] as ``dtype``, lazy."""
         dtype = dtype or self.dtype
         factor = mx.array(self.factor, dtype=mx.float32)
-        step = max(1, _BLOCK_WEIGHTS // self.shape[1])
+        step = pieces(self.shape[1])
         parts = []
         for start in range(0, self.shape[0], step):
             rows = slice(start, start + step)

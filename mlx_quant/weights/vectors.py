@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from .native import NativeWeights, no_packed_form
+from .pieces import pieces
 
-# Decoded in pieces of about this many weights: float32 temporaries then stay in cache.
-_PIECE_WEIGHTS = 1 << 19
 _WORD = 32
 
 
@@ -57,7 +56,7 @@ class Vectors:
         """``W`` [out, in] as ``dtype``, which is cast from the format's own; lazy."""
         dtype = dtype or self.dtype
         rows, vector = self.words.shape[1], self.tables.shape[2]
-        step = max(1, _PIECE_WEIGHTS // (vector * self.shape[1]))
+        step = pieces(vector * self.shape[1])
         apart = None if self.outliers is None else _columns(*self.outliers)
         parts = []
         for start in range(0, rows, step):

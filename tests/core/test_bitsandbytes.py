@@ -17,7 +17,7 @@ from mlx_quant import Checkpoint, MalformedCheckpoint, QuantError, UnsupportedFo
 from mlx_quant.checkpoint.outline import Outline
 from mlx_quant.dialects.registry import schemes_of
 from mlx_quant.packings.bnb_4bit import VALUES
-from mlx_quant.weights import listed, twice
+from mlx_quant.weights import pieces
 from mlx_quant.weights.listed import Listed
 from mlx_quant.weights.twice import Twice
 
@@ -64,8 +64,7 @@ def test_pieces_make_the_same_matrix(shape: tuple[int, int], monkeypatch: pytest
     signed = mx.array(rng.integers(-128, 128, shape).astype(np.int8))
     rows = Twice(signed, mx.array(rng.random(shape[0]).astype(np.float32)), 1 / 127, mx.float32)
     whole = [made.dense(), rows.dense()]
-    monkeypatch.setattr(listed, "_PIECE_WEIGHTS", 96)
-    monkeypatch.setattr(twice, "_BLOCK_WEIGHTS", 96)
+    monkeypatch.setattr(pieces, "ON_CPU", 96)
     assert all(np.array_equal(bits(a), bits(b)) for a, b in zip(whole, [made.dense(), rows.dense()], strict=True))
     flat = np.stack([codes >> 4, codes & 15], axis=1).ravel()[:count]
     due = np.array(VALUES["nf4"], np.float32)[flat] * scales.astype(np.float32)[np.arange(count) // 32]

@@ -15,7 +15,7 @@ import pytest
 from mlx_quant import Checkpoint, QuantError, UnsupportedFormat, convert
 from mlx_quant.checkpoint.outline import Outline
 from mlx_quant.dialects.registry import schemes_of
-from mlx_quant.weights import shifted
+from mlx_quant.weights import pieces
 from mlx_quant.weights.shifted import Shifted
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -61,7 +61,7 @@ def test_pieces_make_the_same_matrix(rows: int, monkeypatch: pytest.MonkeyPatch)
     scales, zeros = (mx.array(rng.random((count, 1)).astype(np.float16)) for _ in range(2))
     found = Shifted(mx.array(words), tuple(range(27, -1, -3)), 3, count, scales, zeros, (count, 24))
     whole = found.dense()
-    monkeypatch.setattr(shifted, "_PIECE_WEIGHTS", 48)
+    monkeypatch.setattr(pieces, "ON_CPU", 48)
     assert np.array_equal(bits(whole), bits(found.dense()))
     codes = np.concatenate([(words >> shift) & 7 for shift in range(27, -1, -3)])[:count]
     assert np.array_equal(np.array(found.codes()), codes)

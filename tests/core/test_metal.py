@@ -12,7 +12,7 @@ import pytest
 import mlx_quant
 from mlx_quant import Checkpoint, QuantError, UnsupportedFormat, convert
 from mlx_quant.dialects.registry import schemes_of
-from mlx_quant.weights import summed
+from mlx_quant.weights import pieces
 from mlx_quant.weights.summed import Summed
 
 MODEL = Path(__file__).parents[2] / "fixtures/metal/models/qwen2-metal-4bit-g64"
@@ -61,7 +61,7 @@ def test_product_and_sum_are_rounded_to_float32_first() -> None:
 def test_pieces_make_the_same_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     config, tensors = {"quant_method": "metal", "bits": 8, "group_size": 32}, packed(8)
     whole = mlx_quant.dequantize(config, tensors)
-    monkeypatch.setattr(summed, "_BLOCK_WEIGHTS", 3 * 128)
+    monkeypatch.setattr(pieces, "ON_CPU", 3 * 128)
     assert np.array_equal(bits(whole), bits(mlx_quant.dequantize(config, tensors)))
 
 

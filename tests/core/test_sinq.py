@@ -15,7 +15,7 @@ import pytest
 from mlx_quant import Checkpoint, MalformedCheckpoint, QuantError, UnsupportedFormat, convert, dequantize, to_affine
 from mlx_quant.checkpoint.outline import Outline
 from mlx_quant.dialects.registry import method_of, schemes_of
-from mlx_quant.weights import crossed
+from mlx_quant.weights import pieces
 
 MODEL = Path(__file__).parents[2] / "fixtures/sinq/models/llama-sinq-4bit"
 BESIDE = "model.safetensors.index.json.meta.json"
@@ -72,7 +72,7 @@ def test_one_zero_point_for_all_is_rounded_first() -> None:
 def test_blocks_make_the_same_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = Checkpoint.open(MODEL, candidates=True)
     whole = bits(checkpoint.dequantize(SCALED))
-    monkeypatch.setattr(crossed, "_BLOCK_WEIGHTS", 3 * 256)
+    monkeypatch.setattr(pieces, "ON_CPU", 3 * 256)
     assert np.array_equal(whole, bits(Checkpoint.open(MODEL, candidates=True).dequantize(SCALED)))
 
 

@@ -1,0 +1,15 @@
+"""How much of a matrix MLX's operations decode at once."""
+
+from __future__ import annotations
+
+import mlx.core as mx
+
+# On a CPU float32 temporaries stay in cache so; on a GPU a kernel is long beside being started, and the temporaries of
+# a large matrix still are a few hundred megabytes and no more.
+ON_CPU, ON_GPU = 1 << 19, 1 << 24
+
+
+def pieces(size: int, *, smaller: int = 1) -> int:
+    """How many rows, or blocks, of ``size`` weights make a piece: one at least. On a CPU ``smaller`` times fewer."""
+    weights = ON_GPU if mx.default_device() == mx.gpu else ON_CPU // smaller
+    return max(1, weights // size)
