@@ -14,14 +14,12 @@ from . import device, fields
 from .bits import pack, unpack
 from .compiled import fused
 from .host import filled, in_memory, largest
+from .lookup import look_up, pays
 from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights, no_packed_form
 from .parameters import parameters, singles
 from .rounding import bits_of, half, scaled
 from .words import Rows, Words, words_of
 
-# On the CPU, weights are looked up in blocks of about so many: what lies between two steps stays in cache, and a step
-# is long beside handing Python's lock from one thread to another.
-_BLOCK_WEIGHTS = 1 << 18
 # Words are decoded so many rows at a time, and only turned so many.
 _ROWS, _TURNED_ROWS = 256, 1024
 _LARGEST_HALF = 65504
@@ -29,6 +27,8 @@ _LARGEST_HALF = 65504
 
 # Writes what words [rows, n] of a slice of rows become, into memory [rows, m].
 Decoder = Callable[[slice, np.ndarray, np.ndarray], None]
+# Rounds to the bits of some dtype.
+Narrower = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Integer:
             return self._dense_on_gpu(dtype)
         # At once: each evaluation wakes a thread of MLX's.
         mx.eval(words_of(self.words).stored, self.scales, self.zeros, self.group_index)
-        if self._values_repeat():
-            return self._by_rows(self.in_features, dtype, _lookup(self, dtype), shared=True)
+        if pays(self.in_features, self.scales.shape[0] << self.bits):
+            return self._looked_up(dtype)
         return self._by_rows(self.in_features, dtype, _product(self, dtype))
 
     def planned(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
@@ -148,6 +148,27 @@ class Integer:
         decode = fused(_on_gpu, self.bits, self.in_features, self.group_size, self.dtype, dtype)
         return cast(mx.array, decode(words.array(), self.scales, self.zeros, self.group_index))
 
+    def _looked_up(self, dtype: mx.Dtype) -> mx.array:
+        """:meth:`dense` of an evaluated weight, with the values of a group listed."""
+        source, bits = words_of(self.words), self.bits
+        scales, zeros = (np.ascontiguousarray(each.T) for each in (singles(self.scales), in_memory(self.zeros)))
+        if self.dtype == mx.float32 and dtype != mx.float32:
+            scales = scales.astype(np.float64)  # which holds the products; they are rounded once
+        known = np.arange(1 << bits, dtype=np.float32)
+        narrow: Narrower = half if self.dtype == dtype == mx.float16 else partial(bits_of, dtype=dtype)
+
+        def codes(rows: slice) -> np.ndarray:
+            words = np.empty((rows.stop - rows.start, source.shape[1]), np.uint32)
+            source.write(rows, words)
+            return fields.unpacked(words, bits, self.in_features)
+
+        def lists(rows: slice) -> np.ndarray:
+            return narrow(scales[rows, :, None] * (known - zeros[rows, :, None])).reshape(rows.stop - rows.start, -1)
+
+        channels = np.arange(self.in_features) // self.group_size
+        groups = channels if self.group_index is None else in_memory(self.group_index).astype(np.int64)
+        return look_up(self.shape, dtype, codes, lists, groups << bits, self.scales.shape[0] << bits, step=_ROWS)
+
     def _by_rows(self, columns: int, dtype: mx.Dtype, decode: Decoder, *, shared: bool = False) -> mx.array:
         """[out, columns], made on the CPU from the words of a few rows at a time; ``shared`` as for :func:`filled`."""
         source = words_of(self.words)
@@ -190,10 +211,6 @@ class Integer:
         most = largest(self.scales) if self.largest is None else self.largest
         return most * ((1 << self.bits) - 1) > _LARGEST_HALF
 
-    def _values_repeat(self) -> bool:
-        """Whether a group has so few codes that its values cost less to list than to compute one by one."""
-        return self.in_features >= 2 * self.scales.shape[0] << self.bits
-
     def _equal_group_size(self, permutation: mx.array) -> int:
         assert self.group_index is not None
         groups = self.scales.shape[0]
@@ -221,38 +238,6 @@ def _parameters(weight: Integer) -> tuple[mx.array, mx.array]:
     """Scales in float32 and zero points, [out, groups], computed once for all rows; of an evaluated weight."""
     scales, zeros = (np.ascontiguousarray(each.T) for each in (singles(weight.scales), in_memory(weight.zeros)))
     return mx.array(scales), mx.array(zeros)
-
-
-def _lookup(weight: Integer, dtype: mx.Dtype) -> Decoder:
-    """Rows by a table of what each code means in each group: half precision is emulated on a CPU, and slow.
-
-    One that a group map reorders costs no more: the group is part of the index. NumPy alone, for several threads.
-    """
-    scales, zeros = (np.ascontiguousarray(each.T) for each in (singles(weight.scales), in_memory(weight.zeros)))
-    if weight.dtype == mx.float32 and dtype != mx.float32:
-        scales = scales.astype(np.float64)  # which holds the products; they are rounded once
-    bits, width = weight.bits, weight.scales.shape[0] << weight.bits
-    channels = np.arange(weight.in_features) // weight.group_size
-    groups = channels if weight.group_index is None else in_memory(weight.group_index)
-    few = max(1, _BLOCK_WEIGHTS // weight.in_features)
-    # Sums of small numbers cost a third of sums of what NumPy takes for an index, which they become at the end.
-    small = np.uint16 if few * width <= 1 << 16 else np.uint32
-    first = ((groups << bits) + np.arange(few)[:, None] * width).astype(small)
-    codes = np.arange(1 << bits, dtype=np.float32)
-    narrow = half if weight.dtype == dtype == mx.float16 else partial(bits_of, dtype=dtype)
-
-    def decode(rows: slice, words: np.ndarray, memory: np.ndarray) -> None:
-        table = narrow(scales[rows, :, None] * (codes - zeros[rows, :, None])).reshape(len(memory), -1)
-        sums, index = np.empty_like(first), np.empty(first.shape, np.intp)
-        for row in range(0, len(memory), few):
-            part = slice(row, row + few)
-            found = fields.unpacked(words[part], bits, weight.in_features)
-            np.add(found, first[: len(found)], out=sums[: len(found)])
-            np.copyto(index, sums)
-            # No index is beyond its table; NumPy checks each unless it may clip it.
-            np.take(table[part].reshape(-1), index[: len(found)], out=memory[part], mode="clip")
-
-    return decode
 
 
 def _product(weight: Integer, dtype: mx.Dtype) -> Decoder:

@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass
 
 import mlx.core as mx
+import numpy as np
 
+from .host import in_memory
+from .lookup import lists, look_up, pays
 from .native import NativeWeights, no_packed_form
 from .pieces import pieces
 
@@ -42,8 +45,10 @@ class Listed:
         return False
 
     def dense(self, dtype: mx.Dtype | None = None) -> mx.array:
-        """``W`` [out, in] as ``dtype``, lazy."""
+        """``W`` [out, in] as ``dtype``; at once on a CPU where that pays, else lazy."""
         dtype = dtype or self.dtype
+        if math.prod(self.size) % self.block == 0 and pays(self.block, len(self.values)):
+            return self._looked_up(dtype).reshape(self.size)
         # All 256 bytes are listed: half the reads of a look-up by code.
         pairs = mx.stack([mx.repeat(self.values, 16), mx.tile(self.values, 16)], axis=-1)
         count, step = math.prod(self.size), pieces(self.block)
@@ -55,6 +60,24 @@ class Listed:
             found = mx.take(pairs, self.codes[start // 2 : -(-(start + weights) // 2)].astype(mx.uint32), axis=0)
             parts.append(_times(found.reshape(-1)[:weights], scales, self.block).astype(dtype))
         return (mx.concatenate(parts) if len(parts) > 1 else parts[0]).reshape(self.size)
+
+    def _looked_up(self, dtype: mx.Dtype) -> mx.array:
+        """``W`` [blocks, block], with the values of a block listed."""
+        mx.eval(self.codes, self.scales, self.values)
+        octets = in_memory(self.codes).reshape(self.scales.size, -1)
+
+        def codes(rows: slice) -> np.ndarray:
+            found = np.empty((rows.stop - rows.start, self.block), np.uint8)
+            np.right_shift(octets[rows], 4, out=found[:, 0::2])
+            np.bitwise_and(octets[rows], 15, out=found[:, 1::2])
+            return found
+
+        width = len(self.values)
+        listed = lists(
+            self.scales.size, width, dtype, lambda rows: (self.values * self.scales[rows, None]).astype(dtype)
+        )
+        first = np.zeros(self.block, np.int64)
+        return look_up((self.scales.size, self.block), dtype, codes, listed, first, width)
 
     def native(self, params_dtype: mx.Dtype | None = None) -> NativeWeights:
         """UnsupportedFormat ``unsupported-affine``: MLX has no packed mode in which codes are looked up in a list."""

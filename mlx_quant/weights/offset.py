@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mlx.core as mx
 import numpy as np
 
 from ..errors import UnsupportedFormat
+from . import fields
 from .bits import unpack
-from .host import copied, filled, in_memory
+from .host import in_memory
+from .lookup import look_up
 from .native import AFFINE_GROUP_SIZES, AffineWeights
-from .rounding import narrowed
-
-# Rows are decoded in blocks of about this many weights, so that what lies between two steps stays in cache.
-_BLOCK_WEIGHTS = 1 << 19
+from .rounding import bits_of
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,23 @@ class Offset:
         """
         dtype = dtype or self.dtype
         scales, offsets = (_doubles(array.T) for array in (self.scales, self.offsets))
-        levels, groups = 1 << self.bits, self.scales.shape[0]
-        first = (mx.arange(self.in_features) // self.group_size * levels).astype(mx.uint32)
-        mx.eval(self.words, first)
+        known = np.arange(1 << self.bits)
 
-        def block(rows: slice) -> mx.array:
-            sums = _rounded_to_odd(np.arange(levels), scales[rows, :, None], offsets[rows, :, None])
-            table = narrowed(sums.reshape(len(sums), groups * levels), dtype)
-            codes = unpack(self.words[rows], self.bits, self.in_features)
-            return mx.take_along_axis(table, first + codes, axis=1)
+        def listed(rows: slice) -> np.ndarray:
+            sums = _rounded_to_odd(known, scales[rows, :, None], offsets[rows, :, None])
+            return bits_of(sums, dtype).reshape(len(sums), -1)
 
-        step = max(8, _BLOCK_WEIGHTS // self.in_features // 8 * 8)
-        return filled(self.shape, dtype, copied(block), step)
+        return self._looked_up(dtype, listed)
+
+    def _looked_up(self, dtype: mx.Dtype, listed: Callable[[slice], np.ndarray]) -> mx.array:
+        mx.eval(self.words)
+        words, levels = in_memory(self.words), 1 << self.bits
+        first = np.arange(self.in_features) // self.group_size * levels
+
+        def codes(rows: slice) -> np.ndarray:
+            return fields.unpacked(words[rows], self.bits, self.in_features)
+
+        return look_up(self.shape, dtype, codes, listed, first, self.scales.shape[0] * levels)
 
     def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """MLX's affine form: codes, scales and offsets unchanged, unless ``params_dtype`` asks for another dtype.

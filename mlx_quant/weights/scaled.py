@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import mlx.core as mx
+import numpy as np
 
+from . import fields
 from .floats import E2M1, E2M1_UNSIGNED_ZERO, e4m3, looked_up
+from .host import in_memory
+from .lookup import lists, look_up, pays
 from .native import Mxfp4Weights, Mxfp8Weights, NativeWeights, Nvfp4Weights, no_packed_form
 from .pieces import pieces
 
@@ -88,6 +92,9 @@ class Scaled:
     def _matrix(self, codes: mx.array, scales: mx.array, dtype: mx.Dtype) -> mx.array:
         rows, columns = self.block
         out, in_features = self.shape[-2:]
+        known = mx.array(_TABLES[self.values]) if self.values in _TABLES else e4m3(mx.arange(256, dtype=mx.uint8))
+        if pays(out * in_features, scales.size * known.size):
+            return self._looked_up(codes, scales, known, dtype)
         step = pieces(in_features * rows) * rows
         parts = []
         for start in range(0, out, step):
@@ -97,6 +104,24 @@ class Scaled:
                 own = mx.repeat(own, rows, axis=0)[: values.shape[0]]
             parts.append(_times(values, own, columns).astype(dtype))
         return mx.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def _looked_up(self, codes: mx.array, scales: mx.array, known: mx.array, dtype: mx.Dtype) -> mx.array:
+        """:meth:`_matrix` with the values of a block listed, of codes that stand for what is ``known``."""
+        rows, columns = self.block
+        out, in_features = self.shape[-2:]
+        mx.eval(codes, scales, known)
+        octets, width = in_memory(codes), scales.shape[1] * known.size
+        bits = known.size.bit_length() - 1
+
+        def found(part: slice) -> np.ndarray:
+            return fields.unpacked(octets[part], bits, in_features)
+
+        def products(part: slice) -> mx.array:
+            return (scales[part][..., None] * known).astype(dtype).reshape(-1, width)
+
+        first = np.arange(in_features) // columns * known.size
+        listed = lists(scales.shape[0], width, dtype, products)
+        return look_up((out, in_features), dtype, found, listed, first, width, height=rows)
 
     def _values(self, codes: mx.array) -> mx.array:
         return e4m3(codes) if self.values == "e4m3" else looked_up(codes, mx.array(_TABLES[self.values]))

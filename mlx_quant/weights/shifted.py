@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import mlx.core as mx
+import numpy as np
 
 from .bits import pack
+from .host import in_memory
+from .lookup import lists, look_up, pays
 from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights, no_packed_form
 from .pieces import pieces
 from .rounding import rounded
@@ -54,10 +57,12 @@ class Shifted:
         return mx.concatenate(planes)[: self.count].reshape(self.size)
 
     def dense(self, dtype: mx.Dtype | None = None) -> mx.array:
-        """``W`` [out, in] as ``dtype``, lazy."""
+        """``W`` [out, in] as ``dtype``; at once on a CPU where that pays, else lazy."""
         dtype = dtype or self.dtype
         scales, zeros = self.scales.astype(mx.float32), self.zeros.astype(mx.float32)
         height, columns = self.words.shape
+        if pays(self.count * columns, scales.size << self.bits):
+            return self._looked_up(scales, zeros, dtype).reshape(self.size)
         step = pieces(columns)
         parts = []
         for plane, shift in enumerate(self.shifts):
@@ -94,6 +99,34 @@ class Shifted:
             dtype = mx.float32
         params = [mx.contiguous(mx.repeat(p.astype(dtype), group // target, axis=1)) for p in (scales, biases)]
         return AffineWeights(pack(self.codes(), bits), params[0], params[1], target, bits)
+
+    def _looked_up(self, scales: mx.array, zeros: mx.array, dtype: mx.Dtype) -> mx.array:
+        """``W`` [count, columns] of scales and zeros in float32, with the values of a group listed."""
+        (height, columns), levels = self.words.shape, 1 << self.bits
+        across = scales.shape[0] != self.count
+        known = mx.arange(levels, dtype=mx.float32)
+        scales, zeros = scales.reshape(-1, 1), zeros.reshape(-1, 1)
+        mx.eval(self.words, scales, zeros)
+        words = in_memory(self.words)
+
+        def codes(rows: slice) -> np.ndarray:
+            found = np.empty((rows.stop - rows.start, columns), np.uint8)
+            for plane in range(rows.start // height, -(-rows.stop // height)):
+                first, end = max(rows.start, plane * height), min(rows.stop, (plane + 1) * height)
+                part = words[first - plane * height : end - plane * height] >> self.shifts[plane]
+                found[first - rows.start : end - rows.start] = part & (levels - 1)
+            return found
+
+        def values(rows: slice) -> mx.array:
+            return self._values(known, scales[rows], zeros[rows]).astype(dtype)
+
+        listed = lists(len(scales), levels, dtype, values)
+        if not across:
+            first, width = np.zeros(columns, np.int64), levels
+            return look_up((self.count, columns), dtype, codes, listed, first, width)
+        one = listed(slice(None)).reshape(1, -1)
+        first = np.arange(columns) * levels
+        return look_up((self.count, columns), dtype, codes, lambda _: one, first, one.size, height=self.count)
 
     def _values(self, codes: mx.array, scales: mx.array, zeros: mx.array) -> mx.array:
         """Weights of some rows in float32, as all the arguments are."""

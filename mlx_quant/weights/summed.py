@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from .bits import unpack
+from .lookup import lists, pays
 from .offset import Offset
 from .pieces import pieces
 
@@ -16,10 +17,16 @@ class Summed(Offset):
     """``W[o, i] = RN(RN32(RN32(q[o, i] * s[g, o]) + b[g, o]))``; attributes and packed form as of :class:`Offset`."""
 
     def dense(self, dtype: mx.Dtype | None = None) -> mx.array:
-        """``W`` [out, in] as ``dtype`` (default: dtype of the scales), lazy."""
+        """``W`` [out, in] as ``dtype`` (default: dtype of the scales); at once on a CPU where that pays, else lazy."""
         dtype = dtype or self.dtype
         out_features, in_features = self.shape
         scales, offsets = (array.T.astype(mx.float32)[:, :, None] for array in (self.scales, self.offsets))
+        if pays(in_features, self.scales.shape[0] << self.bits):
+            known = mx.arange(1 << self.bits, dtype=mx.float32)
+            width = known.size * scales.shape[1]
+            mx.eval(scales, offsets)
+            make = lambda rows: (known * scales[rows] + offsets[rows]).astype(dtype).reshape(-1, width)  # noqa: E731
+            return self._looked_up(dtype, lists(out_features, width, dtype, make))
         step, parts = pieces(in_features), []
         for start in range(0, out_features, step):
             rows = slice(start, start + step)

@@ -1,0 +1,77 @@
+"""Weights of a CPU, looked up: what each code means in its group is listed once, where groups are long.
+
+Half precision is emulated on a CPU, and MLX's operations are passes over cold memory each. NumPy alone looks up, on all
+cores, and a group map costs nothing, because the group is part of the index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import mlx.core as mx
+import numpy as np
+
+from .host import copied, filled, in_memory
+from .pieces import pieces
+
+# Looked up in blocks of about so many weights: what lies between two steps stays in cache, and a step is long beside
+# handing Python's lock from one thread to another. So many blocks' codes are asked for at once.
+_BLOCK_WEIGHTS, _BLOCKS = 1 << 18, 4
+
+
+def pays(weights: int, listed: int) -> bool:
+    """Whether so many weights are looked up sooner in lists of so many numbers than made one by one."""
+    return mx.default_device() == mx.cpu and weights >= 2 * listed
+
+
+def lists(rows: int, width: int, dtype: mx.Dtype, make: Callable[[slice], mx.array]) -> Callable[[slice], np.ndarray]:
+    """What :func:`look_up` takes for lists: numbers [rows, width], made by MLX's operations for slices of rows."""
+    memory = in_memory(filled((rows, width), dtype, copied(make), pieces(width)))
+    return lambda part: memory[part].view(f"u{dtype.size}")
+
+
+def look_up(
+    shape: tuple[int, int],
+    dtype: mx.Dtype,
+    codes: Callable[[slice], np.ndarray],
+    lists: Callable[[slice], np.ndarray],
+    first: np.ndarray,
+    width: int,
+    *,
+    height: int = 1,
+    step: int | None = None,
+) -> mx.array:
+    """A matrix ``shape`` [rows, columns] of ``dtype``, decoded before this returns.
+
+    Args:
+        codes: gives uint8 [n, columns] for a slice of rows. Asks nothing of MLX but memory, nor does ``lists``.
+        lists: gives the bits of ``dtype``, uint16 or uint32 [n, width], for a slice of rows of lists.
+        first: [columns], where the list of each column begins in a row of them.
+        width: numbers in a row of lists.
+        height: neighbouring rows that share a row of lists.
+        step: rows that codes are asked for at once.
+    """
+    few = max(1, _BLOCK_WEIGHTS // shape[1])
+    apart = few if height == 1 else 1
+    # Sums of small numbers cost a third of sums of what NumPy takes for an index, which they become at the end.
+    small = np.uint16 if apart * width <= 1 << 16 else np.uint32
+    starts = (first + np.arange(apart)[:, None] * width).astype(small)
+
+    def write(rows: slice, memory: np.ndarray) -> None:
+        found, sums, index = codes(rows), np.empty((few, shape[1]), small), np.empty((few, shape[1]), np.intp)
+        above = rows.start // height
+        table = lists(slice(above, -(-rows.stop // height)))
+        row = rows.start
+        while row < rows.stop:
+            end = min(row + few, rows.stop)
+            if height > 1:
+                end = min(end, (row // height + 1) * height)
+            part, count = slice(row - rows.start, end - rows.start), end - row
+            np.add(found[part], starts[:count], out=sums[:count])
+            np.copyto(index[:count], sums[:count])
+            own = table[row // height - above : -(-end // height) - above].reshape(-1)
+            # No index is beyond its table; NumPy checks each unless it may clip it.
+            np.take(own, index[:count], out=memory[part], mode="clip")
+            row = end
+
+    return filled(shape, dtype, write, step or _BLOCKS * few, shared=True)
