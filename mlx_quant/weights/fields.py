@@ -5,6 +5,8 @@ MLX's operations cost a call into another thread and a result each; these are pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 # A byte of 8 / n fields becomes n bytes, moved as one word of this type.
@@ -25,6 +27,20 @@ def unpacked(words: np.ndarray, bits: int, count: int) -> np.ndarray:
         spread = spread | (wide << dtype(lane * (8 - bits)))
     spread &= dtype(sum(((1 << bits) - 1) << 8 * lane for lane in range(lanes)))
     return spread.view(np.uint8)[:, :count]
+
+
+def of_planes(words: np.ndarray, shifts: Sequence[int], bits: int, rows: slice) -> np.ndarray:
+    """uint8 [n, columns], some rows of fields that words [height, columns] hold for rows ``height`` apart.
+
+    ``shifts`` are those of fields of the first ``height`` rows, of the next, and so on.
+    """
+    height = len(words)
+    found = np.empty((rows.stop - rows.start, words.shape[1]), np.uint8)
+    for plane in range(rows.start // height, -(-rows.stop // height)):
+        first, end = max(rows.start, plane * height), min(rows.stop, (plane + 1) * height)
+        part = words[first - plane * height : end - plane * height] >> shifts[plane]
+        found[first - rows.start : end - rows.start] = part & ((1 << bits) - 1)
+    return found
 
 
 def packed(codes: np.ndarray, bits: int) -> np.ndarray:

@@ -9,8 +9,11 @@ import mlx.core as mx
 import numpy as np
 
 from ..errors import UnsupportedFormat
+from . import fields
 from .bits import pack
+from .host import in_memory
 from .integer import Integer
+from .lookup import look_up, pays
 from .native import AffineWeights
 from .rounding import narrowed
 
@@ -52,9 +55,23 @@ class Planes:
         return mx.concatenate(self._planes())
 
     def dense(self, dtype: mx.Dtype | None = None) -> mx.array:
-        """``W`` [out, in] as ``dtype`` (default: that of the scale), lazy."""
-        values = self._values(dtype or self.dtype)
+        """``W`` [out, in] as ``dtype`` (default: that of the scale); at once on a CPU where that pays, else lazy."""
+        dtype = dtype or self.dtype
+        values = self._values(dtype)
+        if pays(self.stored.size, len(_VALUES)):
+            return self._looked_up(values, dtype)
         return mx.concatenate([mx.take(values, plane) for plane in self._planes()])
+
+    def _looked_up(self, values: mx.array, dtype: mx.Dtype) -> mx.array:
+        mx.eval(self.stored, values)
+        octets, one = in_memory(self.stored), in_memory(values).view(f"u{dtype.size}").reshape(1, -1)
+        shifts = range(0, _BITS * _PLANES, _BITS)
+
+        def codes(rows: slice) -> np.ndarray:
+            return fields.of_planes(octets, shifts, _BITS, rows)
+
+        first = np.zeros(self.shape[1], np.int64)
+        return look_up(self.shape, dtype, codes, lambda _: one, first, one.size, height=self.shape[0])
 
     def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """MLX's affine form: the codes, ``RN(s)`` or ``RN(1 / s)`` in ``params_dtype``, and that negated, exact.

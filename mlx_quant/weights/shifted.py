@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
 
+from . import fields
 from .bits import pack
 from .host import in_memory
 from .lookup import lists, look_up, pays
@@ -102,7 +103,7 @@ class Shifted:
 
     def _looked_up(self, scales: mx.array, zeros: mx.array, dtype: mx.Dtype) -> mx.array:
         """``W`` [count, columns] of scales and zeros in float32, with the values of a group listed."""
-        (height, columns), levels = self.words.shape, 1 << self.bits
+        columns, levels = self.words.shape[1], 1 << self.bits
         across = scales.shape[0] != self.count
         known = mx.arange(levels, dtype=mx.float32)
         scales, zeros = scales.reshape(-1, 1), zeros.reshape(-1, 1)
@@ -110,12 +111,7 @@ class Shifted:
         words = in_memory(self.words)
 
         def codes(rows: slice) -> np.ndarray:
-            found = np.empty((rows.stop - rows.start, columns), np.uint8)
-            for plane in range(rows.start // height, -(-rows.stop // height)):
-                first, end = max(rows.start, plane * height), min(rows.stop, (plane + 1) * height)
-                part = words[first - plane * height : end - plane * height] >> self.shifts[plane]
-                found[first - rows.start : end - rows.start] = part & (levels - 1)
-            return found
+            return fields.of_planes(words, self.shifts, self.bits, rows)
 
         def values(rows: slice) -> mx.array:
             return self._values(known, scales[rows], zeros[rows]).astype(dtype)

@@ -14,6 +14,7 @@ from mlx_quant.weights import host, lookup
 from mlx_quant.weights.integer import Integer
 from mlx_quant.weights.listed import Listed
 from mlx_quant.weights.lowered import Lowered
+from mlx_quant.weights.planes import Planes
 from mlx_quant.weights.scaled import Scaled
 from mlx_quant.weights.shifted import Shifted
 from mlx_quant.weights.summed import Summed
@@ -54,6 +55,8 @@ def weights() -> dict[str, Any]:
         "FP4": Scaled(octets(50, 64), "e2m1", floats(50, 4), (1, 32), mx.bfloat16),
         "FP4 without -0": Scaled(octets(50, 64), "e2m1-unsigned-zero", floats(50, 4), (1, 32), mx.float16),
         "NF4": Listed(octets(40 * 48), floats(16), floats(40 * 96 // 64), 64, (40, 96), mx.float16),
+        "planes": Planes(octets(25, 96), floats(1, dtype=mx.bfloat16), False),
+        "planes, divided": Planes(octets(25, 96), floats(1, dtype=mx.float16), True),
         "signed bytes": Twice(octets(30, 700).view(mx.int8), floats(30), 1 / 127, mx.float32),
     }
     for dtype in DTYPES:
