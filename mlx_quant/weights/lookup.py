@@ -51,7 +51,7 @@ def look_up(
         height: neighbouring rows that share a row of lists.
         step: rows that codes are asked for at once.
     """
-    few = max(1, _BLOCK_WEIGHTS // shape[1])
+    few = max(1, min(shape[0], _BLOCK_WEIGHTS // shape[1]))
     apart = few if height == 1 else 1
     # Sums of small numbers cost a third of sums of what NumPy takes for an index, which they become at the end.
     small = np.uint16 if apart * width <= 1 << 16 else np.uint32
