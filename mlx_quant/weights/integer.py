@@ -9,7 +9,7 @@ from typing import Any, cast
 import mlx.core as mx
 import numpy as np
 
-from . import device, fields, later
+from . import device, fields, kernels, later
 from .bits import NIBBLES, pack, unpack
 from .compiled import fused
 from .host import filled, in_memory, largest
@@ -156,39 +156,40 @@ class Integer:
             )
             size = 1
         if isinstance(words, Nibbles):
-            plan = size, self.dtype, dtype
-            found = fused(_nibbles_on_gpu, *plan)(mx.contiguous(words.stored.T), _shifts(words), scales, zeros)
+            decode = fused(_nibbles_on_gpu, size, self.dtype, dtype)
+            found = decode(mx.contiguous(words.stored.T), _shifts(words), scales, zeros)
         else:
-            plan = self.bits, self.in_features, size, self.dtype, dtype
-            found = fused(_on_gpu, *plan)(words.array(), scales, zeros)
+            decode = fused(_on_gpu, self.bits, self.in_features, size, self.dtype, dtype)
+            found = decode(words.array(), scales, zeros)
         return cast(mx.array, found)
 
     def _native_by_kernel(self, params_dtype: mx.Dtype | None) -> AffineWeights | None:
         """As :meth:`native`; None where there is no kernel for it, or one that met what it cannot do or must not."""
         dtype, size, groups = params_dtype or self.dtype, self.group_size, self.scales.shape[0]
         if self.group_index is not None:
-            size, rest = divmod(self.in_features, groups)
-            if rest:
+            size, over = divmod(self.in_features, groups)
+            if over:
                 return None
         target = next((target for target in AFFINE_GROUP_SIZES if size % target == 0), None)
         if target is None:
             return None
-        words, told = words_of(self.words), mx.array([0, 0], dtype=mx.uint32)
+        told = mx.array([0, 0], dtype=mx.uint32)
         parts = self.scales, self.zeros, self.group_index, size // target, dtype, told
-        found = device.affine(words, self.bits, self.in_features, *parts)
+        found = device.affine(words_of(self.words), self.bits, self.in_features, *parts)
         if found is None:
             return None
-        permutation = None if self.group_index is None else found[3]
+        words, scales, biases, *rest = found
+        permutation = rest[0] if rest else None
         known = self.group_index is None and not later.waits(self.scales)
         if not known or (params_dtype is None and dtype == mx.float16 and self._may_overflow()):
             mx.eval(found)
-            doubtful, reordered = told.tolist()
+            doubtful, reordered = later.said(told)
             if doubtful:
                 return None
-            if later.waits(self.group_index) and not reordered:
+            if later.waits(self.group_index) and not reordered and size == self.group_size:
                 permutation = None
             later.passed(self.scales, self.group_index)
-        return AffineWeights(*found[:3], target, self.bits, permutation)
+        return AffineWeights(words, scales, biases, target, self.bits, permutation)
 
     def _decided(self) -> Integer:
         """This without a map that says no more than the group size, where that was to be asked later."""
@@ -364,7 +365,7 @@ def _nibbles(words: mx.array, shifts: mx.array) -> mx.array:
 
 def _shifts(words: Nibbles) -> mx.array:
     """int32 [8], how far above its word's lowest bits each output's nibble lies."""
-    return device.numbers(*(4 * words.order.index(output) for output in range(NIBBLES)))
+    return kernels.numbers(*(4 * words.order.index(output) for output in range(NIBBLES)))
 
 
 def _gathered(table: mx.array, index: mx.array) -> mx.array:

@@ -12,6 +12,7 @@ map reorders channels.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
@@ -19,8 +20,9 @@ import mlx.core as mx
 WORDS = 32
 # A block has 256 threads, or, where few fit beside their shared memory, twice as many.
 _THREADS, _MANY = 256, 512
-# What a block may have of shared memory, of which two shall fit into a multiprocessor; and what leaves room for eight.
-_LARGEST, _SMALL = 112 * 1024, 20 * 1024
+# Of shared memory: what leaves room for eight blocks; what any block may have beside a tile; what it may have at most,
+# of which two fit into a multiprocessor, in steps.
+_SMALL, _SHARED, _LARGEST, _STEP = 20 << 10, 38 << 10, 112 << 10, 16 << 10
 # How a file holds the words: MLX's rows; columns; eight outputs a word.
 ROWS, COLUMNS, NIBBLES = range(3)
 # How zero points lie: a byte each; fields of words; fields in the order that nibbles of codes have.
@@ -266,7 +268,7 @@ _MOVE = (
 """
 )
 
-# A block has all words of STRIP outputs in shared memory, and picks channels from them: of four outputs at once, four
+# A block has all words of STRIP outputs in shared memory, and picks channels from them: of four outputs at once, two
 # words after each other.
 _REORDER = (
     r"""
@@ -300,10 +302,10 @@ _REORDER = (
     __syncthreads();
     const unsigned last = count * FIELDS - 1;
     const int four = thread % (STRIP / 4) * 4;
-    for (int first = thread / (STRIP / 4) * 4; first < count; first += THREADS / (STRIP / 4) * 4) {
-        uint4 found[4];
+    for (int first = thread / (STRIP / 4) * 2; first < count; first += THREADS / (STRIP / 4) * 2) {
+        uint4 found[2];
         #pragma unroll
-        for (int word = 0; word < 4; ++word) {
+        for (int word = 0; word < 2; ++word) {
             uint4 value = {0, 0, 0, 0};
             if (first + word < count) {
                 #pragma unroll
@@ -319,20 +321,20 @@ _REORDER = (
             }
             found[word] = value;
         }
-        const uint4 turned[4] = {
-            {found[0].x, found[1].x, found[2].x, found[3].x},
-            {found[0].y, found[1].y, found[2].y, found[3].y},
-            {found[0].z, found[1].z, found[2].z, found[3].z},
-            {found[0].w, found[1].w, found[2].w, found[3].w},
+        const uint2 turned[4] = {
+            {found[0].x, found[1].x},
+            {found[0].y, found[1].y},
+            {found[0].z, found[1].z},
+            {found[0].w, found[1].w},
         };
         #pragma unroll
         for (int output = 0; output < 4; ++output) {
             if (first_output + four + output >= outputs) break;
             unsigned* to = moved + (size_t)(first_output + four + output) * count + first;
-            if (count % 4 == 0) *reinterpret_cast<uint4*>(to) = turned[output];
+            if (count % 2 == 0) *reinterpret_cast<uint2*>(to) = turned[output];
             else {
-                const unsigned words[4] = {turned[output].x, turned[output].y, turned[output].z, turned[output].w};
-                for (int word = 0; word < 4 && first + word < count; ++word) to[word] = words[word];
+                to[0] = turned[output].x;
+                if (first + 1 < count) to[1] = turned[output].y;
             }
         }
     }
@@ -391,12 +393,17 @@ _KERNELS = {
 }
 
 
+def _room(needed: int) -> int:
+    """Shared memory for so many bytes: beyond what any block may have beside a tile, one of a few sizes."""
+    return needed if needed <= _SHARED else max(_STEP * 4, -(-needed // _STEP) * _STEP)
+
+
 @functools.cache
 def _kernel(kind: str, shared: int) -> Any:
     inputs, results, source = _KERNELS[kind]
-    # What a block may have is told to a kernel when it is first used, so each size is one of its own.
+    # What a block may have beyond that, MLX tells a kernel when it is first used: it is one of its own for each size.
     return mx.fast.cuda_kernel(
-        name=f"mlx_quant_{kind}_{shared}",
+        name=f"mlx_quant_{kind}" + (f"_{shared}" if shared > _SHARED else ""),
         input_names=inputs,
         output_names=results,
         source=source,
@@ -417,7 +424,7 @@ def _run(
     inputs: list[mx.array],
     template: dict[str, Any],
     blocks: tuple[int, int],
-    results: list[tuple[tuple[int, ...], mx.Dtype]],
+    results: Sequence[tuple[tuple[int, ...], mx.Dtype]],
     shared: int = 0,
     threads: int = _THREADS,
 ) -> list[mx.array]:
@@ -442,7 +449,7 @@ def _of_dense(groups: int, size: int, mapped: bool, bits: int, bytes_of_scale: i
 
 def holds_dense(groups: int, size: int, mapped: bool, bits: int, bytes_of_scale: int) -> bool:
     """Whether the parameters that a block of :func:`dense` needs fit into its shared memory."""
-    return _of_dense(groups, size, mapped, bits, bytes_of_scale, 4)[2] <= _LARGEST - 8 * 1024
+    return _of_dense(groups, size, mapped, bits, bytes_of_scale, 4)[2] <= _SHARED
 
 
 def dense(
@@ -522,7 +529,7 @@ def affine(
         dims = numbers(index.size, index.size // groups)
         (channels,) = _run("sort", [index, told, dims], {}, (groups, 1), [(index.shape, mx.int32)])
         strip = 16 if count * 16 * 4 <= _LARGEST else 8
-        shared = max(count * strip, 2 * 32 * 33) * 4
+        shared = _room(max(count * strip, 2 * 32 * 33) * 4)
         template |= {"STRIP": strip, "THREADS": _MANY}
         inputs = [stored, numbers(*order), scales, zeros, channels, told, numbers(count, outputs, groups, repeat)]
         blocks = -(-outputs // strip) + -(-outputs // 32), 1

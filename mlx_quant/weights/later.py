@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 import mlx.core as mx
 
@@ -65,6 +66,11 @@ def tells(told: mx.array, made: mx.array, *arrays: mx.array | None) -> None:
         _thread.waiting.told.append((told, made, arrays))
 
 
+def said(told: mx.array) -> list[int]:
+    """The numbers of ``told``, after what tells them was evaluated."""
+    return cast(list[int], told.tolist())
+
+
 def passed(*arrays: mx.array | None) -> None:
     """Checks of these arrays need not be done."""
     if _thread.waiting is not None:
@@ -80,7 +86,7 @@ def settle(*made: mx.array) -> None:
     if waiting.told:
         mx.eval(*made, *(each for _, each, _ in waiting.told))
         for told, _, arrays in waiting.told:
-            if not told.tolist()[0]:
+            if not said(told)[0]:
                 passed(*arrays)
     else:
         mx.async_eval(*made)  # type: ignore[no-untyped-call]
