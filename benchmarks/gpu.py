@@ -1,7 +1,7 @@
 """The GPU half of the figures, as one script for any machine with CUDA or Metal: ``python benchmarks/gpu.py``.
 
 Every figure is a median of one run, beside a copy of as many bytes as must be read and written, and torch's formula
-where torch has the same device. Results are compared bit for bit with torch's before anything is timed.
+where torch has the same device. Results are compared bit for bit, dense ones with torch's and affine ones with a CPU's, before anything is timed.
 """
 
 from __future__ import annotations
@@ -45,6 +45,16 @@ def synchronised() -> tuple[str | None, Callable[[], None]]:
     return None, lambda: None
 
 
+def same_on_cpu(config: dict[str, Any], inputs: dict[str, mx.array]) -> bool:
+    device, here = mx.default_device(), mlx_quant.to_affine(config, inputs).arrays
+    mx.eval(here)
+    mx.set_default_device(mx.cpu)
+    there = mlx_quant.to_affine(config, inputs).arrays
+    mx.eval(there)
+    mx.set_default_device(device)
+    return here.keys() == there.keys() and all(np.array_equal(np.array(here[name]), there[name]) for name in here)
+
+
 def dense_of(found: mlx_quant.AffineWeights) -> Any:
     return [found.weight, found.scales, found.biases]
 
@@ -60,6 +70,7 @@ def measure(kind: str, shape: tuple[int, int], rounds: int) -> dict[str, Any]:
         given = {name: torch.from_numpy(value).to(device) for name, value in drawn.items()}
         expected = upstream_formula(kind, given).cpu().numpy()
         assert np.array_equal(np.array(dense).view(np.uint16), expected.view(np.uint16)), f"{kind} {shape} differs"
+        assert same_on_cpu(config, inputs), f"{kind} {shape} differs in its affine form"
         found["torch"] = seconds(lambda: upstream_formula(kind, given), finish, rounds)
     nothing: Callable[[], None] = lambda: None  # noqa: E731
     found["dense"] = seconds(lambda: mx.eval(mlx_quant.dequantize(config, inputs)), nothing, rounds)

@@ -1,6 +1,6 @@
 """What a GPU is asked to do: on CUDA one kernel, unless ``MLX_QUANT_KERNELS=0`` says not to; else MLX's own operations.
 
-The whole suite has run on both. Metal has no kernel, because nobody has run one.
+What has run on both, docs/performance.md says. Metal has no kernel, because nobody has run one.
 """
 
 from __future__ import annotations
