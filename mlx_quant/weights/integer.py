@@ -116,7 +116,7 @@ class Integer:
         (z a power of two), and off by at most half a unit in the last place of ``z * s`` elsewhere. ``mx.float32``
         makes ``scales * q + biases`` exact in float32 for float16 and bfloat16 scales. Where ``z * s`` is beyond
         float16 though the weights are not, None means float32 too; so parameters are read for float16. Codes are moved
-        as :meth:`dense` decodes: at once on the CPU, lazily elsewhere.
+        at once on the CPU; elsewhere lazily, or, where a kernel has to say what it met, at once too.
 
         Codes of 7 bits, which MLX has not, become codes of 8 with the same values.
 
