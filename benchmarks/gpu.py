@@ -1,7 +1,8 @@
 """The GPU half of the figures, as one script for any machine with CUDA or Metal: ``python benchmarks/gpu.py``.
 
 Every figure is a median of one run, beside a copy of as many bytes as must be read and written, and torch's formula
-where torch has the same device. Results are compared bit for bit with torch's before anything is timed.
+where torch has the same device. Before anything is timed, dense results are compared bit for bit with torch's, and
+affine ones with those of a CPU.
 """
 
 from __future__ import annotations
@@ -45,6 +46,17 @@ def synchronised() -> tuple[str | None, Callable[[], None]]:
     return None, lambda: None
 
 
+def same_on_cpu(config: dict[str, Any], inputs: dict[str, mx.array]) -> bool:
+    device, here = mx.default_device(), mlx_quant.to_affine(config, inputs).arrays
+    mx.eval(here)
+    mx.set_default_device(mx.cpu)
+    there = mlx_quant.to_affine(config, inputs).arrays
+    mx.eval(there)
+    mx.set_default_device(device)
+    bits = [{name: np.array(array).tobytes() for name, array in found.items()} for found in (here, there)]
+    return bits[0] == bits[1]
+
+
 def dense_of(found: mlx_quant.AffineWeights) -> Any:
     return [found.weight, found.scales, found.biases]
 
@@ -60,6 +72,7 @@ def measure(kind: str, shape: tuple[int, int], rounds: int) -> dict[str, Any]:
         given = {name: torch.from_numpy(value).to(device) for name, value in drawn.items()}
         expected = upstream_formula(kind, given).cpu().numpy()
         assert np.array_equal(np.array(dense).view(np.uint16), expected.view(np.uint16)), f"{kind} {shape} differs"
+        assert same_on_cpu(config, inputs), f"{kind} {shape} differs in its affine form"
         found["torch"] = seconds(lambda: upstream_formula(kind, given), finish, rounds)
     nothing: Callable[[], None] = lambda: None  # noqa: E731
     found["dense"] = seconds(lambda: mx.eval(mlx_quant.dequantize(config, inputs)), nothing, rounds)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import mlx.core as mx
 
 from .dialects.registry import schemes_of
+from .dialects.schemes import Scheme
 from .packings.registry import decode
+from .weights import later
 from .weights.decoded import Weight
 from .weights.native import AffineWeights, NativeWeights
+
+_FLAT = (str, int, bool, float, type(None))
 
 
 def dequantize(
@@ -36,7 +41,10 @@ def dequantize(
         UnsupportedFormat: the method, layout, width or dtype is not decoded; ``candidate-format``.
         MalformedCheckpoint: shapes, dtypes, group index or scales contradict the format.
     """
-    return _weight(quantization_config, tensors, candidates).dense(dtype)
+    with later.together():
+        found = _weight(quantization_config, tensors, candidates).dense(dtype)
+        later.settle(found)
+        return found
 
 
 def to_native(
@@ -51,7 +59,10 @@ def to_native(
     Args and errors as :func:`dequantize`, plus UnsupportedFormat ``unsupported-affine`` where none does.
     ``params_dtype`` is the dtype of float parameters; see :meth:`mlx_quant.weights.integer.Integer.native`.
     """
-    return _weight(quantization_config, tensors, candidates).native(params_dtype)
+    with later.together():
+        found = _weight(quantization_config, tensors, candidates).native(params_dtype)
+        later.settle(*found.arrays.values())
+        return found
 
 
 def to_affine(
@@ -66,4 +77,19 @@ def to_affine(
 
 
 def _weight(config: Mapping[str, Any], tensors: Mapping[str, mx.array], candidates: bool) -> Weight:
-    return decode(schemes_of(config).default, tensors, candidates=candidates)
+    return decode(_scheme(config), tensors, candidates=candidates)
+
+
+def _scheme(config: Mapping[str, Any]) -> Scheme:
+    """What a configuration says of a module without a name; of a flat one it is remembered."""
+    if not isinstance(config, dict):
+        return schemes_of(config).default
+    # True is 1, and a configuration must not say the one for the other.
+    spelled = tuple((key, type(value), value) for key, value in config.items())
+    flat = all(kind in _FLAT for _, kind, _ in spelled)
+    return _remembered(spelled) if flat else schemes_of(config).default
+
+
+@functools.lru_cache(maxsize=64)
+def _remembered(spelled: tuple[tuple[Any, type, Any], ...]) -> Scheme:
+    return schemes_of({key: value for key, _, value in spelled}).default

@@ -13,7 +13,9 @@ from __future__ import annotations
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
+from ..weights import device
 from ..weights.bits import as_words, pack, unpack, words_for
+from ..weights.device import Stored
 from ..weights.integer import Integer
 from ..weights.words import Nibbles
 from . import checks
@@ -66,11 +68,16 @@ def measure(scheme: Scheme, infos: Infos) -> Measured:
 def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     found = measure(scheme, checks.headers(tensors))
     largest = checks.finite(tensors)
-    qweight, qzeros = as_words(tensors["qweight"]), as_words(tensors["qzeros"])
+    qweight = as_words(tensors["qweight"])
     words = Nibbles(qweight, ORDER) if scheme.bits == 4 else _rows(qweight, scheme, found.out_features)
+    zeros: mx.array | Stored
+    if scheme.bits == 4 and device.reads():
+        zeros = Stored(tensors["qzeros"], order=ORDER)
+    else:
+        zeros = _in_order(as_words(tensors["qzeros"]), scheme, found.out_features)
     return Integer(
         words=words,
-        zeros=_in_order(qzeros, scheme, found.out_features),
+        zeros=zeros,
         scales=tensors["scales"],
         bits=scheme.bits,
         in_features=found.in_features,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping
 
@@ -11,6 +12,7 @@ import numpy as np
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint, UnsupportedFormat
 from ..files.folder import BYTES_OF_FLOATS, DTYPES, TensorInfo
+from ..weights import device, later
 from ..weights.bits import fields_in, words_for
 from ..weights.host import largest, read
 from ..weights.parameters import singles
@@ -32,10 +34,12 @@ def leaf(suffix: str) -> str:
 
 def headers(tensors: Tensors) -> dict[str, TensorInfo]:
     """Tensors as a file's headers would describe them."""
-    return {
-        name: TensorInfo(name, _SPELLED.get(array.dtype, str(array.dtype)), array.shape, "")
-        for name, array in tensors.items()
-    }
+    return {name: _header(name, array.dtype, array.shape) for name, array in tensors.items()}
+
+
+@functools.lru_cache(maxsize=1024)
+def _header(name: str, dtype: mx.Dtype, shape: tuple[int, ...]) -> TensorInfo:
+    return TensorInfo(name, _SPELLED.get(dtype, str(dtype)), shape, "")
 
 
 def decoded(scheme: Scheme, bits: Iterable[int], layouts: Iterable[str], key: str = "checkpoint_format") -> None:
@@ -165,22 +169,37 @@ def mapped(scheme: Scheme, infos: Infos, groups: int) -> None:
 
 
 def group_index(g_idx: mx.array | None, in_features: int, size: int, groups: int) -> mx.array | None:
-    """None when groups are consecutive and whole, else int32 [in]. Where there is a ``g_idx``, its values decide."""
+    """None when groups are consecutive and whole, else int32 [in]. Where there is a ``g_idx``, its values decide.
+
+    Where they are looked at later, there is always a map.
+    """
     if g_idx is None:
         return None if in_features % size == 0 else mx.arange(in_features, dtype=mx.int32) // size
     if mx.default_device() == mx.gpu:
-        # What a host has read, a GPU must fetch again.
-        consecutive = mx.arange(in_features, dtype=g_idx.dtype) // size
-        low, high, ordered = read(g_idx.min(), g_idx.max(), mx.array_equal(g_idx, consecutive))
+
+        def ordered() -> bool:
+            # What a host has read, a GPU must fetch again.
+            consecutive = mx.arange(in_features, dtype=g_idx.dtype) // size
+            low, high, equal = read(g_idx.min(), g_idx.max(), mx.array_equal(g_idx, consecutive))
+            _in_range(low, high, groups)
+            return bool(equal)
+
+        # A kernel says of a map what it meets in it.
+        if g_idx.dtype == mx.int32 and device.reads() and later.postpone(g_idx, ordered):
+            return g_idx
+        consecutive = ordered()
     else:
         index = np.array(g_idx)
-        low, high = int(index.min()), int(index.max())
-        ordered = np.array_equal(index, np.arange(in_features) // size)
+        _in_range(int(index.min()), int(index.max()), groups)
+        consecutive = np.array_equal(index, np.arange(in_features) // size)
+    return None if consecutive and in_features % size == 0 else g_idx.astype(mx.int32)
+
+
+def _in_range(low: int, high: int, groups: int) -> None:
     if low < 0 or high >= groups:
         raise MalformedCheckpoint(
             "group-index-out-of-range", f"values {low} to {high}, but there are {groups} groups", where="g_idx"
         )
-    return None if ordered and in_features % size == 0 else g_idx.astype(mx.int32)
 
 
 def padded(groups: int, size: int) -> int:
@@ -223,9 +242,16 @@ def bad_shape(infos: Infos, name: str, because: str) -> MalformedCheckpoint:
     return MalformedCheckpoint("bad-shape", f"shape {list(infos[name].shape)}: {because}", where=name)
 
 
-def finite(tensors: Mapping[str, mx.array], name: str = "scales") -> float:
-    """The largest magnitude of a tensor, which is read; MalformedCheckpoint ``non-finite-scales``."""
+def finite(tensors: Mapping[str, mx.array], name: str = "scales") -> float | None:
+    """The largest magnitude of a tensor, which is read; MalformedCheckpoint ``non-finite-scales``.
+
+    None where a GPU says later whether that is raised: see :mod:`mlx_quant.weights.later`.
+    """
     found = tensors[name]
+    return None if later.postpone(found, lambda: _finite(found, name)) else _finite(found, name)
+
+
+def _finite(found: mx.array, name: str) -> float:
     if not math.isfinite(most := largest(found)):
         count = np.count_nonzero(~np.isfinite(singles(found)))  # evaluated by now
         raise MalformedCheckpoint(

@@ -15,8 +15,10 @@ from typing import cast
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
+from ..weights import device
 from ..weights.bits import as_words, fields_in, unpack, words_for
 from ..weights.compiled import fused
+from ..weights.device import Stored
 from ..weights.integer import Integer
 from ..weights.words import Columns
 from . import checks
@@ -79,14 +81,9 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     largest = checks.finite(tensors)
     groups = tensors["scales"].shape[0]
     size = found.in_features if groups == 1 else scheme.group_size
-    fields = _stored(scheme, tensors)
-    if fields is None or _mislabelled(scheme, fields) or _misconverted(scheme, tensors):
-        zeros = mx.full((groups, found.out_features), _middle(scheme), dtype=mx.uint8)
-    else:
-        zeros = _zeros(scheme, tensors["qzeros"], fields)
     return Integer(
         words=Columns(as_words(tensors["qweight"])),
-        zeros=zeros,
+        zeros=_zero_points(scheme, tensors, (groups, found.out_features)),
         scales=tensors["scales"],
         bits=scheme.bits,
         in_features=found.in_features,
@@ -94,6 +91,20 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
         group_index=checks.group_index(tensors.get("g_idx"), found.in_features, size, groups),
         largest=largest,
     )
+
+
+def _zero_points(scheme: Scheme, tensors: Tensors, shape: tuple[int, int]) -> mx.array | Stored:
+    on_gpu = mx.default_device() == mx.gpu
+    if scheme.sym is False and on_gpu and scheme.bits in device.BITS and device.reads() and not _borrowed(scheme):
+        return Stored(tensors["qzeros"], -_OFFSET[scheme.layout])
+    fields = _stored(scheme, tensors)
+    if fields is not None and scheme.sym is not False and scheme.bits != 3 and on_gpu:
+        # Whether they are mislabelled is not waited for.
+        plan = _other_middle(scheme), _middle(scheme), -_OFFSET[scheme.layout], (1 << scheme.bits) - 1
+        return cast(mx.array, fused(_labelled, *plan)(fields))
+    if fields is None or _mislabelled(scheme, fields) or _misconverted(scheme, tensors):
+        return mx.full(shape, _middle(scheme), dtype=mx.uint8)
+    return _zeros(scheme, tensors["qzeros"], fields)
 
 
 def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
@@ -173,6 +184,11 @@ def _zeros(scheme: Scheme, qzeros: mx.array, fields: mx.array) -> mx.array:
         words = as_words(qzeros) + _subtracted(scheme.bits, qzeros.shape[1])
         return mx.contiguous(unpack(words, scheme.bits, fields.shape[1]))
     return cast(mx.array, fused(_next, (1 << scheme.bits) - 1)(fields))
+
+
+def _labelled(fields: mx.array, other: int, middle: int, added: int, mask: int) -> mx.array:
+    """Zero points of a symmetric module, whose fields are all ``other`` where its label is wrong."""
+    return mx.where(mx.all(fields == other), middle, (fields + added) & mask).astype(mx.uint8)
 
 
 def _next(fields: mx.array, mask: int) -> mx.array:

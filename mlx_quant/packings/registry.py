@@ -136,7 +136,8 @@ def decode(scheme: Scheme, tensors: Tensors, *, candidates: bool = False) -> Wei
 
     Raises as :meth:`Packing.decode`, and UnsupportedFormat ``candidate-format`` unless ``candidates``.
     """
-    scheme = settled(scheme, checks.headers(tensors))
+    if scheme.otherwise:
+        scheme = settled(scheme, checks.headers(tensors))
     packing = PACKINGS[scheme.packing]
     allow(packing, candidates)
     own, divisors = activation.apart(scheme, tensors)

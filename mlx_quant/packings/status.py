@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,10 +72,10 @@ def read_evidence(format: str, folder: Path | None = None) -> Evidence | None:
 
     ``folder`` None is where the package keeps it.
     """
-    file = (folder or FOLDER) / f"{format}.json"
+    file = os.path.join(folder or FOLDER, f"{format}.json")
     # Every module that is decoded asks, so a file is read again only when it is another one.
     try:
-        return _read(file, file.stat().st_mtime_ns)
+        return _read(file, os.stat(file).st_mtime_ns)
     except FileNotFoundError:
         return None
 
@@ -87,8 +88,7 @@ def status_of(packing: Packing, folder: Path | None = None, required: bool | Non
     evidence = read_evidence(packing.ID, folder)
     status = packing.STATUS
     reason = f"{packing.TITLE}: {', '.join(map(str, packing.BITS))} bits, layout {', '.join(packing.LAYOUTS)}"
-    proven = evidence is not None and evidence.complete
-    if status == "enabled" and (EVIDENCE_REQUIRED if required is None else required) and not proven:
+    if status == "enabled" and (EVIDENCE_REQUIRED if required is None else required) and not _proven(evidence):
         status = "candidate"
         reason += "; its evidence is incomplete" if evidence else "; there is no evidence of it"
     return FormatStatus(packing.ID, status, reason, packing.BITS, packing.LAYOUTS, evidence)
@@ -100,7 +100,7 @@ def allow(packing: Packing, candidates: bool) -> None:
     Raises UnsupportedFormat ``candidate-format`` for a candidate unless ``candidates``, and ``unsupported-layout`` for
     a refused one.
     """
-    if packing.STATUS == "enabled" and not EVIDENCE_REQUIRED:
+    if packing.STATUS == "enabled" and (not EVIDENCE_REQUIRED or _proven(read_evidence(packing.ID))):
         return
     found = status_of(packing)
     if found.status == "refused":
@@ -114,8 +114,13 @@ def allow(packing: Packing, candidates: bool) -> None:
         )
 
 
+def _proven(evidence: Evidence | None) -> bool:
+    return evidence is not None and evidence.complete
+
+
 @lru_cache(maxsize=64)
-def _read(file: Path, changed: int) -> Evidence:
+def _read(name: str, changed: int) -> Evidence:
+    file = Path(name)
     found = json.loads(file.read_text(encoding="utf-8"))
     try:
         evidence = Evidence(

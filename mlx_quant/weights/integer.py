@@ -10,15 +10,15 @@ from typing import Any, cast
 import mlx.core as mx
 import numpy as np
 
-from . import device, fields
-from .bits import pack, unpack
+from . import device, fields, kernels, later
+from .bits import NIBBLES, pack, unpack
 from .compiled import fused
 from .host import filled, in_memory, largest
 from .lookup import look_up, pays
 from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights, no_packed_form
 from .parameters import parameters, singles
 from .rounding import bits_of, half, scaled
-from .words import Rows, Words, words_of
+from .words import Nibbles, Rows, Words, words_of
 
 # Words are decoded so many rows at a time, and only turned so many.
 _ROWS, _TURNED_ROWS = 256, 1024
@@ -38,7 +38,7 @@ class Integer:
     Attributes:
         words: uint32 [out, ceil(in * bits / 32)], the codes as a little-endian bit stream along ``in``; or what gives
             them, where a file holds them in another order.
-        zeros: uint8 [groups, out], values 0 to ``2**bits - 1``.
+        zeros: uint8 [groups, out], values 0 to ``2**bits - 1``; or as a file holds them, where a kernel reads those.
         scales: [groups, out], float16, bfloat16 or float32, all finite.
         bits: width of a code, 1 to 8.
         group_size: input channels a group, when ``group_index`` is None.
@@ -47,7 +47,7 @@ class Integer:
     """
 
     words: mx.array | Words
-    zeros: mx.array
+    zeros: mx.array | device.Stored
     scales: mx.array
     bits: int
     in_features: int
@@ -69,9 +69,14 @@ class Integer:
             return False
         return not mx.all(self.group_index[1:] >= self.group_index[:-1]).item()
 
+    @property
+    def zero_points(self) -> mx.array:
+        """uint8 [groups, out], lazy."""
+        return self.zeros.array(self.bits, self.shape[0]) if isinstance(self.zeros, device.Stored) else self.zeros
+
     def codes(self) -> mx.array:
         """uint8 [out, in], lazy."""
-        return self._unpacked(words_of(self.words).array())
+        return self._unpacked(self._in_rows())
 
     def dense(self, dtype: mx.Dtype | None = None) -> mx.array:
         """``W`` [out, in] as ``dtype`` (default: dtype of the scales), rounded once, to nearest even.
@@ -82,7 +87,7 @@ class Integer:
         if mx.default_device() == mx.gpu:
             return self._dense_on_gpu(dtype)
         # At once: each evaluation wakes a thread of MLX's.
-        mx.eval(words_of(self.words).stored, self.scales, self.zeros, self.group_index)
+        mx.eval(words_of(self.words).stored, self.scales, self.zero_points, self.group_index)
         if pays(self.in_features, self.scales.shape[0] << self.bits):
             return self._looked_up(dtype)
         return self._by_rows(self.in_features, dtype, _product(self, dtype))
@@ -91,7 +96,7 @@ class Integer:
         """As :meth:`native`, and lazy on every device: made for its shapes and its refusals, which read no codes."""
         bits = self._affine_bits
         dtype = params_dtype or self.dtype
-        words, permutation, group_size = words_of(self.words).array(), None, self.group_size
+        words, permutation, group_size = self._in_rows(), None, self.group_size
         if self.group_index is not None:
             permutation = mx.argsort(self.group_index).astype(mx.int32)
             group_size = self._equal_group_size(permutation)
@@ -114,20 +119,19 @@ class Integer:
         (z a power of two), and off by at most half a unit in the last place of ``z * s`` elsewhere. ``mx.float32``
         makes ``scales * q + biases`` exact in float32 for float16 and bfloat16 scales. Where ``z * s`` is beyond
         float16 though the weights are not, None means float32 too; so parameters are read for float16. Codes are moved
-        as :meth:`dense` decodes: at once on the CPU, lazily elsewhere.
+        at once on the CPU; elsewhere lazily, or, where a kernel has to say what it met, at once too.
 
         Codes of 7 bits, which MLX has not, become codes of 8 with the same values.
 
         Raises UnsupportedFormat ``unsupported-affine`` for groups that MLX cannot express.
         """
+        if mx.default_device() == mx.gpu:
+            return self._native_by_kernel(params_dtype) or self._decided().planned(params_dtype)
         planned = self.planned(params_dtype)
         words, permutation = words_of(self.words), planned.permutation
-        if mx.default_device() == mx.gpu:
-            found = None if isinstance(words, Rows) else device.moved(words, self.bits, permutation)
-            return planned if found is None else replace(planned, weight=found)
-        mx.eval(self.scales, self.zeros)
+        mx.eval(self.scales, self.zero_points)
         repeat = planned.scales.shape[1] // self.scales.shape[0]
-        if (made := parameters(self.scales, self.zeros, planned.scales.dtype, repeat)) is not None:
+        if (made := parameters(self.scales, self.zero_points, planned.scales.dtype, repeat)) is not None:
             planned = replace(planned, scales=made[0], biases=made[1])
         if permutation is None and isinstance(words, Rows):
             return planned
@@ -139,19 +143,69 @@ class Integer:
         return replace(planned, weight=moved)
 
     def _dense_on_gpu(self, dtype: mx.Dtype) -> mx.array:
-        words = words_of(self.words)
-        found = device.dense(
-            words, self.bits, self.in_features, self.scales, self.zeros, self.group_index, self.group_size, dtype
-        )
+        words, told = words_of(self.words), mx.array([0, 0], dtype=mx.uint32)
+        parts = self.scales, self.zeros, self.group_index, self.group_size, dtype, told
+        found = device.dense(words, self.bits, self.in_features, *parts)
         if found is not None:
+            later.tells(told, found, self.scales, self.group_index)
             return found
-        decode = fused(_on_gpu, self.bits, self.in_features, self.group_size, self.dtype, dtype)
-        return cast(mx.array, decode(words.array(), self.scales, self.zeros, self.group_index))
+        return self._decided()._by_operations(dtype)
+
+    def _by_operations(self, dtype: mx.Dtype) -> mx.array:
+        words, scales, zeros, size = words_of(self.words), self.scales.T, self.zero_points.T, self.group_size
+        if self.group_index is not None:
+            scales, zeros = (
+                mx.contiguous(_gathered(each, self.group_index).T) for each in (self.scales, self.zero_points)
+            )
+            size = 1
+        if isinstance(words, Nibbles):
+            decode = fused(_nibbles_on_gpu, size, self.dtype, dtype)
+            found = decode(mx.contiguous(words.stored.T), _shifts(words), scales, zeros)
+        else:
+            decode = fused(_on_gpu, self.bits, self.in_features, size, self.dtype, dtype)
+            found = decode(words.array(), scales, zeros)
+        return cast(mx.array, found)
+
+    def _native_by_kernel(self, params_dtype: mx.Dtype | None) -> AffineWeights | None:
+        """As :meth:`native`; None where there is no kernel for it, or one that met what it cannot do or must not."""
+        dtype, size, groups = params_dtype or self.dtype, self.group_size, self.scales.shape[0]
+        if self.group_index is not None:
+            size, over = divmod(self.in_features, groups)
+            if over:
+                return None
+        target = next((target for target in AFFINE_GROUP_SIZES if size % target == 0), None)
+        if target is None:
+            return None
+        told = mx.array([0, 0], dtype=mx.uint32)
+        parts = self.scales, self.zeros, self.group_index, size // target, dtype, told
+        found = device.affine(words_of(self.words), self.bits, self.in_features, *parts)
+        if found is None:
+            return None
+        words, scales, biases, *rest = found
+        permutation = rest[0] if rest else None
+        known = self.group_index is None and not later.waits(self.scales)
+        if not known or (params_dtype is None and dtype == mx.float16 and self._may_overflow()):
+            mx.eval(found)
+            doubtful, reordered = later.said(told)
+            if doubtful:
+                return None
+            if later.waits(self.group_index) and not reordered and size == self.group_size:
+                permutation = None
+            later.passed(self.scales, self.group_index)
+        return AffineWeights(words, scales, biases, target, self.bits, permutation)
+
+    def _decided(self) -> Integer:
+        """This without a map that says no more than the group size, where that was to be asked later."""
+        if self.group_index is None or not later.waits(self.group_index) or self.in_features % self.group_size:
+            return self
+        consecutive = mx.arange(self.in_features, dtype=mx.int32) // self.group_size
+        ordered = mx.array_equal(self.group_index, consecutive).item()
+        return replace(self, group_index=None) if ordered else self
 
     def _looked_up(self, dtype: mx.Dtype) -> mx.array:
         """:meth:`dense` of an evaluated weight, with the values of a group listed."""
         source, bits = words_of(self.words), self.bits
-        scales, zeros = (np.ascontiguousarray(each.T) for each in (singles(self.scales), in_memory(self.zeros)))
+        scales, zeros = (np.ascontiguousarray(each.T) for each in (singles(self.scales), in_memory(self.zero_points)))
         if self.dtype == mx.float32 and dtype != mx.float32:
             scales = scales.astype(np.float64)  # which holds the products; they are rounded once
         known = np.arange(1 << bits, dtype=np.float32)
@@ -192,6 +246,14 @@ class Integer:
 
         return reorder
 
+    def _in_rows(self) -> mx.array:
+        """Words uint32 [out, n], lazy."""
+        words = words_of(self.words)
+        if mx.default_device() != mx.gpu or not isinstance(words, Nibbles):
+            return words.array()
+        codes = fused(_nibbles)(mx.contiguous(words.stored.T)[:, None], _shifts(words)[:, None])
+        return pack(codes.reshape(self.shape), self.bits)
+
     def _unpacked(self, words: mx.array) -> mx.array:
         return unpack(words, self.bits, self.in_features)
 
@@ -223,7 +285,7 @@ class Integer:
 
 def _parameters_of(weight: Integer, dtype: mx.Dtype, repeat: int) -> tuple[mx.array, mx.array]:
     """Scales and ``RN(-z * s)`` as ``dtype``, [out, groups * repeat]; lazy."""
-    found = fused(_affine, dtype, repeat)(weight.scales, weight.zeros)
+    found = fused(_affine, dtype, repeat)(weight.scales, weight.zero_points)
     return cast(tuple[mx.array, mx.array], found)
 
 
@@ -236,7 +298,7 @@ def _affine(scales: mx.array, zeros: mx.array, dtype: mx.Dtype, repeat: int) -> 
 
 def _parameters(weight: Integer) -> tuple[mx.array, mx.array]:
     """Scales in float32 and zero points, [out, groups], computed once for all rows; of an evaluated weight."""
-    scales, zeros = (np.ascontiguousarray(each.T) for each in (singles(weight.scales), in_memory(weight.zeros)))
+    scales, zeros = (np.ascontiguousarray(each.T) for each in (singles(weight.scales), in_memory(weight.zero_points)))
     return mx.array(scales), mx.array(zeros)
 
 
@@ -274,14 +336,32 @@ def _decode(
     return scaled(scales, wide.astype(mx.float32), stored, dtype).reshape(rows, in_features)
 
 
-def _on_gpu(
-    words: mx.array,
-    scales: mx.array,
-    zeros: mx.array,
-    group_index: mx.array | None,
-    bits: int,
-    in_features: int,
-    *plan: Any,
+def _on_gpu(words: mx.array, scales: mx.array, zeros: mx.array, bits: int, in_features: int, *plan: Any) -> mx.array:
+    return _decode(unpack(words, bits, in_features), scales.astype(mx.float32), zeros, None, *plan)
+
+
+def _nibbles_on_gpu(
+    turned: mx.array, shifts: mx.array, scales: mx.array, zeros: mx.array, size: int, *plan: Any
 ) -> mx.array:
-    codes = unpack(words, bits, in_features)
-    return _decode(codes, scales.T.astype(mx.float32), zeros.T, group_index, *plan)
+    """As :func:`_decode`, of words [out / 8, in] that are :class:`.words.Nibbles`: no codes lie in memory."""
+    columns, in_features = turned.shape
+    codes = _nibbles(turned.reshape(columns, 1, -1, size), shifts[:, None, None])
+    scales, zeros = (each.reshape(columns, NIBBLES, -1, 1) for each in (scales.astype(mx.float32), zeros))
+    wide = codes.astype(mx.int16) - zeros.astype(mx.int16)
+    return scaled(scales, wide.astype(mx.float32), *plan).reshape(-1, in_features)
+
+
+def _nibbles(words: mx.array, shifts: mx.array) -> mx.array:
+    return ((words >> shifts.astype(mx.uint32)) & 15).astype(mx.uint8)
+
+
+def _shifts(words: Nibbles) -> mx.array:
+    """int32 [8], how far above its word's lowest bits each output's nibble lies."""
+    return kernels.numbers(*(4 * words.order.index(output) for output in range(NIBBLES)))
+
+
+def _gathered(table: mx.array, index: mx.array) -> mx.array:
+    """Rows of ``table``. A GPU gathers number by number, so they are taken for the widest numbers that fill them."""
+    row = table.shape[1] * table.dtype.size
+    wide = next(dtype for dtype in (mx.uint64, mx.uint32, mx.uint16, mx.uint8) if row % dtype.size == 0)
+    return mx.take(mx.contiguous(table).view(wide), index, axis=0).view(table.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -41,10 +42,31 @@ def test_kernels_and_operations_agree(kind: str, monkeypatch: pytest.MonkeyPatch
 
     config, drawn = module(kind, 512, 1024)
     inputs = {name: mx.array(value) for name, value in drawn.items()}
-    with_kernels = [
-        np.array(mlx_quant.dequantize(config, inputs)),
-        np.array(mlx_quant.to_affine(config, inputs).weight),
-    ]
+
+    def decoded() -> list[np.ndarray]:
+        packed = mlx_quant.to_affine(config, inputs).arrays
+        return [np.array(mlx_quant.dequantize(config, inputs)), *(np.array(packed[name]) for name in sorted(packed))]
+
+    with_kernels = decoded()
     monkeypatch.setattr(device, "_works", lambda: False)
-    without = [np.array(mlx_quant.dequantize(config, inputs)), np.array(mlx_quant.to_affine(config, inputs).weight)]
+    without = decoded()
+    assert len(with_kernels) == len(without)
     assert all(np.array_equal(one, same) for one, same in zip(with_kernels, without, strict=True))
+
+
+@pytest.mark.parametrize("ask", [mlx_quant.dequantize, mlx_quant.to_affine])
+@pytest.mark.parametrize(
+    ("name", "place", "value", "code"),
+    [
+        ("scales", 77, np.nan, "non-finite-scales"),
+        ("scales", -1, -np.inf, "non-finite-scales"),
+        ("g_idx", 5, 8, "group-index-out-of-range"),
+        ("g_idx", -1, -1, "group-index-out-of-range"),
+    ],
+)
+def test_kernels_tell_what_must_be_refused(ask: Any, name: str, place: int, value: float, code: str) -> None:
+    config, drawn = module("gptq-act-order", 512, 1024)
+    drawn[name].flat[place] = value
+    with pytest.raises(mlx_quant.MalformedCheckpoint) as refused:
+        ask(config, {name: mx.array(value) for name, value in drawn.items()})
+    assert refused.value.code == code
