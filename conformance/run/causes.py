@@ -201,5 +201,5 @@ def _gist(record: Record) -> str:
     if error:
         text = re.sub(r"Command(Crashed|Refused)\(['\"]|says that it failed: |['\"]\)$", "", error.group())
     text = re.sub(r"'[\w.]*\d[\w.]*'|layer\.\w+", "NAME", text)
-    text = re.sub(r"[\[(]*-?\d+([., x-]+\d+)*[\])]*", "N", text)
+    text = re.sub(r"([\[(])?-?\d+([., x-]+\d+)*(?(1)[\])])", "N", text)
     return text.replace("\\", "")[:90]

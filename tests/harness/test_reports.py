@@ -417,6 +417,13 @@ def test_what_numbers_do_not_say_the_flags_do() -> None:
     assert (cause.slug, len(cause.records)) == ("where-act-order", 7)
 
 
+def test_what_was_said_is_one_cause_whatever_its_numbers_and_keeps_its_brackets() -> None:
+    said = [f"refused: [Errno {n}] No file of torch.Size([{n}, 64]) ({n} in all)" for n in (2, 13)]
+    many = [record(f"checkpoints/c{n}", "error", why=why) for n, why in enumerate(said)]
+    (cause,) = causes(report(*many))
+    assert cause.title == "refused: [Errno N] No file of torch.Size(N) (N in all)"
+
+
 def test_kinds_of_checkpoints_say_right_wrong_loud_or_unclaimed() -> None:
     def word(*cases: Record) -> str:
         return families.state(cases).word

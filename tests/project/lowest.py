@@ -24,7 +24,7 @@ def oldest() -> Iterator[str]:
         wanted = Requirement(text)
         if wanted.name not in PINNED and (wanted.marker is None or wanted.marker.evaluate()):
             (bound,) = wanted.specifier
-            assert bound.operator == ">=", text
+            assert bound.operator in {">=", "=="}, text
             extras = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
             yield f"{wanted.name}{extras}=={bound.version}"
     yield from (text for text in PROJECT["dependency-groups"]["harness"] if Requirement(text).name in PINNED)
