@@ -94,16 +94,15 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
 
 
 def _zero_points(scheme: Scheme, tensors: Tensors, shape: tuple[int, int]) -> mx.array | Stored:
-    on_gpu = mx.default_device() == mx.gpu
-    if scheme.sym is False and on_gpu and scheme.bits in device.BITS and device.reads() and not _borrowed(scheme):
+    if scheme.sym is False and scheme.bits in device.BITS and device.reads() and not _borrowed(scheme):
         return Stored(tensors["qzeros"], -_OFFSET[scheme.layout])
     fields = _stored(scheme, tensors)
-    if fields is not None and scheme.sym is not False and scheme.bits != 3 and on_gpu:
+    if fields is None or _misconverted(scheme, tensors):
+        return mx.full(shape, _middle(scheme), dtype=mx.uint8)
+    if scheme.sym is not False:
         # Whether they are mislabelled is not waited for.
         plan = _other_middle(scheme), _middle(scheme), -_OFFSET[scheme.layout], (1 << scheme.bits) - 1
         return cast(mx.array, fused(_labelled, *plan)(fields))
-    if fields is None or _mislabelled(scheme, fields) or _misconverted(scheme, tensors):
-        return mx.full(shape, _middle(scheme), dtype=mx.uint8)
     return _zeros(scheme, tensors["qzeros"], fields)
 
 
@@ -165,11 +164,6 @@ def _stored(scheme: Scheme, tensors: Tensors) -> mx.array | None:
     if "qzeros" not in tensors:
         return None
     return unpack(as_words(tensors["qzeros"]), scheme.bits, tensors["scales"].shape[1])
-
-
-def _mislabelled(scheme: Scheme, fields: mx.array) -> bool:
-    """Whether the zero points of a symmetric module contradict the label: all of them are the other label's middle."""
-    return scheme.sym is not False and bool(mx.all(fields == _other_middle(scheme)).item())
 
 
 def _zeros(scheme: Scheme, qzeros: mx.array, fields: mx.array) -> mx.array:
