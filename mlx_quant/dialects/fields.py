@@ -36,11 +36,9 @@ def folded(value: object) -> str:
 
 def one(config: Mapping[str, Any], field: str, fold: Callable[[Any], Any] = lambda value: value) -> Any:
     """The value of a field, None where it is absent or null; ``config-contradiction`` if two spellings disagree."""
-    if (names := _SYNONYMS.get(field)) is None:
-        value = config.get(field)
-        return None if value is None else fold(value)
+    names = _SYNONYMS.get(field, (field,))
     found = {key: fold(config[key]) for key in names if config.get(key) is not None}
-    if len(found) > 1 and len({repr(value) for value in found.values()}) > 1:
+    if len({repr(value) for value in found.values()}) > 1:
         raise MalformedCheckpoint("config-contradiction", f"spellings of {field} disagree: {found}", where=field)
     return next(iter(found.values()), None)
 
