@@ -152,11 +152,10 @@ class Integer:
         return self._decided()._by_operations(dtype)
 
     def _by_operations(self, dtype: mx.Dtype) -> mx.array:
-        words, scales, zeros, size = words_of(self.words), self.scales.T, self.zero_points.T, self.group_size
-        if self.group_index is not None:
-            scales, zeros = (
-                mx.contiguous(_gathered(each, self.group_index).T) for each in (self.scales, self.zero_points)
-            )
+        words, parts, size = words_of(self.words), (self.scales, self.zero_points), self.group_size
+        scales, zeros = (each.T for each in parts)
+        if (index := self.group_index) is not None:
+            scales, zeros = (mx.contiguous(_gathered(each, index).T) for each in parts)
             size = 1
         if isinstance(words, Nibbles):
             decode = fused(_nibbles_on_gpu, size, self.dtype, dtype)
@@ -204,36 +203,38 @@ class Integer:
 
     def _looked_up(self, dtype: mx.Dtype) -> mx.array:
         """:meth:`dense` of an evaluated weight, with the values of a group listed."""
-        source, bits = words_of(self.words), self.bits
-        scales, zeros = (np.ascontiguousarray(each.T) for each in (singles(self.scales), in_memory(self.zero_points)))
+        bits, (scales, zeros) = self.bits, _parameters(self)
         if self.dtype == mx.float32 and dtype != mx.float32:
             scales = scales.astype(np.float64)  # which holds the products; they are rounded once
         known = np.arange(1 << bits, dtype=np.float32)
         narrow: Narrower = half if self.dtype == dtype == mx.float16 else partial(bits_of, dtype=dtype)
 
         def codes(rows: slice) -> np.ndarray:
-            words = np.empty((rows.stop - rows.start, source.shape[1]), np.uint32)
-            source.write(rows, words)
-            return fields.unpacked(words, bits, self.in_features)
+            return fields.unpacked(self._some(rows), bits, self.in_features)
 
         def lists(rows: slice) -> np.ndarray:
             return narrow(scales[rows, :, None] * (known - zeros[rows, :, None])).reshape(rows.stop - rows.start, -1)
 
         channels = np.arange(self.in_features) // self.group_size
         groups = channels if self.group_index is None else in_memory(self.group_index).astype(np.int64)
-        return look_up(self.shape, dtype, codes, lists, groups << bits, self.scales.shape[0] << bits, step=_ROWS)
+        width = self.scales.shape[0] << bits
+        return look_up(self.shape, dtype, codes, lists, width, first=groups << bits, step=_ROWS)
 
     def _by_rows(self, columns: int, dtype: mx.Dtype, decode: Decoder, *, shared: bool = False) -> mx.array:
         """[out, columns], made on the CPU from the words of a few rows at a time; ``shared`` as for :func:`filled`."""
-        source = words_of(self.words)
-        mx.eval(source.stored)
+        mx.eval(words_of(self.words).stored)
 
         def write(rows: slice, memory: np.ndarray) -> None:
-            words = np.empty((len(memory), source.shape[1]), np.uint32)
-            source.write(rows, words)
-            decode(rows, words, memory)
+            decode(rows, self._some(rows), memory)
 
         return filled((self.shape[0], columns), dtype, write, _ROWS, shared=shared)
+
+    def _some(self, rows: slice) -> np.ndarray:
+        """Words uint32 [n, ...] of some rows; they must be evaluated."""
+        source = words_of(self.words)
+        words = np.empty((rows.stop - rows.start, source.shape[1]), np.uint32)
+        source.write(rows, words)
+        return words
 
     def _reorderer(self, permutation: mx.array | None) -> Decoder:
         """As :meth:`_reordered`, of some rows."""
@@ -296,15 +297,15 @@ def _affine(scales: mx.array, zeros: mx.array, dtype: mx.Dtype, repeat: int) -> 
     return scales, biases
 
 
-def _parameters(weight: Integer) -> tuple[mx.array, mx.array]:
+def _parameters(weight: Integer) -> tuple[np.ndarray, np.ndarray]:
     """Scales in float32 and zero points, [out, groups], computed once for all rows; of an evaluated weight."""
-    scales, zeros = (np.ascontiguousarray(each.T) for each in (singles(weight.scales), in_memory(weight.zero_points)))
-    return mx.array(scales), mx.array(zeros)
+    scales, zeros = singles(weight.scales), in_memory(weight.zero_points)
+    return np.ascontiguousarray(scales.T), np.ascontiguousarray(zeros.T)
 
 
 def _product(weight: Integer, dtype: mx.Dtype) -> Decoder:
     """Rows by their formula, weight by weight."""
-    scales, zeros = _parameters(weight)
+    scales, zeros = map(mx.array, _parameters(weight))
 
     def decode(rows: slice, words: np.ndarray, memory: np.ndarray) -> None:
         codes = unpack(mx.array(words), weight.bits, weight.in_features)
@@ -332,8 +333,12 @@ def _decode(
     else:
         # Whole rows are gathered, then transposed: many times faster than gathering single columns.
         scales, zeros = (mx.take(array.T, group_index, axis=0).T for array in (scales, zeros))
+    return _times(scales, codes, zeros, stored, dtype).reshape(rows, in_features)
+
+
+def _times(scales: mx.array, codes: mx.array, zeros: mx.array, stored: mx.Dtype, dtype: mx.Dtype) -> mx.array:
     wide = codes.astype(mx.int16) - zeros.astype(mx.int16)
-    return scaled(scales, wide.astype(mx.float32), stored, dtype).reshape(rows, in_features)
+    return scaled(scales, wide.astype(mx.float32), stored, dtype)
 
 
 def _on_gpu(words: mx.array, scales: mx.array, zeros: mx.array, bits: int, in_features: int, *plan: Any) -> mx.array:
@@ -347,8 +352,7 @@ def _nibbles_on_gpu(
     columns, in_features = turned.shape
     codes = _nibbles(turned.reshape(columns, 1, -1, size), shifts[:, None, None])
     scales, zeros = (each.reshape(columns, NIBBLES, -1, 1) for each in (scales.astype(mx.float32), zeros))
-    wide = codes.astype(mx.int16) - zeros.astype(mx.int16)
-    return scaled(scales, wide.astype(mx.float32), *plan).reshape(-1, in_features)
+    return _times(scales, codes, zeros, *plan).reshape(-1, in_features)
 
 
 def _nibbles(words: mx.array, shifts: mx.array) -> mx.array:

@@ -35,9 +35,9 @@ def look_up(
     dtype: mx.Dtype,
     codes: Callable[[slice], np.ndarray],
     lists: Callable[[slice], np.ndarray],
-    first: np.ndarray,
     width: int,
     *,
+    first: np.ndarray | int = 0,
     height: int = 1,
     step: int | None = None,
 ) -> mx.array:
@@ -46,8 +46,8 @@ def look_up(
     Args:
         codes: gives uint8 [n, columns] for a slice of rows. Asks nothing of MLX but memory, nor does ``lists``.
         lists: gives the bits of ``dtype``, uint16 or uint32 [n, width], for a slice of rows of lists.
-        first: [columns], where the list of each column begins in a row of them.
         width: numbers in a row of lists.
+        first: [columns], where the list of each column begins in a row of them, if there are several.
         height: neighbouring rows that share a row of lists.
         step: rows that codes are asked for at once.
     """

@@ -77,7 +77,7 @@ class Offset:
         def codes(rows: slice) -> np.ndarray:
             return fields.unpacked(words[rows], self.bits, self.in_features)
 
-        return look_up(self.shape, dtype, codes, listed, first, self.scales.shape[0] * levels)
+        return look_up(self.shape, dtype, codes, listed, self.scales.shape[0] * levels, first=first)
 
     def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """MLX's affine form: codes, scales and offsets unchanged, unless ``params_dtype`` asks for another dtype.

@@ -70,8 +70,7 @@ class Planes:
         def codes(rows: slice) -> np.ndarray:
             return fields.of_planes(octets, shifts, _BITS, rows)
 
-        first = np.zeros(self.shape[1], np.int64)
-        return look_up(self.shape, dtype, codes, lambda _: one, first, one.size, height=self.shape[0])
+        return look_up(self.shape, dtype, codes, lambda _: one, one.size, height=self.shape[0])
 
     def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """MLX's affine form: the codes, ``RN(s)`` or ``RN(1 / s)`` in ``params_dtype``, and that negated, exact.

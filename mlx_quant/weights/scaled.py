@@ -121,7 +121,7 @@ class Scaled:
 
         first = np.arange(in_features) // columns * known.size
         listed = lists(scales.shape[0], width, dtype, products)
-        return look_up((out, in_features), dtype, found, listed, first, width, height=rows)
+        return look_up((out, in_features), dtype, found, listed, width, first=first, height=rows)
 
     def _values(self, codes: mx.array) -> mx.array:
         return e4m3(codes) if self.values == "e4m3" else looked_up(codes, mx.array(_TABLES[self.values]))

@@ -118,11 +118,9 @@ class Shifted:
 
         listed = lists(len(scales), levels, dtype, values)
         if not across:
-            first, width = np.zeros(columns, np.int64), levels
-            return look_up((self.count, columns), dtype, codes, listed, first, width)
-        one = listed(slice(None)).reshape(1, -1)
-        first = np.arange(columns) * levels
-        return look_up((self.count, columns), dtype, codes, lambda _: one, first, one.size, height=self.count)
+            return look_up((self.count, columns), dtype, codes, listed, levels)
+        one, first = listed(slice(None)).reshape(1, -1), np.arange(columns) * levels
+        return look_up((self.count, columns), dtype, codes, lambda _: one, one.size, first=first, height=self.count)
 
     def _values(self, codes: mx.array, scales: mx.array, zeros: mx.array) -> mx.array:
         """Weights of some rows in float32, as all the arguments are."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import mlx.core as mx
-import numpy as np
 
 from ..errors import UnsupportedFormat
 from .host import in_memory
@@ -48,8 +47,7 @@ class Twice:
             mx.eval(octets, self.scales, known)
             memory = in_memory(octets)
             values = lists(out, 1 << 8, dtype, lambda rows: (known * self.scales[rows, None] * factor).astype(dtype))
-            first = np.zeros(in_features, np.int64)
-            return look_up(self.shape, dtype, lambda rows: memory[rows], values, first, 1 << 8)
+            return look_up(self.shape, dtype, lambda rows: memory[rows], values, 1 << 8)
         step = pieces(in_features)
         parts = []
         for start in range(0, out, step):

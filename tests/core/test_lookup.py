@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from mlx_quant.weights import host, lookup
+from mlx_quant.weights import host, lookup, pieces
 from mlx_quant.weights.integer import Integer
 from mlx_quant.weights.listed import Listed
 from mlx_quant.weights.lowered import Lowered
@@ -80,6 +80,7 @@ def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setattr(lookup, "_BLOCK_WEIGHTS", request.param)
     if request.param < 1 << 18:
         monkeypatch.setattr(host, "_COPIED", 1)
+        monkeypatch.setattr(pieces, "ON_CPU", 700)
         monkeypatch.setenv("OMP_NUM_THREADS", "3")
     host._threads.cache_clear()
     yield
