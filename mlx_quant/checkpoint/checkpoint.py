@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import mlx.core as mx
+import numpy as np
 
 from ..dialects.schemes import Shaped
 from ..errors import ConversionError, MalformedCheckpoint, QuantError, QuantWarning, UnsupportedFormat
+from ..files import mapped
 from ..files.folder import BYTES_OF_FLOATS, DTYPES, Files, TensorInfo, stamps
 from ..files.hub import resolve
 from ..files.shards import locate
-from ..packings.registry import decode, remarks
+from ..packings.checks import leaf
+from ..packings.registry import PACKINGS, decode, remarks, traits
 from ..weights.decoded import Weight, planned
+from ..weights.host import lies, lying
 from ..weights.native import AffineWeights, NativeWeights
 from .modules import PackedModule, described, leftovers, packed_modules
 from .shapes import shapes_of
@@ -91,6 +95,7 @@ class Checkpoint:
         _refuse_bare_bytes(self.plain, fours=self.scheme.otherwise is not None)
         self._open: OrderedDict[str, dict[str, mx.array]] = OrderedDict()
         self._ahead: dict[str, dict[str, mx.array]] = {}
+        self._mapped: dict[str, mapped.Mapped] = {}
         self._forget()
         if not self.modules:
             raise MalformedCheckpoint(
@@ -162,11 +167,30 @@ class Checkpoint:
     def read_ahead(self, name: str) -> None:
         """Begin to read a packed module, which is to be decoded next: MLX reads in a thread of its own."""
         if name in self.modules:
-            self._ahead[name] = self._arrays(self.modules[name])
-            mx.async_eval(self._ahead[name])  # type: ignore[no-untyped-call]
+            found = self._ahead[name] = self._arrays(self.modules[name])
+            copied = []
+            for array in found.values():
+                if (memory := lying(array)) is None:
+                    copied.append(array)
+                else:
+                    mapped.touch(memory)
+            mx.async_eval(copied)  # type: ignore[no-untyped-call]
 
     def _arrays(self, module: PackedModule) -> dict[str, mx.array]:
-        return {leaf: self.tensor(info.name) for leaf, info in module.weight_tensors.items()}
+        """The tensors of a module's weight; what a CPU passes through lies in mapped memory as well."""
+        arrays = {name: self.tensor(info.name) for name, info in module.weight_tensors.items()}
+        passed = traits(PACKINGS[module.scheme.packing]).passed if mx.default_device() == mx.cpu else ()
+        for name in map(leaf, passed):
+            if name in arrays and (memory := self._memory(module.tensors[name])) is not None:
+                lies(arrays[name], memory)
+        return arrays
+
+    def _memory(self, info: TensorInfo) -> Callable[[], np.ndarray] | None:
+        if info.nbytes < mapped.LEAST:
+            return None
+        if info.file not in self._mapped:
+            self._mapped[info.file] = mapped.Mapped(self.files.path(info.file))
+        return self._mapped[info.file].memory(info)
 
     def require_unchanged(self) -> None:
         """ConversionError ``source-changed`` if a file was replaced or rewritten since the checkpoint was opened."""

@@ -19,7 +19,7 @@ from ..weights.device import Stored
 from ..weights.integer import Integer
 from ..weights.words import Nibbles
 from . import checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "awq_gemm"
 TITLE = "AWQ (gemm)"
@@ -28,6 +28,7 @@ BITS = (2, 3, 4, 5, 6, 7, 8)
 LAYOUTS = ("gemm", "gemm_natural")
 MARKS = (".qweight", ".qzeros", ".scales")
 TENSORS = MARKS
+TRAITS = Traits(passed=(".qweight",))
 ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 
 _REQUIRED = ("qweight", "qzeros", "scales")

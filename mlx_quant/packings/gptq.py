@@ -22,7 +22,7 @@ from ..weights.device import Stored
 from ..weights.integer import Integer
 from ..weights.words import Columns
 from . import checks
-from .protocol import Infos, Measured, Status, Tensors
+from .protocol import Infos, Measured, Status, Tensors, Traits
 
 ID = "gptq"
 TITLE = "GPTQ"
@@ -31,6 +31,7 @@ BITS = (2, 3, 4, 5, 6, 7, 8)
 LAYOUTS = ("gptq", "gptq_v2")
 MARKS = (".qweight", ".qzeros", ".scales", ".g_idx")
 TENSORS = MARKS
+TRAITS = Traits(passed=(".qweight",))
 
 # Versions, from and before, that made v1 zero points by a subtraction over whole words, by producer and width.
 # AutoRound sums shifted fields that are one less: in 0.7.1 to 0.15.0; since 0.16.0 it stores a zero point of 0 as if it

@@ -46,6 +46,7 @@ class Traits:
         unshaped: tensors that do not tell the shape of their module, which the scheme must.
         unread: tensors beside the modules that no model reads.
         storage: dtypes of floats that codes may lie under.
+        passed: tensors that a CPU passes through word by word, whatever it makes of them: it need not copy them first.
     """
 
     partners: Mapping[str, str] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class Traits:
     unshaped: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     storage: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
 
 
 class Packing(Protocol):

@@ -13,6 +13,8 @@ import io
 import math
 import mmap
 import os
+import weakref
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -32,8 +34,32 @@ _NAMES = {mx.float16: "f2", mx.float32: "f4"}
 _COPIED = 1 << 18
 
 
+# What gives the memory of lazy arrays whose numbers lie in a file, by identity.
+_lying: dict[int, tuple[weakref.ref[mx.array], Callable[[], np.ndarray]]] = {}
+
+
+def lies(array: mx.array, memory: Callable[[], np.ndarray]) -> None:
+    """Say that the numbers of a lazy array are in the ``memory`` that this gives, for as long as there is the array:
+    :func:`ready` leaves it as it is then, and :func:`in_memory` takes that memory. MLX's operations read the file."""
+    key = id(array)
+    _lying[key] = weakref.ref(array, lambda _: _lying.pop(key, None)), memory
+
+
+def lying(array: mx.array) -> Callable[[], np.ndarray] | None:
+    """What :func:`lies` was told of an array."""
+    found = _lying.get(id(array))
+    return found[1] if found is not None and found[0]() is array else None
+
+
+def ready(*arrays: mx.array | None) -> None:
+    """Evaluate arrays whose numbers are nowhere in memory yet."""
+    mx.eval(*(array for array in arrays if array is not None and lying(array) is None))
+
+
 def in_memory(array: mx.array) -> np.ndarray:
-    """The memory of an evaluated array, not copied; bfloat16, which NumPy lacks, as uint16."""
+    """The memory of an array that is :func:`ready`, not copied; bfloat16, which NumPy lacks, as uint16."""
+    if (memory := lying(array)) is not None:
+        return memory()
     return np.array(array.view(mx.uint16) if array.dtype == mx.bfloat16 else array, copy=False)
 
 
@@ -63,22 +89,49 @@ def largest(array: mx.array) -> float:
 
 
 def filled(shape: tuple[int, int], dtype: mx.Dtype, write: Writer, step: int, *, shared: bool = False) -> mx.array:
+    """A matrix that ``write`` fills, ``step`` rows at a time; as :class:`Filling`."""
+    return Filling(shape, dtype, write, step, shared=shared).whole()
+
+
+class Filling:
     """A matrix that ``write`` fills, ``step`` rows at a time.
 
     ``write`` gets a slice of rows and their memory, uint8 to uint32 as wide as ``dtype``. Arrays that it reads must be
-    evaluated. ``shared`` says that it may run on several threads at once, since it asks nothing of MLX but memory.
+    :func:`ready`. ``shared`` says that it may run on several threads at once, since it asks nothing of MLX but memory;
+    other threads then begin at once, and this one joins them when it calls :meth:`whole`.
     """
-    known = _NAMES.get(dtype, f"u{dtype.size}")
-    large = _unwritten(shape, known) if math.prod(shape) * dtype.size >= _COPIED else None
-    memory = np.empty(shape, known) if large is None else in_memory(large)
-    written = memory.view(f"u{dtype.size}")
-    blocks = [slice(row, min(row + step, shape[0])) for row in range(0, shape[0], step)]
-    work: Callable[[slice], None] = lambda rows: write(rows, written[rows])  # noqa: E731
-    threads = _threads() if shared and large is not None else None
-    for _ in map(work, blocks) if threads is None else threads.map(work, blocks):
-        pass
-    found = mx.array(memory) if large is None else large
-    return found if found.dtype == dtype else found.view(dtype, stream=mx.cpu)
+
+    def __init__(
+        self, shape: tuple[int, int], dtype: mx.Dtype, write: Writer, step: int, *, shared: bool = False
+    ) -> None:
+        _keep_freed_memory()
+        known = _NAMES.get(dtype, f"u{dtype.size}")
+        self._dtype = dtype
+        self._large = _unwritten(shape, known) if math.prod(shape) * dtype.size >= _COPIED else None
+        self._memory = np.empty(shape, known) if self._large is None else in_memory(self._large)
+        self._write, self._written = write, self._memory.view(f"u{dtype.size}")
+        self._blocks = deque(slice(row, min(row + step, shape[0])) for row in range(0, shape[0], step))
+        others = min(len(self._blocks), _cores()) - 1 if shared and self._large is not None else 0
+        self._others = [_threads().submit(self._work) for _ in range(others)]
+
+    def whole(self) -> mx.array:
+        """The matrix, complete. Raises what ``write`` raised, after all threads have ended their blocks."""
+        try:
+            self._work()
+        finally:
+            self._blocks.clear()
+            for other in self._others:
+                other.result()
+        found = mx.array(self._memory) if self._large is None else self._large
+        return found if found.dtype == self._dtype else found.view(self._dtype, stream=mx.cpu)
+
+    def _work(self) -> None:
+        while True:
+            try:
+                rows = self._blocks.popleft()
+            except IndexError:
+                return
+            self._write(rows, self._written[rows])
 
 
 def copied(make: Callable[[slice], mx.array]) -> Writer:
@@ -93,12 +146,26 @@ def copied(make: Callable[[slice], mx.array]) -> Writer:
 
 
 @cache
-def _threads() -> ThreadPoolExecutor | None:
-    """As many threads as this process has cores, or ``OMP_NUM_THREADS`` says; None where that is one."""
+def _cores() -> int:
+    """As many as this process has, or ``OMP_NUM_THREADS`` says."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     said = os.environ.get("OMP_NUM_THREADS", "")
-    count = int(said) if said.isdecimal() and int(said) else cores
-    return ThreadPoolExecutor(count, "mlx-quant-rows") if count > 1 else None
+    return int(said) if said.isdecimal() and int(said) else cores
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_cores() - 1, "mlx-quant-rows")
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Let Linux's C library keep what a block was made of for the next block.
+
+    It maps anew, and gives back, what is larger than any mapped memory that was freed before, up to ``_MAPPED``, and
+    pages touched for the first time cost more than to decode what they hold. So something as large is freed once.
+    """
+    np.empty(_MAPPED - (1 << 16), np.uint8)
 
 
 class _Nothing(io.RawIOBase):

@@ -13,7 +13,7 @@ import numpy as np
 from . import device, fields, kernels, later
 from .bits import NIBBLES, pack, unpack
 from .compiled import fused
-from .host import filled, in_memory, largest
+from .host import Filling, in_memory, largest, ready
 from .lookup import look_up, pays
 from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights, no_packed_form
 from .parameters import parameters, singles
@@ -87,10 +87,10 @@ class Integer:
         if mx.default_device() == mx.gpu:
             return self._dense_on_gpu(dtype)
         # At once: each evaluation wakes a thread of MLX's.
-        mx.eval(words_of(self.words).stored, self.scales, self.zero_points, self.group_index)
+        ready(words_of(self.words).stored, self.scales, self.zero_points, self.group_index)
         if pays(self.in_features, self.scales.shape[0] << self.bits):
             return self._looked_up(dtype)
-        return self._by_rows(self.in_features, dtype, _product(self, dtype))
+        return self._by_rows(self.in_features, dtype, _product(self, dtype)).whole()
 
     def planned(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """As :meth:`native`, and lazy on every device: made for its shapes and its refusals, which read no codes."""
@@ -128,19 +128,19 @@ class Integer:
         if mx.default_device() == mx.gpu:
             return self._native_by_kernel(params_dtype) or self._decided().planned(params_dtype)
         planned = self.planned(params_dtype)
-        words, permutation = words_of(self.words), planned.permutation
+        words, permutation, moved = words_of(self.words), planned.permutation, None
         mx.eval(self.scales, self.zero_points)
+        # Other threads begin with the words while this one makes parameters.
+        if permutation is not None or planned.bits != self.bits:
+            reorder = self._reorderer(permutation)
+            moved = self._by_rows(planned.weight.shape[1], mx.uint32, reorder, shared=True)
+        elif not isinstance(words, Rows):
+            ready(words.stored)
+            moved = Filling(words.shape, mx.uint32, words.write, _TURNED_ROWS, shared=True)
         repeat = planned.scales.shape[1] // self.scales.shape[0]
         if (made := parameters(self.scales, self.zero_points, planned.scales.dtype, repeat)) is not None:
             planned = replace(planned, scales=made[0], biases=made[1])
-        if permutation is None and isinstance(words, Rows):
-            return planned
-        if permutation is None and planned.bits == self.bits:
-            mx.eval(words.stored)
-            moved = filled(words.shape, mx.uint32, words.write, _TURNED_ROWS, shared=True)
-        else:
-            moved = self._by_rows(planned.weight.shape[1], mx.uint32, self._reorderer(permutation), shared=True)
-        return replace(planned, weight=moved)
+        return planned if moved is None else replace(planned, weight=moved.whole())
 
     def _dense_on_gpu(self, dtype: mx.Dtype) -> mx.array:
         words, told = words_of(self.words), mx.array([0, 0], dtype=mx.uint32)
@@ -220,14 +220,14 @@ class Integer:
         width = self.scales.shape[0] << bits
         return look_up(self.shape, dtype, codes, lists, width, first=groups << bits, step=_ROWS)
 
-    def _by_rows(self, columns: int, dtype: mx.Dtype, decode: Decoder, *, shared: bool = False) -> mx.array:
-        """[out, columns], made on the CPU from the words of a few rows at a time; ``shared`` as for :func:`filled`."""
-        mx.eval(words_of(self.words).stored)
+    def _by_rows(self, columns: int, dtype: mx.Dtype, decode: Decoder, *, shared: bool = False) -> Filling:
+        """[out, columns], made on the CPU from the words of a few rows at a time; ``shared`` as for it."""
+        ready(words_of(self.words).stored)
 
         def write(rows: slice, memory: np.ndarray) -> None:
             decode(rows, self._some(rows), memory)
 
-        return filled((self.shape[0], columns), dtype, write, _ROWS, shared=shared)
+        return Filling((self.shape[0], columns), dtype, write, _ROWS, shared=shared)
 
     def _some(self, rows: slice) -> np.ndarray:
         """Words uint32 [n, ...] of some rows; they must be evaluated."""

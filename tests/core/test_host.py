@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +17,8 @@ import torch
 import mlx_quant
 from mlx_quant.weights import bits as bits_module
 from mlx_quant.weights import fields, host
-from mlx_quant.weights.host import copied, filled, largest
+from mlx_quant.weights.bits import as_words
+from mlx_quant.weights.host import copied, filled, in_memory, largest, lies, ready
 from mlx_quant.weights.integer import Integer
 from mlx_quant.weights.parameters import parameters
 from mlx_quant.weights.words import Columns, Nibbles, Words
@@ -46,9 +49,11 @@ def test_an_error_is_the_one_that_was_raised(step: int) -> None:
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """How many there are, whatever this machine has."""
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    host._threads.cache_clear()
+    for known in (host._cores, host._threads):
+        known.cache_clear()
     yield 3
-    host._threads.cache_clear()
+    for known in (host._cores, host._threads):
+        known.cache_clear()
 
 
 def test_threads_share_what_may_be_shared(threads: int) -> None:
@@ -72,11 +77,44 @@ def test_a_thread_hands_its_error_on(threads: int) -> None:
         filled((2048, 128), mx.uint32, write, 1024, shared=True)
 
 
-@pytest.mark.parametrize(("said", "count"), [("1", None), ("5", 5)])
-def test_as_many_threads_as_are_asked_for(said: str, count: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_waits_for_the_threads_that_write(threads: int) -> None:
+    """What they write into must not be freed before."""
+    together, begun, ended = threading.Barrier(threads, timeout=60), [], []
+
+    def write(rows: slice, memory: np.ndarray) -> None:
+        together.wait()
+        begun.append(rows.start)
+        if threading.current_thread() is threading.main_thread():
+            raise mlx_quant.UnsupportedFormat("unsupported-affine", "here")
+        time.sleep(0.2)
+        ended.append(rows.start)
+
+    with pytest.raises(mlx_quant.UnsupportedFormat, match="here"):
+        filled((8 * 1024, 128), mx.uint32, write, 1024, shared=True)
+    assert len(begun) == threads
+    assert len(ended) == threads - 1, "and none began another block"
+
+
+@pytest.mark.parametrize(("said", "count"), [("1", 1), ("5", 5), ("many", len(os.sched_getaffinity(0)))])
+def test_as_many_threads_as_are_asked_for(said: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", said)
-    found = host._threads.__wrapped__()
-    assert (found and found._max_workers) == count
+    assert host._cores.__wrapped__() == count
+
+
+def test_numbers_that_lie_somewhere_are_not_read_again() -> None:
+    before, there = len(host._lying), np.arange(6, dtype=np.int32).reshape(2, 3)
+    array = mx.full((2, 3), 7, dtype=mx.int32)
+    lies(array, lambda: there)
+    words = as_words(array)
+    ready(array, words, None)
+    assert in_memory(array) is there
+    assert np.array_equal(in_memory(words), there)
+    assert in_memory(words).dtype == np.uint32
+    # MLX itself knows of no other memory.
+    assert mx.all(array == 7).item()
+    assert len(host._lying) == before + 2
+    del array, words
+    assert len(host._lying) == before, "nobody holds what nobody can ask for"
 
 
 def words() -> list[Words]:

@@ -82,9 +82,11 @@ def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         monkeypatch.setattr(host, "_COPIED", 1)
         monkeypatch.setattr(pieces, "ON_CPU", 700)
         monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    host._threads.cache_clear()
+    for known in (host._cores, host._threads):
+        known.cache_clear()
     yield
-    host._threads.cache_clear()
+    for known in (host._cores, host._threads):
+        known.cache_clear()
 
 
 @pytest.mark.parametrize(("name", "weight"), weights().items(), ids=weights())
