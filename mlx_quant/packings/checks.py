@@ -32,6 +32,11 @@ def leaf(suffix: str) -> str:
     return suffix.removeprefix(".")
 
 
+@functools.lru_cache(maxsize=1024)
+def _leaves(suffixes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(leaf, suffixes))
+
+
 def headers(tensors: Tensors) -> dict[str, TensorInfo]:
     """Tensors as a file's headers would describe them."""
     return {name: _header(name, array.dtype, array.shape) for name, array in tensors.items()}
@@ -65,9 +70,9 @@ def present(infos: Infos, required: Iterable[str], suffixes: Iterable[str]) -> N
             raise MalformedCheckpoint(
                 "missing-tensor", f"needs {', '.join(required)}; found {', '.join(sorted(infos)) or 'none'}", where=name
             )
-    known = [leaf(suffix) for suffix in suffixes]
+    known = _leaves(tuple(suffixes))
     for name in infos:
-        if name not in (*known, BIAS):
+        if name not in known and name != BIAS:
             raise MalformedCheckpoint(
                 "unexpected-tensor", f"not a tensor of this format, which has {', '.join(known)}", where=name
             )

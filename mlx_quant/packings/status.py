@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -70,14 +69,9 @@ class FormatStatus:
 def read_evidence(format: str, folder: Path | None = None) -> Evidence | None:
     """The evidence of one format, or None; ValueError for a file that is not one.
 
-    ``folder`` None is where the package keeps it.
+    ``folder`` None is where the package keeps it, which is read once: every module that is decoded asks.
     """
-    file = os.path.join(folder or FOLDER, f"{format}.json")
-    # Every module that is decoded asks, so a file is read again only when it is another one.
-    try:
-        return _read(file, os.stat(file).st_mtime_ns)
-    except FileNotFoundError:
-        return None
+    return _kept(FOLDER, format) if folder is None else _read(folder, format)
 
 
 def status_of(packing: Packing, folder: Path | None = None, required: bool | None = None) -> FormatStatus:
@@ -118,9 +112,15 @@ def _proven(evidence: Evidence | None) -> bool:
     return evidence is not None and evidence.complete
 
 
-@lru_cache(maxsize=64)
-def _read(name: str, changed: int) -> Evidence:
-    file = Path(name)
+@lru_cache(maxsize=256)
+def _kept(folder: Path, format: str) -> Evidence | None:
+    return _read(folder, format)
+
+
+def _read(folder: Path, format: str) -> Evidence | None:
+    file = folder / f"{format}.json"
+    if not file.exists():
+        return None
     found = json.loads(file.read_text(encoding="utf-8"))
     try:
         evidence = Evidence(

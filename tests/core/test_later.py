@@ -46,6 +46,21 @@ def test_operations_give_the_bits_of_the_cpu(kind: str, sym: bool, request: pyte
     assert all(np.array_equal(one, same) for one, same in zip(here, there, strict=True))
 
 
+@pytest.mark.parametrize("bits", [2, 3, 8])
+@pytest.mark.parametrize("size", [4, 64])
+@pytest.mark.parametrize("stored", [np.float16, np.float32])
+def test_so_they_do_of_other_widths(bits: int, size: int, stored: type, request: pytest.FixtureRequest) -> None:
+    rng = np.random.default_rng(bits)
+    draw = lambda *shape: mx.array(rng.integers(-(2**31), 2**31, shape, dtype=np.int32))  # noqa: E731
+    scales = mx.array((rng.random((IN // size, OUT)) / 100).astype(stored))
+    inputs = {"qweight": draw(IN * bits // 32, OUT), "qzeros": draw(IN // size, OUT * bits // 32), "scales": scales}
+    config = {"quant_method": "gptq", "bits": bits, "group_size": size, "sym": False}
+    decode = lambda: np.array(mlx_quant.dequantize(config, inputs, dtype=mx.float16))  # noqa: E731
+    here = decode()
+    request.getfixturevalue("as_gpu")
+    assert np.array_equal(decode().view(np.uint16), here.view(np.uint16))
+
+
 @pytest.mark.parametrize("label", ["gptq", "gptq_v2"])
 @pytest.mark.parametrize("field", [7, 8])
 def test_symmetric_zero_points_go_by_the_data(label: str, field: int, as_gpu: None) -> None:
