@@ -152,10 +152,8 @@ class Integer:
         return self._decided()._by_operations(dtype)
 
     def _by_operations(self, dtype: mx.Dtype) -> mx.array:
-        words, size, fields = words_of(self.words), self.group_size, 32 // self.bits
+        words, size, in_word = words_of(self.words), self.group_size, 32 // self.bits
         turned = mx.contiguous(words.stored.T) if isinstance(words, Nibbles) else words.array()
-        # A GPU turns words while Python says what comes after them.
-        mx.async_eval(turned)  # type: ignore[no-untyped-call]
         scales, zeros = self.scales, self.zero_points
         if self.group_index is not None:
             scales, zeros = (_gathered(each, self.group_index) for each in (scales, zeros))
@@ -164,8 +162,8 @@ class Integer:
         if isinstance(words, Nibbles):
             decode = fused(_nibbles_on_gpu, size, self.dtype, dtype)
             return cast(mx.array, decode(turned, _shifts(words), scales, zeros))
-        full = 8 % self.bits == 0 and self.in_features == turned.shape[1] * fields
-        if full and (size == 1 or size % fields == 0):
+        full = 8 % self.bits == 0 and self.in_features == turned.shape[1] * in_word
+        if full and (size == 1 or size % in_word == 0):
             decode = fused(_words_on_gpu, self.bits, size, self.dtype, dtype)
             return cast(mx.array, decode(turned, kernels.numbers(*range(0, 32, self.bits)), scales, zeros))
         decode = fused(_on_gpu, self.bits, self.in_features, size, self.dtype, dtype)
@@ -355,11 +353,11 @@ def _words_on_gpu(
     words: mx.array, shifts: mx.array, scales: mx.array, zeros: mx.array, bits: int, size: int, *plan: Any
 ) -> mx.array:
     """As :func:`_decode`, of words [out, n] without padding: no codes lie in memory. ``shifts`` are those of fields."""
-    out, fields = words.shape[0], shifts.size
+    out, in_word = words.shape[0], shifts.size
     # In groups that are whole words, or, of one channel, a parameter for each field.
-    codes = words.reshape(out, -1, max(1, size // fields), 1) >> shifts.astype(mx.uint32)
+    codes = words.reshape(out, -1, max(1, size // in_word), 1) >> shifts.astype(mx.uint32)
     scales, zeros = (
-        each.reshape(out, codes.shape[1], 1, 1 if size > 1 else fields) for each in (scales.astype(mx.float32), zeros)
+        each.reshape(out, codes.shape[1], 1, 1 if size > 1 else in_word) for each in (scales.astype(mx.float32), zeros)
     )
     return _times(scales, codes & ((1 << bits) - 1), zeros, *plan).reshape(out, -1)
 
