@@ -21,7 +21,7 @@ from ..files.shards import locate
 from ..packings.checks import leaf
 from ..packings.registry import PACKINGS, decode, remarks, traits
 from ..weights.decoded import Weight, planned
-from ..weights.host import lies, lying
+from ..weights.host import place, placed
 from ..weights.native import AffineWeights, NativeWeights
 from .modules import PackedModule, described, leftovers, packed_modules
 from .shapes import shapes_of
@@ -170,7 +170,7 @@ class Checkpoint:
             found = self._ahead[name] = self._arrays(self.modules[name])
             copied = []
             for array in found.values():
-                if (memory := lying(array)) is None:
+                if (memory := placed(array)) is None:
                     copied.append(array)
                 else:
                     mapped.touch(memory)
@@ -182,7 +182,7 @@ class Checkpoint:
         passed = traits(PACKINGS[module.scheme.packing]).passed if mx.default_device() == mx.cpu else ()
         for name in map(leaf, passed):
             if name in arrays and (memory := self._memory(module.tensors[name])) is not None:
-                lies(arrays[name], memory)
+                place(arrays[name], memory)
         return arrays
 
     def _memory(self, info: TensorInfo) -> Callable[[], np.ndarray] | None:

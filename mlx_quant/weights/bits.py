@@ -13,7 +13,7 @@ import mlx.core as mx
 import numpy as np
 
 from .compiled import fused
-from .host import lies, lying
+from .host import place, placed
 
 WIDTHS = range(1, 9)
 NIBBLES = 8  # in a word
@@ -25,8 +25,8 @@ def as_words(array: mx.array) -> mx.array:
     if array.dtype == mx.uint32:
         return array
     words = array.view(mx.uint32)
-    if (memory := lying(array)) is not None:
-        lies(words, lambda: memory().view(np.uint32))
+    if (memory := placed(array)) is not None:
+        place(words, lambda: memory().view(np.uint32))
     return words
 
 

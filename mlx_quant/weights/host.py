@@ -35,30 +35,30 @@ _COPIED = 1 << 18
 
 
 # What gives the memory of lazy arrays whose numbers lie in a file, by identity.
-_lying: dict[int, tuple[weakref.ref[mx.array], Callable[[], np.ndarray]]] = {}
+_placed: dict[int, tuple[weakref.ref[mx.array], Callable[[], np.ndarray]]] = {}
 
 
-def lies(array: mx.array, memory: Callable[[], np.ndarray]) -> None:
-    """Say that the numbers of a lazy array are in the ``memory`` that this gives, for as long as there is the array:
+def place(array: mx.array, memory: Callable[[], np.ndarray]) -> None:
+    """Say that the numbers of a lazy array lie in the ``memory`` that this gives, for as long as there is the array:
     :func:`ready` leaves it as it is then, and :func:`in_memory` takes that memory. MLX's operations read the file."""
     key = id(array)
-    _lying[key] = weakref.ref(array, lambda _: _lying.pop(key, None)), memory
+    _placed[key] = weakref.ref(array, lambda _: _placed.pop(key, None)), memory
 
 
-def lying(array: mx.array) -> Callable[[], np.ndarray] | None:
-    """What :func:`lies` was told of an array."""
-    found = _lying.get(id(array))
+def placed(array: mx.array) -> Callable[[], np.ndarray] | None:
+    """What :func:`place` was told of an array."""
+    found = _placed.get(id(array))
     return found[1] if found is not None and found[0]() is array else None
 
 
 def ready(*arrays: mx.array | None) -> None:
     """Evaluate arrays whose numbers are nowhere in memory yet."""
-    mx.eval(*(array for array in arrays if array is not None and lying(array) is None))
+    mx.eval(*(array for array in arrays if array is not None and placed(array) is None))
 
 
 def in_memory(array: mx.array) -> np.ndarray:
     """The memory of an array that is :func:`ready`, not copied; bfloat16, which NumPy lacks, as uint16."""
-    if (memory := lying(array)) is not None:
+    if (memory := placed(array)) is not None:
         return memory()
     return np.array(array.view(mx.uint16) if array.dtype == mx.bfloat16 else array, copy=False)
 
@@ -121,7 +121,9 @@ class Filling:
         finally:
             self._blocks.clear()
             for other in self._others:
-                other.result()
+                # One that has not begun has nothing left to do.
+                if not other.cancel():
+                    other.result()
         found = mx.array(self._memory) if self._large is None else self._large
         return found if found.dtype == self._dtype else found.view(self._dtype, stream=mx.cpu)
 

@@ -225,7 +225,8 @@ class Integer:
         return look_up(self.shape, dtype, codes, lists, width, first=groups << bits, step=_ROWS)
 
     def _by_rows(self, columns: int, dtype: mx.Dtype, decode: Decoder, *, shared: bool = False) -> Filling:
-        """[out, columns], made on the CPU from the words of a few rows at a time; ``shared`` as for it."""
+        """[out, columns], made on the CPU from the words of a few rows at a time; ``shared`` as for
+        :class:`Filling`."""
         ready(words_of(self.words).stored)
 
         def write(rows: slice, memory: np.ndarray) -> None:

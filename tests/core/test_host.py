@@ -18,7 +18,7 @@ import mlx_quant
 from mlx_quant.weights import bits as bits_module
 from mlx_quant.weights import fields, host
 from mlx_quant.weights.bits import as_words
-from mlx_quant.weights.host import copied, filled, in_memory, largest, lies, ready
+from mlx_quant.weights.host import copied, filled, in_memory, largest, place, ready
 from mlx_quant.weights.integer import Integer
 from mlx_quant.weights.parameters import parameters
 from mlx_quant.weights.words import Columns, Nibbles, Words
@@ -102,9 +102,9 @@ def test_as_many_threads_as_are_asked_for(said: str, count: int, monkeypatch: py
 
 
 def test_numbers_that_lie_somewhere_are_not_read_again() -> None:
-    before, there = len(host._lying), np.arange(6, dtype=np.int32).reshape(2, 3)
+    before, there = len(host._placed), np.arange(6, dtype=np.int32).reshape(2, 3)
     array = mx.full((2, 3), 7, dtype=mx.int32)
-    lies(array, lambda: there)
+    place(array, lambda: there)
     words = as_words(array)
     ready(array, words, None)
     assert in_memory(array) is there
@@ -112,9 +112,9 @@ def test_numbers_that_lie_somewhere_are_not_read_again() -> None:
     assert in_memory(words).dtype == np.uint32
     # MLX itself knows of no other memory.
     assert mx.all(array == 7).item()
-    assert len(host._lying) == before + 2
+    assert len(host._placed) == before + 2
     del array, words
-    assert len(host._lying) == before, "nobody holds what nobody can ask for"
+    assert len(host._placed) == before, "nobody holds what nobody can ask for"
 
 
 def words() -> list[Words]:
