@@ -19,9 +19,9 @@ from .host import in_memory
 # rows of the file lie a power of two apart, what a column of it touches would push itself out of every cache.
 _TILE_WORDS, _TILE_ROWS = 512, 128
 # Of nibbles, whose tile has eight channels for each word, and a column of the file for eight rows.
-_TILE_CHANNELS, _TILE_COLUMNS = 128, 128
+_TILE_CHANNELS, _TILE_COLUMNS = 128, 64
 # For the same reason rows of the copy lie a little further apart, and columns are read from it in half the time.
-_APART = 16
+_APART = 8
 
 
 class Words(Protocol):
