@@ -21,7 +21,7 @@ _TILE_WORDS, _TILE_ROWS = 512, 128
 # Of nibbles, whose tile has eight channels for each word, and a column of the file for eight rows.
 _TILE_CHANNELS, _TILE_COLUMNS = 128, 64
 # For the same reason rows of the copy lie a little further apart, and columns are read from it in half the time.
-_APART = 8
+_APART = 4
 
 
 class Words(Protocol):
