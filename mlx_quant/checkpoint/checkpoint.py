@@ -165,7 +165,7 @@ class Checkpoint:
         return held.pop(name)
 
     def read_ahead(self, name: str) -> None:
-        """Begin to read a packed module, which is to be decoded next: MLX reads in a thread of its own."""
+        """Begin to read a packed module, which is to be decoded next, in MLX's thread and in that of mapped files."""
         if name in self.modules:
             found = self._ahead[name] = self._arrays(self.modules[name])
             copied = []

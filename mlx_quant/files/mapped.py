@@ -33,7 +33,8 @@ class Mapped:
         with readable(path.name), open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
             told = json.loads(file.read(length))
-        self._begins = {name: 8 + length + said["data_offsets"][0] for name, said in told.items() if "shape" in said}
+        told.pop("__metadata__", None)
+        self._begins = {name: 8 + length + said["data_offsets"][0] for name, said in told.items()}
 
     def memory(self, info: TensorInfo) -> Callable[[], np.ndarray] | None:
         """What gives the numbers of a tensor, read only, bfloat16 as uint16; None unless they lie at a multiple of

@@ -113,7 +113,8 @@ def test_memory_is_the_bytes_of_the_file(name: str, tmp_path: Path) -> None:
 
 def test_what_is_not_aligned_is_read(tmp_path: Path) -> None:
     header = (
-        b'{"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"b":{"dtype":"I32","shape":[2],"data_offsets":[3,11]}}'
+        b'{"__metadata__":{"shape":"no tensor"},'
+        b'"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"b":{"dtype":"I32","shape":[2],"data_offsets":[3,11]}}'
     )
     path = tmp_path / "x.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(range(11)))
