@@ -16,12 +16,11 @@ import mlx.core as mx
 from . import kernels
 from .bits import NIBBLES, as_words, unpack
 from .compiled import fused
+from .cpu import SWITCH
 from .words import Columns, Nibbles, Rows, Words
 
 _log = logging.getLogger("mlx_quant")
 
-# 0 asks for MLX's own operations; else kernels are used where they work, which is tried once.
-SWITCH = "MLX_QUANT_KERNELS"
 # Widths that kernels read.
 BITS = (2, 4, 8)
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .cpu import kernels
+
 # A byte of 8 / n fields becomes n bytes, moved as one word of this type.
 _LANES = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
@@ -18,6 +20,10 @@ def unpacked(words: np.ndarray, bits: int, count: int) -> np.ndarray:
     octets = np.ascontiguousarray(words).view(np.uint8)
     if bits == 8:
         return octets[:, :count]
+    if (found := kernels()) is not None and count * bits <= octets.shape[1] * 8:
+        codes = np.empty((len(octets), count), np.uint8)
+        found.unpack(octets, bits, codes)
+        return codes
     if 8 % bits:
         return _across(octets, bits, count)
     lanes = 8 // bits
@@ -48,6 +54,10 @@ def packed(codes: np.ndarray, bits: int) -> np.ndarray:
     rows = len(codes)
     if bits == 8:
         return np.ascontiguousarray(codes).view(np.uint32)
+    if (found := kernels()) is not None:
+        words = np.empty((rows, codes.shape[1] * bits // 32), np.uint32)
+        found.pack(np.ascontiguousarray(codes), bits, words)
+        return words
     if 8 % bits:
         fields = codes.reshape(rows, -1, 8)
         octets = np.zeros((rows, fields.shape[1], bits), np.uint8)

@@ -26,6 +26,9 @@ import numpy as np
 # Writes the rows of a slice into the part of the result that is theirs.
 Writer = Callable[[slice, np.ndarray], None]
 _HUGE = 2 << 20
+# Eight outputs share a word of AWQ's, and 16 words a line of cache. Of more rows than these what is read or written lies
+# on more pages than a core remembers.
+_LINES, _MOST_ROWS = 128, 1024
 # From this size on, the C library on Linux has memory mapped anew each time; what is smaller, it uses again.
 _MAPPED = 32 << 20
 # Floats that NumPy has too: a view, which is what bfloat16 has to be, is evaluated once more.
@@ -145,6 +148,12 @@ def copied(make: Callable[[slice], mx.array]) -> Writer:
         memory[...] = in_memory(block).view(memory.dtype)
 
     return write
+
+
+def block_rows(rows: int) -> int:
+    """How many rows of words a core turns at once: as many as leave it a second block, in whole lines of cache of both
+    files' orders, but no more than whose pages it finds quickly."""
+    return min(max(-(-rows // (2 * _cores()) // _LINES) * _LINES, _LINES), _MOST_ROWS)
 
 
 @cache

@@ -10,18 +10,18 @@ from typing import Any, cast
 import mlx.core as mx
 import numpy as np
 
-from . import device, fields, kernels, later
+from . import cpu, device, fields, kernels, later
 from .bits import NIBBLES, pack, unpack
 from .compiled import fused
-from .host import Filling, in_memory, largest, ready
+from .host import Filling, block_rows, in_memory, largest, ready
 from .lookup import look_up, pays
 from .native import AFFINE_BITS, AFFINE_GROUP_SIZES, AffineWeights, no_packed_form
 from .parameters import parameters, singles
 from .rounding import bits_of, half, scaled
 from .words import Nibbles, Rows, Words, words_of
 
-# Words are decoded so many rows at a time, and only turned so many.
-_ROWS, _TURNED_ROWS = 256, 1024
+# Words are decoded so many rows at a time.
+_ROWS = 256
 _LARGEST_HALF = 65504
 
 
@@ -129,14 +129,14 @@ class Integer:
             return self._native_by_kernel(params_dtype) or self._decided().planned(params_dtype)
         planned = self.planned(params_dtype)
         words, permutation, moved = words_of(self.words), planned.permutation, None
-        mx.eval(self.scales, self.zero_points)
         # Other threads begin with the words while this one makes parameters.
         if permutation is not None or planned.bits != self.bits:
             reorder = self._reorderer(permutation)
             moved = self._by_rows(planned.weight.shape[1], mx.uint32, reorder, shared=True)
         elif not isinstance(words, Rows):
             ready(words.stored)
-            moved = Filling(words.shape, mx.uint32, words.write, _TURNED_ROWS, shared=True)
+            moved = Filling(words.shape, mx.uint32, words.write, block_rows(self.shape[0]), shared=True)
+        mx.eval(self.scales, self.zero_points)
         repeat = planned.scales.shape[1] // self.scales.shape[0]
         if (made := parameters(self.scales, self.zero_points, planned.scales.dtype, repeat)) is not None:
             planned = replace(planned, scales=made[0], biases=made[1])
@@ -207,22 +207,40 @@ class Integer:
 
     def _looked_up(self, dtype: mx.Dtype) -> mx.array:
         """:meth:`dense` of an evaluated weight, with the values of a group listed."""
-        bits, (scales, zeros) = self.bits, _parameters(self)
+        bits, width = self.bits, self.scales.shape[0] << self.bits
+        channels = np.arange(self.in_features) // self.group_size
+        groups = channels if self.group_index is None else in_memory(self.group_index).astype(np.int64)
+
+        def codes(rows: slice) -> np.ndarray:
+            return self._some(rows)
+
+        lists = self._listed(dtype)
+        first, levels = groups << bits, 1 << bits
+        return look_up(self.shape, dtype, codes, lists, width, bits=bits, first=first, levels=levels, step=_ROWS)
+
+    def _listed(self, dtype: mx.Dtype) -> Callable[[slice], np.ndarray]:
+        """What gives the bits of each code's value in each group, [n, groups << bits], for rows of an evaluated
+        weight."""
+        bits, exact = self.bits, self.dtype != mx.float32 or dtype == mx.float32
+        if exact and (found := cpu.kernels(self.shape[0] * self.in_features)) is not None:
+            stored, points = in_memory(self.scales), in_memory(self.zero_points)
+
+            def listed(rows: slice) -> np.ndarray:
+                memory = np.empty((rows.stop - rows.start, len(stored) << bits), f"u{dtype.size}")
+                found.list_products(stored[:, rows], self.dtype, points[:, rows], bits, dtype, memory)
+                return memory
+
+            return listed
+        scales, zeros = _parameters(self)
         if self.dtype == mx.float32 and dtype != mx.float32:
             scales = scales.astype(np.float64)  # which holds the products; they are rounded once
         known = np.arange(1 << bits, dtype=np.float32)
         narrow: Narrower = half if self.dtype == dtype == mx.float16 else partial(bits_of, dtype=dtype)
 
-        def codes(rows: slice) -> np.ndarray:
-            return fields.unpacked(self._some(rows), bits, self.in_features)
-
         def lists(rows: slice) -> np.ndarray:
             return narrow(scales[rows, :, None] * (known - zeros[rows, :, None])).reshape(rows.stop - rows.start, -1)
 
-        channels = np.arange(self.in_features) // self.group_size
-        groups = channels if self.group_index is None else in_memory(self.group_index).astype(np.int64)
-        width = self.scales.shape[0] << bits
-        return look_up(self.shape, dtype, codes, lists, width, first=groups << bits, step=_ROWS)
+        return lists
 
     def _by_rows(self, columns: int, dtype: mx.Dtype, decode: Decoder, *, shared: bool = False) -> Filling:
         """[out, columns], made on the CPU from the words of a few rows at a time; ``shared`` as for
@@ -244,11 +262,17 @@ class Integer:
     def _reorderer(self, permutation: mx.array | None) -> Decoder:
         """As :meth:`_reordered`, of some rows."""
         mx.eval(permutation)
-        order = None if permutation is None else in_memory(permutation)
+        order, found = None if permutation is None else in_memory(permutation), cpu.kernels(self.in_features)
 
         def reorder(_: slice, words: np.ndarray, memory: np.ndarray) -> None:
             codes = fields.unpacked(words, self.bits, self.in_features)
-            memory[...] = fields.packed(codes if order is None else np.take(codes, order, axis=1), self._affine_bits)
+            if order is not None and found is not None:
+                ordered = np.empty_like(codes)
+                found.reorder(codes, order, ordered)
+                codes = ordered
+            elif order is not None:
+                codes = np.take(codes, order, axis=1)
+            memory[...] = fields.packed(codes, self._affine_bits)
 
         return reorder
 

@@ -11,7 +11,9 @@ from collections.abc import Callable
 import mlx.core as mx
 import numpy as np
 
-from .host import copied, filled, in_memory
+from . import fields
+from .cpu import Kernels, kernels
+from .host import Writer, block_rows, copied, filled, in_memory
 from .pieces import pieces
 
 # Looked up in blocks of about so many weights: what lies between two steps stays in cache, and a step is long beside
@@ -37,28 +39,35 @@ def look_up(
     lists: Callable[[slice], np.ndarray],
     width: int,
     *,
+    bits: int = 8,
     first: np.ndarray | int = 0,
     height: int = 1,
+    levels: int | None = None,
     step: int | None = None,
 ) -> mx.array:
     """A matrix ``shape`` [rows, columns] of ``dtype``, decoded before this returns.
 
     Args:
-        codes: gives uint8 [n, columns] for a slice of rows. Asks nothing of MLX but memory, nor does ``lists``.
+        codes: gives rows of words or bytes for a slice of rows, whose first fields of ``bits`` are the codes, lowest
+            first. Asks nothing of MLX but memory, nor does ``lists``.
         lists: gives the bits of ``dtype``, uint16 or uint32 [n, width], for a slice of rows of lists.
         width: numbers in a row of lists.
         first: [columns], where the list of each column begins in a row of them, if there are several.
         height: neighbouring rows that share a row of lists.
-        step: rows that codes are asked for at once.
+        levels: numbers in a list; None where a row of them is one.
+        step: rows that codes are asked for at once, by NumPy.
     """
     few = max(1, min(shape[0], _BLOCK_WEIGHTS // shape[1]))
+    if (found := kernels(shape[0] * shape[1])) is not None:
+        write = _by_kernel(found, bits, shape[1], codes, lists, first, height, levels or width)
+        return filled(shape, dtype, write, block_rows(shape[0]), shared=True)
     apart = few if height == 1 else 1
     # Sums of small numbers cost a third of sums of what NumPy takes for an index, which they become at the end.
     small = np.uint16 if apart * width <= 1 << 16 else np.uint32
     starts = (first + np.arange(apart)[:, None] * width).astype(small)
 
     def write(rows: slice, memory: np.ndarray) -> None:
-        found, sums, index = codes(rows), np.empty((few, shape[1]), small), np.empty((few, shape[1]), np.intp)
+        found, sums, index = fields.unpacked(codes(rows), bits, shape[1]), np.empty((few, shape[1]), small), np.empty((few, shape[1]), np.intp)
         above = rows.start // height
         table = lists(slice(above, -(-rows.stop // height)))
         row = rows.start
@@ -75,3 +84,29 @@ def look_up(
             row = end
 
     return filled(shape, dtype, write, step or _BLOCKS * few, shared=True)
+
+
+def _by_kernel(
+    kernels: Kernels,
+    bits: int,
+    columns: int,
+    codes: Callable[[slice], np.ndarray],
+    lists: Callable[[slice], np.ndarray],
+    first: np.ndarray | int,
+    height: int,
+    levels: int,
+) -> Writer:
+    starts = np.broadcast_to(first, columns).astype(np.uint32)
+    # Neighbours share a list in runs of one length, the last one perhaps shorter, or each has its own.
+    run = int(np.argmax(starts != starts[0])) or columns
+    if not np.array_equal(np.repeat(starts[::run], run)[:columns], starts):
+        run = 1
+
+    def write(rows: slice, memory: np.ndarray) -> None:
+        above = rows.start // height
+        own = lists(slice(above, -(-rows.stop // height)))
+        lie = {"height": height, "above": rows.start % height, "run": run, "levels": levels}
+        octets = np.ascontiguousarray(codes(rows)).view(np.uint8)
+        kernels.look_up(octets, bits, own, memory, first=starts[::run], **lie)
+
+    return write

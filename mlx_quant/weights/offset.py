@@ -75,9 +75,10 @@ class Offset:
         first = np.arange(self.in_features) // self.group_size * levels
 
         def codes(rows: slice) -> np.ndarray:
-            return fields.unpacked(words[rows], self.bits, self.in_features)
+            return words[rows]
 
-        return look_up(self.shape, dtype, codes, listed, self.scales.shape[0] * levels, first=first)
+        width = self.scales.shape[0] * levels
+        return look_up(self.shape, dtype, codes, listed, width, bits=self.bits, first=first, levels=levels)
 
     def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """MLX's affine form: codes, scales and offsets unchanged, unless ``params_dtype`` asks for another dtype.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 
+from .cpu import kernels
 from .host import filled, in_memory
 from .rounding import bfloat, half
 
@@ -26,14 +27,21 @@ def parameters(scales: mx.array, zeros: mx.array, dtype: mx.Dtype, repeat: int) 
     if dtype not in (scales.dtype, mx.float32):
         return None
     stored, points, kept = in_memory(scales), in_memory(zeros), dtype == scales.dtype
+    found = kernels(stored.nbytes)
 
     def single(rows: slice) -> np.ndarray:
         return _singles(stored[:, rows], scales.dtype)
 
     def write_scales(rows: slice, memory: np.ndarray) -> None:
+        if found is not None:
+            found.list_parameters(stored[:, rows], scales.dtype, None, dtype, memory)
+            return
         _repeated((stored[:, rows] if kept else single(rows)).view(memory.dtype), memory)
 
     def write_biases(rows: slice, memory: np.ndarray) -> None:
+        if found is not None:
+            found.list_parameters(stored[:, rows], scales.dtype, points[:, rows], dtype, memory)
+            return
         with np.errstate(over="ignore"):  # which makes infinity, as it should
             biases = points[:, rows] * single(rows)
         np.negative(biases, out=biases)

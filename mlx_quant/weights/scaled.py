@@ -114,14 +114,14 @@ class Scaled:
         bits = known.size.bit_length() - 1
 
         def found(part: slice) -> np.ndarray:
-            return fields.unpacked(octets[part], bits, in_features)
+            return octets[part]
 
         def products(part: slice) -> mx.array:
             return (scales[part][..., None] * known).astype(dtype).reshape(-1, width)
 
         first = np.arange(in_features) // columns * known.size
         listed = lists(scales.shape[0], width, dtype, products)
-        return look_up((out, in_features), dtype, found, listed, width, first=first, height=rows)
+        return look_up((out, in_features), dtype, found, listed, width, bits=bits, first=first, height=rows, levels=known.size)
 
     def _values(self, codes: mx.array) -> mx.array:
         return e4m3(codes) if self.values == "e4m3" else looked_up(codes, mx.array(_TABLES[self.values]))

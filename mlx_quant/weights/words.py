@@ -13,6 +13,7 @@ import mlx.core as mx
 import numpy as np
 
 from .bits import NIBBLES, transpose_nibbles
+from .cpu import kernels
 from .host import in_memory
 
 # A tile of so many words by so many rows passes through a copy of its own, which fits into a core's second cache: where
@@ -76,6 +77,9 @@ class Columns:
 
     def write(self, rows: slice, memory: np.ndarray) -> None:
         source = in_memory(self.stored)[:, rows]
+        if (found := kernels(self.stored.nbytes)) is not None:
+            found.turn_words(source, memory)
+            return
         tile = np.empty((_TILE_WORDS, _TILE_ROWS + _APART), np.uint32)
         for row in range(0, len(memory), _TILE_ROWS):
             for word in range(0, len(source), _TILE_WORDS):
@@ -109,6 +113,9 @@ class Nibbles:
 
     def write(self, rows: slice, memory: np.ndarray) -> None:
         source = in_memory(self.stored)[:, rows.start // NIBBLES : rows.stop // NIBBLES]
+        if (found := kernels(self.stored.nbytes)) is not None:
+            found.turn_nibbles(source, self.order, memory)
+            return
         words, columns = memory.shape[1], source.shape[1]
         source = source.reshape(words, NIBBLES, columns)
         outputs = memory.reshape(columns, NIBBLES, words)
