@@ -35,6 +35,9 @@ typedef float Floats __attribute__((vector_size(32), aligned(4), may_alias));
 #define SHUFFLED(a, b, i, j, k, l) __builtin_shuffle(a, b, Quad{i, j, k, l})
 #endif
 
+// So that what an array holds stays in registers.
+#define UNROLLED _Pragma("GCC unroll 8")
+
 // ---- words turned
 
 // A tile of so many words each way is a line of cache wide, and stays in the first cache.
@@ -73,9 +76,9 @@ inline void exchange(Words &upper, Words &lower, int shift, uint32_t mask) {
 
 // Eight blocks of 8 x 8 nibbles at once, a word of each in every row: nibble k of row i becomes nibble i of row k.
 inline void transpose_nibbles(Words *rows) {
-  for (int row : {0, 1, 2, 3}) exchange(rows[row], rows[row + 4], 16, 0x0000FFFF);
-  for (int row : {0, 1, 4, 5}) exchange(rows[row], rows[row + 2], 8, 0x00FF00FF);
-  for (int row : {0, 2, 4, 6}) exchange(rows[row], rows[row + 1], 4, 0x0F0F0F0F);
+  UNROLLED for (int row = 0; row < 4; row++) exchange(rows[row], rows[row + 4], 16, 0x0000FFFF);
+  UNROLLED for (int row = 0; row < 4; row++) exchange(rows[row + row / 2 * 2], rows[row + row / 2 * 2 + 2], 8, 0x00FF00FF);
+  UNROLLED for (int row = 0; row < 4; row++) exchange(rows[2 * row], rows[2 * row + 1], 4, 0x0F0F0F0F);
 }
 
 // ---- fields of bytes
@@ -242,42 +245,49 @@ inline Words bfloat_bits(Floats values) {
   return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
 }
 
-// A finite float16 or bfloat16, by its bits, or a float32.
-inline float single(const void *memory, ptrdiff_t place, int dtype) {
-  uint32_t bits;
-  float value;
+// Up to eight numbers; of eight compilers know the size.
+template <class Number>
+inline void copy(void *to, const Number *from, ptrdiff_t count) {
+  if (count == 8)
+    std::memcpy(to, from, 8 * sizeof(Number));
+  else
+    std::memcpy(to, from, count * sizeof(Number));
+}
+
+// Up to eight neighbours, finite float16 or bfloat16 by their bits, or float32.
+inline Floats load(const void *memory, ptrdiff_t place, ptrdiff_t count, int dtype) {
   if (dtype == SINGLE) {
-    std::memcpy(&value, (const char *)memory + 4 * place, 4);
-    return value;
+    Floats values = {};
+    copy(&values, (const float *)memory + place, count);
+    return values;
   }
-  const uint32_t stored = ((const uint16_t *)memory)[place], size = (stored & 0x7FFF) << 13;
-  if (dtype == BFLOAT) {
-    bits = stored << 16;
-  } else if (stored & 0x7C00) {
-    bits = (stored & 0x8000) << 16 | (size + (112u << 23));
-  } else {
-    bits = size + (113u << 23);
-    std::memcpy(&value, &bits, 4);
-    value -= 1.0f / (1 << 14);
-    std::memcpy(&bits, &value, 4);
-    bits |= (stored & 0x8000) << 16;
-  }
-  std::memcpy(&value, &bits, 4);
-  return value;
+  Shorts stored = {};
+  copy(&stored, (const uint16_t *)memory + place, count);
+  const Words bits = __builtin_convertvector(stored, Words);
+  if (dtype == BFLOAT) return (Floats)(bits << 16);
+  const Words size = (bits & 0x7FFF) << 13, sign = (bits & 0x8000) << 16;
+  // Of a subnormal number the digits follow 2^-14, which is then taken away.
+  const Floats small = (Floats)(size + (113u << 23)) - 1.0f / (1 << 14);
+  return (Floats)(chosen((Words)(size < (1u << 23)), bits_of(small), size + (112u << 23)) | sign);
+}
+
+// Up to eight neighbouring zero points.
+inline Floats points(const uint8_t *zeros, ptrdiff_t place, ptrdiff_t count) {
+  typedef uint8_t Octets __attribute__((vector_size(8)));
+  Octets stored = {};
+  copy(&stored, zeros + place, count);
+  return __builtin_convertvector(stored, Floats);
 }
 
 // The first of eight numbers, rounded to a dtype.
 inline void store(Floats values, ptrdiff_t count, int dtype, void *to, ptrdiff_t place) {
   if (dtype == SINGLE) {
-    std::memcpy((char *)to + 4 * place, &values, 4 * count);
+    copy((float *)to + place, (const float *)&values, count);
     return;
   }
   const Words wide = dtype == HALF ? half_bits(values) : bfloat_bits(values);
   const Shorts narrow = __builtin_convertvector(wide, Shorts);
-  if (count == 8)
-    std::memcpy((uint16_t *)to + place, &narrow, 16);
-  else
-    std::memcpy((uint16_t *)to + place, &narrow, 2 * count);
+  copy((uint16_t *)to + place, (const uint16_t *)&narrow, count);
 }
 
 // As list_parameters, of rows that are a tile wide.
@@ -287,13 +297,13 @@ void list_repeated(const void *scales, int stored, ptrdiff_t scales_row, const u
   for (ptrdiff_t part = 0; part < rows; part += TILE)
     for (ptrdiff_t group = 0; group < groups; group++) {
       const ptrdiff_t count = std::min(TILE, rows - part);
-      float values[TILE] = {};
-      for (ptrdiff_t i = 0; i < count; i++) {
-        values[i] = single(scales, group * scales_row + part + i, stored);
-        if (zeros) values[i] = -((float)zeros[group * zeros_row + part + i] * values[i]);
-      }
       Number rounded[TILE];
-      for (ptrdiff_t i = 0; i < TILE; i += 8) store(*(const Floats *)(values + i), 8, dtype, rounded, i);
+      for (ptrdiff_t i = 0; i < count; i += 8) {
+        const ptrdiff_t some = std::min<ptrdiff_t>(8, count - i);
+        Floats values = load(scales, group * scales_row + part + i, some, stored);
+        if (zeros) values = -(points(zeros, group * zeros_row + part + i, some) * values);
+        store(values, 8, dtype, rounded, i);
+      }
       Number *own = to + (part * groups + group) * repeat;
       for (ptrdiff_t i = 0; i < count; i++, own += groups * repeat)
         for (ptrdiff_t again = 0; again < repeat; again++) own[again] = rounded[i];
@@ -323,14 +333,17 @@ void turn_nibbles(const uint32_t *from, ptrdiff_t from_row, ptrdiff_t words, ptr
       for (ptrdiff_t i = 0; i < height; i++) {
         for (ptrdiff_t part = 0; part < width; part += 8) {
           const uint32_t *own = from + (word + i) * 8 * from_row + column + part;
-          Words rows[8] = {};
+          Words rows[8];
           if (width - part >= 8) {
-            for (int k = 0; k < 8; k++) rows[k] = *(const Words *)(own + k * from_row);
+            UNROLLED for (int k = 0; k < 8; k++) rows[k] = *(const Words *)(own + k * from_row);
           } else {
-            for (int k = 0; k < 8; k++) std::memcpy(&rows[k], own + k * from_row, 4 * (width - part));
+            for (int k = 0; k < 8; k++) {
+              rows[k] = Words{};
+              std::memcpy(&rows[k], own + k * from_row, 4 * (width - part));
+            }
           }
           transpose_nibbles(rows);
-          for (int k = 0; k < 8; k++) *(Words *)&tile[k][i][part] = rows[k];
+          UNROLLED for (int k = 0; k < 8; k++) *(Words *)&tile[k][i][part] = rows[k];
         }
       }
       for (int k = 0; k < 8; k++)
@@ -372,15 +385,16 @@ void list_products(const void *scales, int stored, ptrdiff_t scales_row, const u
                    ptrdiff_t groups, ptrdiff_t rows, int bits, int dtype, void *to) {
   const ptrdiff_t levels = ptrdiff_t(1) << bits;
   const Floats eight = {0, 1, 2, 3, 4, 5, 6, 7};
-  for (ptrdiff_t part = 0; part < rows; part += TILE)
-    for (ptrdiff_t group = 0; group < groups; group++)
-      for (ptrdiff_t row = part; row < std::min(part + TILE, rows); row++) {
-        const float scale = single(scales, group * scales_row + row, stored);
-        const float zero = zeros[group * zeros_row + row];
+  for (ptrdiff_t part = 0; part < rows; part += 8)
+    for (ptrdiff_t group = 0; group < groups; group++) {
+      const ptrdiff_t count = std::min<ptrdiff_t>(8, rows - part);
+      const Floats scale = load(scales, group * scales_row + part, count, stored);
+      const Floats zero = points(zeros, group * zeros_row + part, count);
+      for (ptrdiff_t i = 0; i < count; i++)
         for (ptrdiff_t code = 0; code < levels; code += 8)
-          store(scale * (eight + ((float)code - zero)), std::min<ptrdiff_t>(8, levels - code), dtype, to,
-                (row * groups + group) * levels + code);
-      }
+          store(scale[i] * (eight + ((float)code - zero[i])), std::min<ptrdiff_t>(8, levels - code), dtype, to,
+                ((part + i) * groups + group) * levels + code);
+    }
 }
 
 // Parameters of MLX's affine form, each repeated, to [rows, groups * repeat]: the scales themselves or, where there are

@@ -33,8 +33,9 @@ _LINES, _MOST_ROWS = 128, 1024
 _MAPPED = 32 << 20
 # Floats that NumPy has too: a view, which is what bfloat16 has to be, is evaluated once more.
 _NAMES = {mx.float16: "f2", mx.float32: "f4"}
-# A smaller result is copied once more: every evaluation wakes MLX's thread, which takes longer.
-_COPIED = 1 << 18
+# A smaller result is copied once more: every evaluation wakes MLX's thread, which takes longer. One smaller still is made
+# by one thread.
+_COPIED, _SHARED = 1 << 21, 1 << 18
 
 
 # What gives the memory of lazy arrays whose numbers lie in a file, by identity.
@@ -110,11 +111,12 @@ class Filling:
         _keep_freed_memory()
         known = _NAMES.get(dtype, f"u{dtype.size}")
         self._dtype = dtype
-        self._large = _unwritten(shape, known) if math.prod(shape) * dtype.size >= _COPIED else None
+        size = math.prod(shape) * dtype.size
+        self._large = _unwritten(shape, known) if size >= _COPIED else None
         self._memory = np.empty(shape, known) if self._large is None else in_memory(self._large)
         self._write, self._written = write, self._memory.view(f"u{dtype.size}")
         self._blocks = deque(slice(row, min(row + step, shape[0])) for row in range(0, shape[0], step))
-        others = min(len(self._blocks), _cores()) - 1 if shared and self._large is not None else 0
+        others = min(len(self._blocks), _cores()) - 1 if shared and size >= _SHARED else 0
         self._others = [_threads().submit(self._work) for _ in range(others)]
 
     def whole(self) -> mx.array:
