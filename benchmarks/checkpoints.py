@@ -3,8 +3,9 @@
 Each measurement is a process of its own, and neighbours take turns. The checkpoints are ``examples/make_large.py``'s,
 layers of a 7B Llama in 4 bits, groups of 128; they and the copies lie in the page cache, and nothing is flushed.
 
-A virtual machine gets memory from its host as it touches it, slowly, and gives back what is free: who runs after a process
-that freed much would seem fast. So each process first writes a file larger than all that it will touch, and removes it.
+A virtual machine gets memory from its host as it touches it, slowly, and gives back what is free: who runs after a
+process that freed much would seem fast. So each process first writes a file as large as all that it will touch, and
+removes it.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ ROOT = Path(__file__).parents[1]
 def measured(what: str, source: str, destination: str, touched: int = 0) -> dict[str, float]:
     """One call in this process: seconds, CPU seconds of all threads, megabytes it wrote, and gained at its peak.
 
-    What every user of mlx-lm imports is imported before, and a tokenizer is made before, which imports the rest. So much
-    memory as is ``touched`` was just free.
+    What every user of mlx-lm imports is imported before, and a tokenizer is made before, which imports the rest. As
+    much memory as is ``touched`` was just freed.
     """
     if what == "copy":
         work = lambda: shutil.copytree(source, destination)  # noqa: E731

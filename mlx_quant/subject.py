@@ -5,12 +5,13 @@ Candidates are decoded as well, for it is here that they are proven.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 
@@ -21,6 +22,8 @@ from .errors import QuantError
 from .module import dequantize, to_affine
 from .packings.registry import PACKINGS
 from .version import __version__
+from .weights import cpu
+from .weights.native import NativeWeights
 
 
 class _Opened(Mapping[str, mx.array]):
@@ -93,4 +96,47 @@ class _Subject:
         return weights
 
 
+def _twice(decode: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """What ``decode`` gives with the CPU's kernels; AssertionError unless NumPy alone gives, or refuses, the same."""
+    answers: list[Any] = []
+    for asked in (contextlib.nullcontext(), cpu.without()):
+        with asked:
+            try:
+                answers.append(decode(*args, **options))
+                mx.eval(_arrays(answers[-1]))
+            except QuantError as error:
+                answers.append(error)
+    first, second = answers
+    if isinstance(first, QuantError):
+        assert str(first) == str(second), f"{first!r} with kernels, {second!r} without"
+        raise first
+    assert not isinstance(second, QuantError), f"{second!r} without kernels"
+    for one, other in zip(_arrays(first), _arrays(second), strict=True):
+        assert (one.shape, one.dtype) == (other.shape, other.dtype), "with kernels it has another shape or dtype"
+        assert mx.array_equal(one.view(mx.uint8), other.view(mx.uint8)).item(), "with kernels it has other bits"
+    return first
+
+
+def _arrays(answer: mx.array | NativeWeights) -> list[mx.array]:
+    return [answer] if isinstance(answer, mx.array) else list(answer.arrays.values())
+
+
+class _OpenedTwice(_Opened):
+    def __getitem__(self, name: str) -> mx.array:
+        return cast(mx.array, _twice(super().__getitem__, name))
+
+
+class _Both(_Subject):
+    """The core, asked with the CPU's kernels and again without: what differs between them is an error."""
+
+    open = staticmethod(_OpenedTwice)
+
+    def info(self) -> dict[str, Any]:
+        return super().info() | {"kernels": "with and without" if cpu.kernels(cpu.WORTH) else "none here"}
+
+    dequantize = staticmethod(functools.partial(_twice, _Subject.dequantize))
+    to_affine = staticmethod(functools.partial(_twice, _Subject.to_affine))
+
+
 SUBJECT = _Subject()
+BOTH = _Both()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, cast
 
 import mlx.core as mx
@@ -246,6 +247,22 @@ class Checkpoint:
                 parts = {leaf: (array.shape, array.dtype) for leaf, array in found.arrays.items()}
             self._examined[name] = Examined(weight.act_order, why, parameters, parts)
         return self._examined[name]
+
+    def examine_all(self, names: Iterable[str]) -> dict[str, Examined]:
+        """:meth:`examine` of several; what the next one is asked about is read meanwhile."""
+        found: dict[str, Examined] = {}
+        following = list(names)
+        for name, ahead in zip_longest(following, following[1:]):
+            if ahead is not None and ahead not in self._examined:
+                self._read_parameters(ahead)
+            found[name] = self.examine(name)
+        return found
+
+    def _read_parameters(self, name: str) -> None:
+        """Begin to read all of a module but its codes, which come first."""
+        found = self._ahead[name] = self._arrays(self.modules[name])
+        _, *parameters = found.values()
+        mx.async_eval(parameters)  # type: ignore[no-untyped-call]
 
     def _forget(self) -> None:
         self._examined: dict[str, Examined] = {}

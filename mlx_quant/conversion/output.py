@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from threading import Thread
 from typing import Any, BinaryIO
 
@@ -31,6 +31,7 @@ _SLACK_BYTES = 16 << 20
 _LONGEST_NAME = 255
 # For another run to look around beside the same destination, and to remove what a killed one left.
 _PATIENCE_SECONDS = 30.0
+_LOOK_AGAIN_SECONDS = 0.5
 _SPELLED = {dtype: name for name, dtype in DTYPES.items() if name not in BYTES_OF_FLOATS}
 
 
@@ -232,7 +233,7 @@ class ShardWriter:
             raise self._failed
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._next_job()) is not None:
             try:
                 # After an error the rest is only taken away, so that nobody waits.
                 if self._failed is None:
@@ -243,6 +244,12 @@ class ShardWriter:
                 self._failed = error
             del job
             self._jobs.task_done()
+
+    def _next_job(self) -> Callable[[], object] | None:
+        """Looks again and again: a signal that arrives while a thread is being woken can leave it asleep for ever."""
+        while True:
+            with suppress(Empty):
+                return self._jobs.get(timeout=_LOOK_AGAIN_SECONDS)
 
 
 def _header(shapes: Shapes) -> bytes:

@@ -94,7 +94,7 @@ def make_plan(
     dense = {name: _dense(module, dtype) for name, module in modules.items()}
     seam = Seam(architecture, dense, plain)
     checkpoint.files.fetch(checkpoint.shards)
-    examined = {name: checkpoint.examine(name) for name in modules}
+    examined = checkpoint.examine_all(modules)
     not_affine = {name: found.not_native for name, found in examined.items() if found.not_native}
     if not (permute and architecture):
         not_affine |= {name: ACT_ORDER for name, found in examined.items() if PERMUTATION in found.parts}

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal
+from typing import Literal, cast
 
 import mlx.core as mx
 import numpy as np
@@ -56,10 +56,17 @@ def arrivals(marked: Marked, arrays: Mapping[str, mx.array], owners: Mapping[str
     """
     found = {name: Arrival() for name in owners.values()}
     index = _Index(marked, owners)
+    untouched = {id(array): number for number, array in enumerate(marked.arrays.values())}
     grouped: dict[str, list[mx.array]] = {}
     for name, array in arrays.items():
         grouped.setdefault(name.rpartition(".")[0], []).append(array)
     for parameter, parts in grouped.items():
+        # Most are handed on as they came, and nobody need ask what MLX did with them.
+        if len(whole := {_as_it_came(part, untouched, index) for part in parts}) == 1 and None not in whole:
+            module, _ = cast(tuple[str, tuple[int, ...]], whole.pop())
+            if module:
+                found[module].also("rows", parameter)
+            continue
         seen: dict[str, list[_Seen]] = {}
         for part in parts:
             origin = Origin(part)
@@ -76,6 +83,12 @@ def arrivals(marked: Marked, arrays: Mapping[str, mx.array], owners: Mapping[str
             alike = all(np.array_equal(places[0].rows, place.rows) for place in places)
             found[name].also(kinds.pop() if len(kinds) == 1 and alike else "moved", parameter)
     return found
+
+
+def _as_it_came(part: mx.array, untouched: Mapping[int, int], index: _Index) -> tuple[str, tuple[int, ...]] | None:
+    """The module of a matrix that is one of the stand-ins, and what its rows are numbered by; None for others."""
+    number = untouched.get(id(part))
+    return None if number is None or part.ndim < 2 else (index.module(number), part.shape[:-1])
 
 
 class _Index:

@@ -76,9 +76,9 @@ inline void exchange(Words &upper, Words &lower, int shift, uint32_t mask) {
 
 // Eight blocks of 8 x 8 nibbles at once, a word of each in every row: nibble k of row i becomes nibble i of row k.
 inline void transpose_nibbles(Words *rows) {
-  UNROLLED for (int row = 0; row < 4; row++) exchange(rows[row], rows[row + 4], 16, 0x0000FFFF);
-  UNROLLED for (int row = 0; row < 4; row++) exchange(rows[row + row / 2 * 2], rows[row + row / 2 * 2 + 2], 8, 0x00FF00FF);
-  UNROLLED for (int row = 0; row < 4; row++) exchange(rows[2 * row], rows[2 * row + 1], 4, 0x0F0F0F0F);
+  UNROLLED for (int i = 0; i < 4; i++) exchange(rows[i], rows[i + 4], 16, 0x0000FFFF);
+  UNROLLED for (int i = 0; i < 4; i++) exchange(rows[i + i / 2 * 2], rows[i + i / 2 * 2 + 2], 8, 0x00FF00FF);
+  UNROLLED for (int i = 0; i < 4; i++) exchange(rows[2 * i], rows[2 * i + 1], 4, 0x0F0F0F0F);
 }
 
 // ---- fields of bytes
@@ -150,7 +150,8 @@ void unpack_row(const uint8_t *from, int bits, ptrdiff_t count, uint8_t *to) {
 
 // ---- numbers looked up
 
-// 16 codes below 16 at once: halves of a number of 16 bits are looked up for themselves.
+// 16 codes at once in a list of 16, whose last number those beyond mean: the halves of a number of 16 bits are looked up
+// one by one.
 #if defined(__SSSE3__)
 struct Sixteen {
   __m128i low, high;
@@ -161,7 +162,7 @@ struct Sixteen {
     high = _mm_packus_epi16(_mm_srli_epi16(a, 8), _mm_srli_epi16(b, 8));
   }
   void look_up(const uint8_t *codes, uint16_t *to) const {
-    const __m128i index = _mm_loadu_si128((const __m128i *)codes);
+    const __m128i index = _mm_min_epu8(_mm_loadu_si128((const __m128i *)codes), _mm_set1_epi8(15));
     const __m128i lows = _mm_shuffle_epi8(low, index), highs = _mm_shuffle_epi8(high, index);
     _mm_storeu_si128((__m128i *)to, _mm_unpacklo_epi8(lows, highs));
     _mm_storeu_si128((__m128i *)(to + 8), _mm_unpackhi_epi8(lows, highs));
@@ -173,7 +174,7 @@ struct Sixteen {
   uint8x16x2_t halves;
   explicit Sixteen(const uint16_t *list) { halves = vld2q_u8((const uint8_t *)list); }
   void look_up(const uint8_t *codes, uint16_t *to) const {
-    const uint8x16_t index = vld1q_u8(codes);
+    const uint8x16_t index = vminq_u8(vld1q_u8(codes), vdupq_n_u8(15));
     vst2q_u8((uint8_t *)to, uint8x16x2_t{{vqtbl1q_u8(halves.val[0], index), vqtbl1q_u8(halves.val[1], index)}});
   }
 };
@@ -230,7 +231,8 @@ enum Dtype { HALF, BFLOAT, SINGLE };
 inline Words bits_of(Floats values) { return (Words)values; }
 inline Words chosen(Words where, Words yes, Words no) { return (where & yes) | (~where & no); }
 
-// Bits of float16 of finite numbers, to nearest even. No number on the way is subnormal, whatever a CPU was told of such.
+// Bits of float16 of finite numbers, to nearest even. No number on the way is subnormal, because a CPU can be told to take
+// those for zero.
 inline Words half_bits(Floats values) {
   const Words bits = bits_of(values), sign = bits & 0x80000000u, size = bits ^ sign;
   const Words normal = (size - (112u << 23) + 0xFFF + (size >> 13 & 1)) >> 13;
@@ -305,8 +307,11 @@ void list_repeated(const void *scales, int stored, ptrdiff_t scales_row, const u
         store(values, 8, dtype, rounded, i);
       }
       Number *own = to + (part * groups + group) * repeat;
-      for (ptrdiff_t i = 0; i < count; i++, own += groups * repeat)
-        for (ptrdiff_t again = 0; again < repeat; again++) own[again] = rounded[i];
+      if (repeat == 1) {
+        for (ptrdiff_t i = 0; i < count; i++) own[i * groups] = rounded[i];
+      } else {
+        for (ptrdiff_t i = 0; i < count; i++, own += groups * repeat) std::fill_n(own, repeat, rounded[i]);
+      }
     }
 }
 
@@ -322,8 +327,8 @@ void turn_words(const uint32_t *from, ptrdiff_t from_row, ptrdiff_t words, ptrdi
                 std::min(TILE, words - word), std::min(TILE, rows - row));
 }
 
-// uint32 [8 * words, ...] whose rows lie from_row apart, nibbles of eight outputs each, to [8 * columns, words]; nibble i
-// of a word is output order[i] of its eight.
+// uint32 [8 * words, ...] whose rows lie from_row apart, nibbles of eight outputs each, to [8 * columns, words]; nibble
+// i of a word is output order[i] of its eight.
 void turn_nibbles(const uint32_t *from, ptrdiff_t from_row, ptrdiff_t words, ptrdiff_t columns, const int32_t *order,
                   uint32_t *to) {
   uint32_t tile[8][TILE][TILE];

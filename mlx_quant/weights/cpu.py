@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -171,6 +171,17 @@ def kernels(nbytes: int = 0) -> Kernels | None:
             _search.compiled = True
             _search.found = _compiled()
         return _search.found
+
+
+@contextlib.contextmanager
+def without() -> Iterator[None]:
+    """Let NumPy do everything meanwhile, on all threads."""
+    global _search
+    found, _search = _search, _Search(looked=True, compiled=True)
+    try:
+        yield
+    finally:
+        _search = found
 
 
 def _compiled() -> Kernels | None:

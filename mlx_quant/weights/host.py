@@ -26,15 +26,15 @@ import numpy as np
 # Writes the rows of a slice into the part of the result that is theirs.
 Writer = Callable[[slice, np.ndarray], None]
 _HUGE = 2 << 20
-# Eight outputs share a word of AWQ's, and 16 words a line of cache. Of more rows than these what is read or written lies
-# on more pages than a core remembers.
-_LINES, _MOST_ROWS = 128, 1024
+# Eight outputs share a word of AWQ's, and 16 words a line of cache. Of more rows than these, what is read or written
+# lies on more pages than a core remembers.
+_LINES, _MOST_ROWS, _LEAST_NUMBERS = 128, 1024, 1 << 18
 # From this size on, the C library on Linux has memory mapped anew each time; what is smaller, it uses again.
 _MAPPED = 32 << 20
 # Floats that NumPy has too: a view, which is what bfloat16 has to be, is evaluated once more.
 _NAMES = {mx.float16: "f2", mx.float32: "f4"}
-# A smaller result is copied once more: every evaluation wakes MLX's thread, which takes longer. One smaller still is made
-# by one thread.
+# A smaller result is copied once more: every evaluation wakes MLX's thread, which takes longer. One smaller still is
+# made by one thread.
 _COPIED, _SHARED = 1 << 21, 1 << 18
 
 
@@ -113,7 +113,7 @@ class Filling:
         self._dtype = dtype
         size = math.prod(shape) * dtype.size
         self._large = _unwritten(shape, known) if size >= _COPIED else None
-        self._memory = np.empty(shape, known) if self._large is None else in_memory(self._large)
+        self._memory = _lent(size).view(known).reshape(shape) if self._large is None else in_memory(self._large)
         self._write, self._written = write, self._memory.view(f"u{dtype.size}")
         self._blocks = deque(slice(row, min(row + step, shape[0])) for row in range(0, shape[0], step))
         others = min(len(self._blocks), _cores()) - 1 if shared and size >= _SHARED else 0
@@ -129,7 +129,9 @@ class Filling:
                 # One that has not begun has nothing left to do.
                 if not other.cancel():
                     other.result()
-        found = mx.array(self._memory) if self._large is None else self._large
+        if (found := self._large) is None:
+            found = mx.array(self._memory)
+            _give_back(self._memory)
         return found if found.dtype == self._dtype else found.view(self._dtype, stream=mx.cpu)
 
     def _work(self) -> None:
@@ -139,6 +141,25 @@ class Filling:
             except IndexError:
                 return
             self._write(rows, self._written[rows])
+
+
+# Memory of small results that were copied: touched before, so that the next one need not be.
+_spare: deque[np.ndarray] = deque(maxlen=2)
+
+
+def _lent(nbytes: int) -> np.ndarray:
+    """uint8, that many."""
+    try:
+        memory = _spare.pop()
+    except IndexError:
+        memory = np.empty(_COPIED, np.uint8)
+    return memory[:nbytes]
+
+
+def _give_back(memory: np.ndarray) -> None:
+    while memory.base is not None:
+        memory = memory.base
+    _spare.append(memory)
 
 
 def copied(make: Callable[[slice], mx.array]) -> Writer:
@@ -152,10 +173,11 @@ def copied(make: Callable[[slice], mx.array]) -> Writer:
     return write
 
 
-def block_rows(rows: int) -> int:
-    """How many rows of words a core turns at once: as many as leave it a second block, in whole lines of cache of both
-    files' orders, but no more than whose pages it finds quickly."""
-    return min(max(-(-rows // (2 * _cores()) // _LINES) * _LINES, _LINES), _MOST_ROWS)
+def block_rows(rows: int, columns: int) -> int:
+    """How many rows of numbers a core makes at once with kernels: enough to leave it a second block, in whole lines of
+    cache of either order, but no more than whose pages it finds quickly; of short rows as many as are worth a call."""
+    part = min(-(-rows // (2 * _cores())), max(_MOST_ROWS, _LEAST_NUMBERS // columns))
+    return -(-part // _LINES) * _LINES
 
 
 @cache

@@ -135,7 +135,7 @@ class Integer:
             moved = self._by_rows(planned.weight.shape[1], mx.uint32, reorder, shared=True)
         elif not isinstance(words, Rows):
             ready(words.stored)
-            moved = Filling(words.shape, mx.uint32, words.write, block_rows(self.shape[0]), shared=True)
+            moved = Filling(words.shape, mx.uint32, words.write, block_rows(*words.shape), shared=True)
         mx.eval(self.scales, self.zero_points)
         repeat = planned.scales.shape[1] // self.scales.shape[0]
         if (made := parameters(self.scales, self.zero_points, planned.scales.dtype, repeat)) is not None:

@@ -60,14 +60,15 @@ def look_up(
     few = max(1, min(shape[0], _BLOCK_WEIGHTS // shape[1]))
     if (found := kernels(shape[0] * shape[1])) is not None:
         write = _by_kernel(found, bits, shape[1], codes, lists, first, height, levels or width)
-        return filled(shape, dtype, write, block_rows(shape[0]), shared=True)
+        return filled(shape, dtype, write, block_rows(*shape), shared=True)
     apart = few if height == 1 else 1
     # Sums of small numbers cost a third of sums of what NumPy takes for an index, which they become at the end.
     small = np.uint16 if apart * width <= 1 << 16 else np.uint32
     starts = (first + np.arange(apart)[:, None] * width).astype(small)
 
     def write(rows: slice, memory: np.ndarray) -> None:
-        found, sums, index = fields.unpacked(codes(rows), bits, shape[1]), np.empty((few, shape[1]), small), np.empty((few, shape[1]), np.intp)
+        found = fields.unpacked(codes(rows), bits, shape[1])
+        sums, index = np.empty((few, shape[1]), small), np.empty((few, shape[1]), np.intp)
         above = rows.start // height
         table = lists(slice(above, -(-rows.stop // height)))
         row = rows.start

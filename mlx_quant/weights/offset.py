@@ -9,7 +9,6 @@ import mlx.core as mx
 import numpy as np
 
 from ..errors import UnsupportedFormat
-from . import fields
 from .bits import unpack
 from .host import in_memory
 from .lookup import look_up

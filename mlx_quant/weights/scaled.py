@@ -8,7 +8,6 @@ from typing import Literal
 import mlx.core as mx
 import numpy as np
 
-from . import fields
 from .floats import E2M1, E2M1_UNSIGNED_ZERO, e4m3, looked_up
 from .host import in_memory
 from .lookup import lists, look_up, pays
@@ -121,7 +120,8 @@ class Scaled:
 
         first = np.arange(in_features) // columns * known.size
         listed = lists(scales.shape[0], width, dtype, products)
-        return look_up((out, in_features), dtype, found, listed, width, bits=bits, first=first, height=rows, levels=known.size)
+        lie = {"bits": bits, "height": rows, "levels": known.size}
+        return look_up((out, in_features), dtype, found, listed, width, first=first, **lie)
 
     def _values(self, codes: mx.array) -> mx.array:
         return e4m3(codes) if self.values == "e4m3" else looked_up(codes, mx.array(_TABLES[self.values]))
