@@ -10,11 +10,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 import mlx_lm
 import numpy as np
 import pytest
@@ -254,3 +256,15 @@ def test_memory_is_bounded_by_a_shard_and_a_module_whatever_the_size(tmp_path: P
     print(f"peak {peak / 2**20:.0f} MiB of {bound / 2**20:.0f}, {written / 2**20:.0f} MiB written in {seconds} s")
     assert written > 4 * bound
     assert peak < bound
+
+
+def test_a_writer_that_nobody_wakes_ends_all_the_same(tmp_path: Path) -> None:
+    """A signal while one is being woken leaves its place in the queue behind, and the next call wakes that one."""
+    with ShardWriter(tmp_path, [{"a": ((4,), mx.float32)}]) as writer:
+        waiting = writer._jobs.not_empty._waiters  # type: ignore[attr-defined]
+        while not waiting:
+            time.sleep(0.01)
+        stale = threading.Lock()
+        stale.acquire()
+        waiting.appendleft(stale)
+    assert not writer._thread.is_alive()

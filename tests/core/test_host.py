@@ -23,6 +23,8 @@ from mlx_quant.weights.integer import Integer
 from mlx_quant.weights.parameters import parameters
 from mlx_quant.weights.words import Columns, Nibbles, Words
 
+pytestmark = pytest.mark.usefixtures("hands")
+
 RNG = np.random.default_rng(12)
 
 

@@ -20,6 +20,8 @@ from mlx_quant.weights.shifted import Shifted
 from mlx_quant.weights.summed import Summed
 from mlx_quant.weights.twice import Twice
 
+pytestmark = pytest.mark.usefixtures("hands")
+
 RNG = np.random.default_rng(33)
 DTYPES = (mx.float16, mx.bfloat16, mx.float32)
 
