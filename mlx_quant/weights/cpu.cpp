@@ -340,7 +340,11 @@ void turn_nibbles(const uint32_t *from, ptrdiff_t from_row, ptrdiff_t words, ptr
           const uint32_t *own = from + (word + i) * 8 * from_row + column + part;
           Words rows[8];
           if (width - part >= 8) {
-            UNROLLED for (int k = 0; k < 8; k++) rows[k] = *(const Words *)(own + k * from_row);
+            // A core foresees no steps from page to page: what the next tile begins with is asked for here.
+            UNROLLED for (int k = 0; k < 8; k++) {
+              rows[k] = *(const Words *)(own + k * from_row);
+              __builtin_prefetch(own + k * from_row + TILE);
+            }
           } else {
             for (int k = 0; k < 8; k++) {
               rows[k] = Words{};
