@@ -58,9 +58,9 @@ def look_up(
         step: rows that codes are asked for at once, by NumPy.
     """
     few = max(1, min(shape[0], _BLOCK_WEIGHTS // shape[1]))
-    if (found := kernels(shape[0] * shape[1])) is not None:
-        write = _by_kernel(found, bits, shape[1], codes, lists, first, height, levels or width)
-        return filled(shape, dtype, write, block_rows(*shape), shared=True)
+    if (hands := kernels(shape[0] * shape[1])) is not None:
+        by_kernel = _by_kernel(hands, bits, shape[1], codes, lists, first, height, levels or width)
+        return filled(shape, dtype, by_kernel, block_rows(*shape), shared=True)
     apart = few if height == 1 else 1
     # Sums of small numbers cost a third of sums of what NumPy takes for an index, which they become at the end.
     small = np.uint16 if apart * width <= 1 << 16 else np.uint32
