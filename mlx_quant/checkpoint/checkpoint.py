@@ -254,11 +254,11 @@ class Checkpoint:
         following = list(names)
         for name, ahead in zip_longest(following, following[1:]):
             if ahead is not None and ahead not in self._examined:
-                self._read_parameters(ahead)
+                self.read_parameters(ahead)
             found[name] = self.examine(name)
         return found
 
-    def _read_parameters(self, name: str) -> None:
+    def read_parameters(self, name: str) -> None:
         """Begin to read all of a module but its codes, which come first."""
         found = self._ahead[name] = self._arrays(self.modules[name])
         _, *parameters = found.values()

@@ -54,7 +54,7 @@ class Outline(Checkpoint):
             self._examined[name], self._remarks[name] = self._examined[first], self._remarks[first]
         return super().examine(name)
 
-    def _read_parameters(self, name: str) -> None:
+    def read_parameters(self, name: str) -> None:
         """There is nothing to read."""
 
     def _spend(self, info: TensorInfo) -> None:

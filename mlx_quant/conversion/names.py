@@ -119,6 +119,10 @@ class Renamed(Checkpoint):
         for part in self._sources(name):
             self._inner.read_ahead(part)
 
+    def read_parameters(self, name: str) -> None:
+        for part in self._sources(name):
+            self._inner.read_parameters(part)
+
     def decode(self, name: str) -> Weight:
         parts = tuple(self._inner.decode(part) for part in self._sources(name))
         one = self._made.get(name)

@@ -18,6 +18,8 @@ from safetensors.torch import load_file, save_file
 import mlx_quant
 import reference
 from mlx_quant import UnsupportedFormat, convert
+from mlx_quant.checkpoint.checkpoint import Checkpoint
+from mlx_quant.conversion.names import as_mlx_lm_names
 from mlx_quant.files.folder import Folder
 from mlx_quant.models.config import config_for
 from mlx_quant.running.converted import Converted
@@ -65,6 +67,19 @@ def defused(tensors: Tensors) -> None:
     for name in list(tensors):
         *path, leaf = name.split(".")
         tensors[".".join([*(DEFUSED.get(part, part) for part in path), leaf])] = tensors.pop(name)
+
+
+def test_what_is_read_ahead_for_a_plan_is_used_in_it(tmp_path: Path) -> None:
+    """By the names that files have, of which several may be one module: else it would stay in memory."""
+    write_mixtral(tmp_path / "theirs", defused)
+    checkpoint = Checkpoint.open(tmp_path / "theirs")
+    renamed = as_mlx_lm_names(checkpoint, checkpoint.config)
+    assert renamed is not checkpoint
+    asked = {name: renamed.examine(name) for name in renamed.modules}
+    renamed._forget()
+    checkpoint._forget()
+    assert renamed.examine_all(renamed.modules) == asked
+    assert not checkpoint._ahead
 
 
 @pytest.mark.parametrize("target", ["dense", "affine"])
