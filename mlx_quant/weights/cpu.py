@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import stat
 import subprocess
@@ -195,8 +196,9 @@ def _compiled() -> Kernels | None:
     try:
         with tempfile.TemporaryDirectory(dir=folder if kept else None, prefix="new-") as apart:
             made = Path(apart) / _name()
-            command = [compiler, *_OPTIONS, *_machine()[1], str(_SOURCE), "-o", str(made)]
+            command = [*compiler, *_OPTIONS, *_machine()[1], str(_SOURCE), "-o", str(made)]
             subprocess.run(command, check=True, capture_output=True, timeout=_PATIENCE_S, stdin=subprocess.DEVNULL)
+            made.chmod(0o700)  # whatever files are made with here
             # Whole or absent for whoever looks meanwhile.
             return _loaded(made.rename(folder / made.name) if kept else made)
     except (OSError, subprocess.SubprocessError) as error:
@@ -256,9 +258,11 @@ def _ours(path: Path) -> bool:
     return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _compiler() -> str | None:
-    named = os.environ.get("CXX", "")
-    found = shutil.which(named) if named else next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
+def _compiler() -> list[str] | None:
+    """``$CXX``, which may have arguments, or what is usual."""
+    named = shlex.split(os.environ.get("CXX", ""))
+    wanted = [named] if named else [["c++"], ["g++"], ["clang++"]]
+    found = next((command for command in wanted if shutil.which(command[0])), None)
     if found is not None and platform.system() == "Darwin":
         # Without Apple's tools c++ is a program that asks, in a window, whether to install them.
         tools = subprocess.run(["xcode-select", "-p"], capture_output=True, check=False)

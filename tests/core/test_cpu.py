@@ -31,7 +31,7 @@ def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if options and options != cpu._machine()[1]:
         pytest.skip("another machine than this one")
     made = tmp_path_factory.mktemp("kernels") / "cpu.so"
-    subprocess.run([compiler, *cpu._OPTIONS, *options, str(cpu._SOURCE), "-o", str(made)], check=True)
+    subprocess.run([*compiler, *cpu._OPTIONS, *options, str(cpu._SOURCE), "-o", str(made)], check=True)
     return Kernels(made)
 
 
@@ -216,10 +216,16 @@ def test_what_does_not_fit_is_not_written(kernels: Kernels) -> None:
             call()
 
 
-def test_what_was_compiled_once_is_kept(unsearched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mask", [0o002, 0o077])
+def test_what_was_compiled_once_is_kept(unsearched: Path, monkeypatch: pytest.MonkeyPatch, mask: int) -> None:
+    """Also where all that is made may be written by a group."""
     assert cpu.kernels(WORTH - 1) is None
     assert not unsearched.exists()
-    assert cpu.kernels(WORTH) is not None
+    before = os.umask(mask)
+    try:
+        assert cpu.kernels(WORTH) is not None
+    finally:
+        os.umask(before)
     assert [path.name for path in unsearched.iterdir()] == [cpu._name()]
     assert unsearched.stat().st_mode & 0o777 == 0o700
     monkeypatch.setattr(cpu, "_search", cpu._Search())
@@ -248,6 +254,13 @@ def test_a_broken_file_is_compiled_again(unsearched: Path, caplog: pytest.LogCap
     (unsearched / cpu._name()).chmod(0o700)
     assert cpu.kernels() is None
     assert "NumPy decodes" in caplog.text
+    assert cpu.kernels(WORTH) is not None
+
+
+def test_a_compiler_may_have_arguments(unsearched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = cpu._compiler()
+    assert compiler is not None
+    monkeypatch.setenv("CXX", f"env {compiler[0]} -O1")
     assert cpu.kernels(WORTH) is not None
 
 
