@@ -260,7 +260,10 @@ def _ours(path: Path) -> bool:
 
 def _compiler() -> list[str] | None:
     """``$CXX``, which may have arguments, or what is usual."""
-    named = shlex.split(os.environ.get("CXX", ""))
+    try:
+        named = shlex.split(os.environ.get("CXX", ""))
+    except ValueError:
+        return None
     wanted = [named] if named else [["c++"], ["g++"], ["clang++"]]
     found = next((command for command in wanted if shutil.which(command[0])), None)
     if found is not None and platform.system() == "Darwin":

@@ -264,7 +264,7 @@ def test_a_compiler_may_have_arguments(unsearched: Path, monkeypatch: pytest.Mon
     assert cpu.kernels(WORTH) is not None
 
 
-@pytest.mark.parametrize("compiler", ["false", "no-such-compiler"])
+@pytest.mark.parametrize("compiler", ["false", "no-such-compiler", "'half a quotation"])
 def test_without_a_compiler_numpy_decodes(
     unsearched: Path, compiler: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
