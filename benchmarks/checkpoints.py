@@ -4,7 +4,8 @@ Each measurement is a process of its own, and neighbours take turns. The checkpo
 layers of a 7B Llama in 4 bits, groups of 128; they and the copies lie in the page cache, and nothing is flushed.
 
 A virtual machine gets memory from its host as it touches it, slowly, and gives back what is free: who runs after a
-process that freed much would seem fast. So before each as much memory as it will touch is touched, and freed.
+process that freed much would seem fast. So each process first writes a file as large as all that it will touch, up to 2.5
+GB, and removes it; memory of its own, freed, would go back to the host at once.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+_UNWRITTEN = 5 << 29
 
 
 def measured(what: str, source: str, destination: str, touched: int = 0) -> dict[str, float]:
@@ -58,12 +60,11 @@ def measured(what: str, source: str, destination: str, touched: int = 0) -> dict
 
 
 def _supply(nbytes: int) -> None:
-    """Let the host supply so much memory, or all that is free: more would push files out of the page cache."""
-    free = Path("/proc/meminfo")
-    if free.exists():
-        nbytes = min(nbytes, int(free.read_text().partition("MemFree:")[2].split()[0]) << 10)
-    # In another process, whose peak is not this one's.
-    subprocess.run([sys.executable, "-c", f"bytearray(b'1') * {nbytes}"], check=True)
+    """Let the host supply so much memory, or as much as a file may take before the system writes it to the disk."""
+    part = bytes(1 << 24)
+    with tempfile.TemporaryFile() as file:
+        for _ in range(-(-min(nbytes, _UNWRITTEN) // len(part))):
+            file.write(part)
 
 
 def _peak() -> int:
