@@ -4,8 +4,8 @@ Each measurement is a process of its own, and neighbours take turns. The checkpo
 layers of a 7B Llama in 4 bits, groups of 128; they and the copies lie in the page cache, and nothing is flushed.
 
 A virtual machine gets memory from its host as it touches it, slowly, and gives back what is free: who runs after a
-process that freed much would seem fast. So each process first writes a file as large as all that it will touch, up to 2.5
-GB, and removes it; memory of its own, freed, would go back to the host at once.
+process that freed much would seem fast. So each process first writes a file as large as all that it will touch, up to
+2.5 GB, and removes it; memory of its own, freed, would go back to the host at once.
 """
 
 from __future__ import annotations
