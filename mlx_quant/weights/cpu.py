@@ -91,12 +91,15 @@ class Kernels:
 
     def pack(self, codes: np.ndarray, bits: int, memory: np.ndarray) -> None:
         """Inverse of :meth:`unpack`: uint8 codes, a multiple of eight in all, in order."""
+        codes = np.ascontiguousarray(codes)
         _agree(memory, (*codes.shape[:-1], codes.shape[-1] * bits // 32))
         self._functions["pack"](_at(codes), codes.size // 8, bits, _at(memory))
 
     def reorder(self, codes: np.ndarray, order: np.ndarray, memory: np.ndarray) -> None:
         """Columns ``order``, int32, of uint8 [rows, columns]."""
-        _agree(memory, (len(codes), len(order)))
+        codes, order = np.ascontiguousarray(codes), np.ascontiguousarray(order)
+        _agree(memory, (len(codes), codes.shape[1]))
+        _agree(order, (codes.shape[1],))
         self._functions["reorder"](_at(codes), *codes.shape, _at(order), _at(memory))
 
     def look_up(

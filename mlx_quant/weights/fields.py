@@ -56,7 +56,7 @@ def packed(codes: np.ndarray, bits: int) -> np.ndarray:
         return np.ascontiguousarray(codes).view(np.uint32)
     if (found := kernels()) is not None:
         words = np.empty((rows, codes.shape[1] * bits // 32), np.uint32)
-        found.pack(np.ascontiguousarray(codes), bits, words)
+        found.pack(codes, bits, words)
         return words
     if 8 % bits:
         fields = codes.reshape(rows, -1, 8)

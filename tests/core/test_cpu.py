@@ -85,6 +85,16 @@ def test_fields_are_unpacked_and_packed(kernels: Kernels, bits: int, count: int)
     assert np.array_equal(again.reshape(octets.shape), octets)
 
 
+def test_columns_are_put_in_order(kernels: Kernels) -> None:
+    """Also of rows that lie apart."""
+    codes = RNG.integers(0, 256, (7, 50), dtype=np.uint8)
+    for part in (codes, codes[:, :41], codes[:, 3:]):
+        order = RNG.permutation(part.shape[1]).astype(np.int32)
+        memory = np.empty(part.shape, np.uint8)
+        kernels.reorder(part, order, memory)
+        assert np.array_equal(memory, part[:, order])
+
+
 @pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 8])
 @pytest.mark.parametrize("run", [1, 8, 48, 128, 1100])
