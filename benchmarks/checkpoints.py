@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 _UNWRITTEN = 5 << 29
 
 
-def measured(what: str, source: str, destination: str, touched: int = 0) -> dict[str, float]:
+def measured(what: str, source: str, destination: str, touched: int) -> dict[str, float]:
     """One call in this process: seconds, CPU seconds of all threads, megabytes it wrote, and gained at its peak.
 
     What every user of mlx-lm imports is imported before, and a tokenizer is made before, which imports the rest. As
@@ -50,8 +50,7 @@ def measured(what: str, source: str, destination: str, touched: int = 0) -> dict
             "affine": lambda: mlx_quant.convert(source, destination, target="affine", progress=False, durable=False),
             "dense": lambda: mlx_quant.convert(source, destination, target="dense", progress=False, durable=False),
         }[what]
-    if touched:
-        _supply(touched)
+    _supply(touched)
     before, begun, spent = _peak(), time.perf_counter(), time.process_time()
     work()
     found = {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - spent}

@@ -76,6 +76,15 @@ def packed(codes: np.ndarray, bits: int) -> np.ndarray:
     return joined.astype(np.uint8).view(np.uint32)
 
 
+def reordered(codes: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Columns ``order``, int32, of uint8 codes [rows, columns], as many."""
+    if (found := kernels()) is None:
+        return np.take(codes, order, axis=1)
+    memory = np.empty(codes.shape, np.uint8)
+    found.reorder(codes, order, memory)
+    return memory
+
+
 def _across(octets: np.ndarray, bits: int, count: int) -> np.ndarray:
     """Eight fields in each block of ``bits`` bytes; what the last block lacks is zero."""
     rows, blocks = len(octets), -(-count // 8)

@@ -210,13 +210,8 @@ class Integer:
         bits, width = self.bits, self.scales.shape[0] << self.bits
         channels = np.arange(self.in_features) // self.group_size
         groups = channels if self.group_index is None else in_memory(self.group_index).astype(np.int64)
-
-        def codes(rows: slice) -> np.ndarray:
-            return self._some(rows)
-
-        lists = self._listed(dtype)
-        first, levels = groups << bits, 1 << bits
-        return look_up(self.shape, dtype, codes, lists, width, bits=bits, first=first, levels=levels, step=_ROWS)
+        first, levels, lists = groups << bits, 1 << bits, self._listed(dtype)
+        return look_up(self.shape, dtype, self._some, lists, width, bits=bits, first=first, levels=levels, step=_ROWS)
 
     def _listed(self, dtype: mx.Dtype) -> Callable[[slice], np.ndarray]:
         """What gives the bits of each code's value in each group, [n, groups << bits], for rows of an evaluated
@@ -262,17 +257,11 @@ class Integer:
     def _reorderer(self, permutation: mx.array | None) -> Decoder:
         """As :meth:`_reordered`, of some rows."""
         mx.eval(permutation)
-        order, found = None if permutation is None else in_memory(permutation), cpu.kernels(self.in_features)
+        order = None if permutation is None else in_memory(permutation)
 
         def reorder(_: slice, words: np.ndarray, memory: np.ndarray) -> None:
             codes = fields.unpacked(words, self.bits, self.in_features)
-            if order is not None and found is not None:
-                ordered = np.empty_like(codes)
-                found.reorder(codes, order, ordered)
-                codes = ordered
-            elif order is not None:
-                codes = np.take(codes, order, axis=1)
-            memory[...] = fields.packed(codes, self._affine_bits)
+            memory[...] = fields.packed(codes if order is None else fields.reordered(codes, order), self._affine_bits)
 
         return reorder
 

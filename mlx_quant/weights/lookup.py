@@ -106,8 +106,10 @@ def _by_kernel(
     def write(rows: slice, memory: np.ndarray) -> None:
         above = rows.start // height
         own = lists(slice(above, -(-rows.stop // height)))
-        lie = {"height": height, "above": rows.start % height, "run": run, "levels": levels}
         octets = np.ascontiguousarray(codes(rows)).view(np.uint8)
-        kernels.look_up(octets, bits, own, memory, first=starts[::run], **lie)
+        within = rows.start % height
+        kernels.look_up(
+            octets, bits, own, memory, height=height, above=within, first=starts[::run], run=run, levels=levels
+        )
 
     return write

@@ -72,11 +72,7 @@ class Offset:
         mx.eval(self.words)
         words, levels = in_memory(self.words), 1 << self.bits
         first = np.arange(self.in_features) // self.group_size * levels
-
-        def codes(rows: slice) -> np.ndarray:
-            return words[rows]
-
-        width = self.scales.shape[0] * levels
+        codes, width = (lambda rows: words[rows]), self.scales.shape[0] * levels
         return look_up(self.shape, dtype, codes, listed, width, bits=self.bits, first=first, levels=levels)
 
     def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:

@@ -112,16 +112,22 @@ class Scaled:
         octets, width = in_memory(codes), scales.shape[1] * known.size
         bits = known.size.bit_length() - 1
 
-        def found(part: slice) -> np.ndarray:
-            return octets[part]
-
         def products(part: slice) -> mx.array:
             return (scales[part][..., None] * known).astype(dtype).reshape(-1, width)
 
         first = np.arange(in_features) // columns * known.size
         listed = lists(scales.shape[0], width, dtype, products)
-        lie = {"bits": bits, "height": rows, "levels": known.size}
-        return look_up((out, in_features), dtype, found, listed, width, first=first, **lie)
+        return look_up(
+            (out, in_features),
+            dtype,
+            lambda part: octets[part],
+            listed,
+            width,
+            bits=bits,
+            first=first,
+            height=rows,
+            levels=known.size,
+        )
 
     def _values(self, codes: mx.array) -> mx.array:
         return e4m3(codes) if self.values == "e4m3" else looked_up(codes, mx.array(_TABLES[self.values]))

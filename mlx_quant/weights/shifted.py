@@ -120,8 +120,8 @@ class Shifted:
         if not across:
             return look_up((self.count, columns), dtype, codes, listed, levels)
         one, first = listed(slice(None)).reshape(1, -1), np.arange(columns) * levels
-        lie = {"height": self.count, "levels": levels}
-        return look_up((self.count, columns), dtype, codes, lambda _: one, one.size, first=first, **lie)
+        shape, height = (self.count, columns), self.count
+        return look_up(shape, dtype, codes, lambda _: one, one.size, first=first, height=height, levels=levels)
 
     def _values(self, codes: mx.array, scales: mx.array, zeros: mx.array) -> mx.array:
         """Weights of some rows in float32, as all the arguments are."""
