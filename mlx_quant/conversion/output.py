@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import Empty, Queue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, BinaryIO
 
 import mlx.core as mx
@@ -32,6 +32,8 @@ _LONGEST_NAME = 255
 # For another run to look around beside the same destination, and to remove what a killed one left.
 _PATIENCE_SECONDS = 30.0
 _LOOK_AGAIN_SECONDS = 0.5
+# What may wait to be written beside one tensor: enough that decoding seldom waits, of small tensors.
+_WAITING_BYTES = 64 << 20
 _SPELLED = {dtype: name for name, dtype in DTYPES.items() if name not in BYTES_OF_FLOATS}
 
 
@@ -147,8 +149,8 @@ def _ours(destination: Path, purpose: str) -> list[Path]:
 class ShardWriter:
     """Writes tensors into safetensors shards of planned content, and the index at the end.
 
-    A thread writes while the next tensor is decoded, and touches nothing of MLX's, which would give it a stream. What
-    waits for it is one tensor. As a context it ends the thread, whatever happened.
+    A thread writes while the next tensors are decoded, and touches nothing of MLX's, which would give it a stream. What
+    waits for it is one tensor, or 64 MB of smaller ones. As a context it ends the thread, whatever happened.
 
     Args:
         folder: where to.
@@ -162,7 +164,10 @@ class ShardWriter:
         self._pending: dict[str, mx.array] = {}
         self._map: dict[str, str] = {}
         self._name = ""
-        self._jobs: Queue[Callable[[], object] | None] = Queue(maxsize=1)
+        self._jobs: Queue[Callable[[], object] | None] = Queue()
+        # Bytes that were given to the thread and those it is done with: each is counted by one thread alone.
+        self._given = self._done = 0
+        self._room = Event()
         self._failed: BaseException | None = None
         self._file: BinaryIO | None = None
         self._thread = Thread(target=self._work, name="mlx-quant-writer", daemon=True)
@@ -218,7 +223,21 @@ class ShardWriter:
         assert (array.shape, array.dtype) == self._plan[len(self.files)][name], f"{name} is not what was planned"
         self.total_size += array.nbytes
         octets, file = np.ascontiguousarray(in_memory(array)).reshape(-1).view(np.uint8), self._file
-        self._jobs.put(lambda: file.write(octets.data))
+
+        def write() -> None:
+            file.write(octets.data)
+            self._done += octets.nbytes
+            self._room.set()
+
+        self._wait_for_room(octets.nbytes)
+        self._given += octets.nbytes
+        self._jobs.put(write)
+
+    def _wait_for_room(self, nbytes: int) -> None:
+        while self._given - self._done > max(nbytes, _WAITING_BYTES):
+            self._raise()
+            self._room.wait(_LOOK_AGAIN_SECONDS)
+            self._room.clear()
 
     def _write(self) -> None:
         """End a shard."""

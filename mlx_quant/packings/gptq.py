@@ -108,12 +108,11 @@ def _zero_points(scheme: Scheme, tensors: Tensors, shape: tuple[int, int]) -> mx
 
 
 def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
-    fields = _stored(scheme, tensors)
-    if fields is None:
+    if "qzeros" not in tensors:
         return []
     if _misconverted(scheme, tensors):
         return ["zero points are what GPTQModel before 7.0.0 made of symmetric 3-bit ones; decoded as 4"]
-    low, high = fields.min().item(), fields.max().item()
+    low, high = checks.extremes(as_words(tensors["qzeros"]), scheme.bits, tensors["scales"].shape[1])
     labelled = _middle(scheme) + _OFFSET[scheme.layout]
     if low == high == _other_middle(scheme) and scheme.sym is False:
         return [

@@ -9,6 +9,9 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 #if defined(__SSSE3__)
 #include <tmmintrin.h>
 #elif defined(__aarch64__)
@@ -22,6 +25,7 @@ using std::uint16_t;
 using std::uint32_t;
 using std::uint64_t;
 using std::uint8_t;
+using std::uintptr_t;
 
 // Not aligned: tensors begin anywhere in a file.
 typedef uint32_t Words __attribute__((vector_size(32), aligned(4), may_alias));
@@ -41,26 +45,66 @@ typedef float Floats __attribute__((vector_size(32), aligned(4), may_alias));
 // ---- words turned
 
 // A tile of so many words each way is a line of cache wide, and stays in the first cache.
-constexpr ptrdiff_t TILE = 16;
+constexpr ptrdiff_t TILE = 16, LINE = 4 * TILE;
+// So many rows of a result that passes the caches by are made at once: what is read for them are long runs.
+constexpr ptrdiff_t BAND = 256;
 
-void transpose_four(const uint32_t *from, ptrdiff_t from_row, uint32_t *to, ptrdiff_t to_row) {
+// 4 x 4 words; rows of the result are [0][part] to [3][part].
+inline void transpose_four(const uint32_t *from, ptrdiff_t from_row, Quad (*to)[4], int part) {
   const Quad a = *(const Quad *)from, b = *(const Quad *)(from + from_row);
   const Quad c = *(const Quad *)(from + 2 * from_row), d = *(const Quad *)(from + 3 * from_row);
   const Quad ab = SHUFFLED(a, b, 0, 4, 1, 5), cd = SHUFFLED(c, d, 0, 4, 1, 5);
   const Quad AB = SHUFFLED(a, b, 2, 6, 3, 7), CD = SHUFFLED(c, d, 2, 6, 3, 7);
-  *(Quad *)to = SHUFFLED(ab, cd, 0, 1, 4, 5);
-  *(Quad *)(to + to_row) = SHUFFLED(ab, cd, 2, 3, 6, 7);
-  *(Quad *)(to + 2 * to_row) = SHUFFLED(AB, CD, 0, 1, 4, 5);
-  *(Quad *)(to + 3 * to_row) = SHUFFLED(AB, CD, 2, 3, 6, 7);
+  to[0][part] = SHUFFLED(ab, cd, 0, 1, 4, 5);
+  to[1][part] = SHUFFLED(ab, cd, 2, 3, 6, 7);
+  to[2][part] = SHUFFLED(AB, CD, 0, 1, 4, 5);
+  to[3][part] = SHUFFLED(AB, CD, 2, 3, 6, 7);
+}
+
+// A line, or past the caches, where it need not be fetched before it is written; it must lie on one then.
+template <bool PAST>
+inline void put(const Quad *line, uint32_t *to) {
+#if defined(__SSE2__)
+  if (PAST) {
+    UNROLLED for (int i = 0; i < 4; i++) _mm_stream_si128((__m128i *)to + i, (__m128i)line[i]);
+    return;
+  }
+#endif
+  UNROLLED for (int i = 0; i < 4; i++) *(Quad *)(to + 4 * i) = line[i];
+}
+
+// Where in each row of so many words a line begins, if results that nobody reads soon can pass the caches by; else -1.
+ptrdiff_t first_line(const uint32_t *to, ptrdiff_t words, int cold) {
+#if defined(__SSE2__)
+  if (cold && words % TILE == 0) return -(uintptr_t)to % LINE / 4;
+#endif
+  return -1;
+}
+
+// Others see what passed the caches by from here on.
+inline void finish() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
+template <bool PAST>
+inline void transpose_tile(const uint32_t *from, ptrdiff_t from_row, uint32_t *to, ptrdiff_t to_row) {
+  for (ptrdiff_t j = 0; j < TILE; j += 4) {
+    Quad turned[4][4];
+    UNROLLED for (int i = 0; i < 4; i++) transpose_four(from + 4 * i * from_row + j, from_row, turned, i);
+    UNROLLED for (int i = 0; i < 4; i++) put<PAST>(turned[i], to + (j + i) * to_row);
+  }
 }
 
 // [height, width] to [width, height], at most a tile.
 void transpose(const uint32_t *from, ptrdiff_t from_row, uint32_t *to, ptrdiff_t to_row, ptrdiff_t height,
-               ptrdiff_t width) {
+               ptrdiff_t width, bool past) {
   if (height == TILE && width == TILE) {
-    for (ptrdiff_t j = 0; j < TILE; j += 4)
-      for (ptrdiff_t i = 0; i < TILE; i += 4)
-        transpose_four(from + i * from_row + j, from_row, to + j * to_row + i, to_row);
+    if (past)
+      transpose_tile<true>(from, from_row, to, to_row);
+    else
+      transpose_tile<false>(from, from_row, to, to_row);
   } else {
     for (ptrdiff_t j = 0; j < width; j++)
       for (ptrdiff_t i = 0; i < height; i++) to[j * to_row + i] = from[i * from_row + j];
@@ -319,22 +363,31 @@ void list_repeated(const void *scales, int stored, ptrdiff_t scales_row, const u
 
 extern "C" {
 
-// uint32 [words, ...] whose rows lie from_row apart, to [rows, words].
-void turn_words(const uint32_t *from, ptrdiff_t from_row, ptrdiff_t words, ptrdiff_t rows, uint32_t *to) {
-  for (ptrdiff_t row = 0; row < rows; row += TILE)
-    for (ptrdiff_t word = 0; word < words; word += TILE)
-      transpose(from + word * from_row + row, from_row, to + row * words + word, words,
-                std::min(TILE, words - word), std::min(TILE, rows - row));
+// uint32 [words, ...] whose rows lie from_row apart, to [rows, words], which nobody reads soon if it is cold.
+void turn_words(const uint32_t *from, ptrdiff_t from_row, ptrdiff_t words, ptrdiff_t rows, uint32_t *to, int cold) {
+  const ptrdiff_t line = first_line(to, words, cold), band = line < 0 ? TILE : BAND;
+  for (ptrdiff_t begin = 0; begin < rows; begin += band) {
+    const ptrdiff_t end = std::min(begin + band, rows);
+    for (ptrdiff_t word = 0, next; word < words; word = next) {
+      next = word < line ? line : std::min(word + TILE, words);
+      for (ptrdiff_t row = begin; row < end; row += TILE)
+        transpose(from + word * from_row + row, from_row, to + row * words + word, words, next - word,
+                  std::min(TILE, end - row), line >= 0);
+    }
+  }
+  finish();
 }
 
 // uint32 [8 * words, ...] whose rows lie from_row apart, nibbles of eight outputs each, to [8 * columns, words]; nibble
-// i of a word is output order[i] of its eight.
+// i of a word is output order[i] of its eight; cold as above.
 void turn_nibbles(const uint32_t *from, ptrdiff_t from_row, ptrdiff_t words, ptrdiff_t columns, const int32_t *order,
-                  uint32_t *to) {
+                  uint32_t *to, int cold) {
+  const ptrdiff_t line = first_line(to, words, cold);
   uint32_t tile[8][TILE][TILE];
-  for (ptrdiff_t word = 0; word < words; word += TILE) {
+  for (ptrdiff_t word = 0, next; word < words; word = next) {
+    next = word < line ? line : std::min(word + TILE, words);
     for (ptrdiff_t column = 0; column < columns; column += TILE) {
-      const ptrdiff_t width = std::min(TILE, columns - column), height = std::min(TILE, words - word);
+      const ptrdiff_t width = std::min(TILE, columns - column), height = next - word;
       for (ptrdiff_t i = 0; i < height; i++) {
         for (ptrdiff_t part = 0; part < width; part += 8) {
           const uint32_t *own = from + (word + i) * 8 * from_row + column + part;
@@ -356,9 +409,10 @@ void turn_nibbles(const uint32_t *from, ptrdiff_t from_row, ptrdiff_t words, ptr
         }
       }
       for (int k = 0; k < 8; k++)
-        transpose(tile[k][0], TILE, to + (column * 8 + order[k]) * words + word, 8 * words, height, width);
+        transpose(tile[k][0], TILE, to + (column * 8 + order[k]) * words + word, 8 * words, height, width, line >= 0);
     }
   }
+  finish();
 }
 
 // The first fields of rows that lie from_row bytes apart, to uint8 [rows, count].

@@ -45,8 +45,8 @@ _DTYPES = {mx.float16: 0, mx.bfloat16: 1, mx.float32: 2}
 
 _SIZE, _INT, _AT = ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p
 _ARGUMENTS = {
-    "turn_words": (_AT, _SIZE, _SIZE, _SIZE, _AT),
-    "turn_nibbles": (_AT, _SIZE, _SIZE, _SIZE, _AT, _AT),
+    "turn_words": (_AT, _SIZE, _SIZE, _SIZE, _AT, _INT),
+    "turn_nibbles": (_AT, _SIZE, _SIZE, _SIZE, _AT, _AT, _INT),
     "unpack": (_AT, _SIZE, _SIZE, _INT, _SIZE, _AT),
     "pack": (_AT, _SIZE, _INT, _AT),
     "reorder": (_AT, _SIZE, _SIZE, _AT, _AT),
@@ -70,18 +70,21 @@ class Kernels:
             function.argtypes, function.restype = arguments, None
             self._functions[name] = function
 
-    def turn_words(self, words: np.ndarray, memory: np.ndarray) -> None:
-        """uint32 [n, rows] to [rows, n]."""
+    def turn_words(self, words: np.ndarray, memory: np.ndarray, *, cold: bool = False) -> None:
+        """uint32 [n, rows] to [rows, n]; ``cold``: nobody reads it soon, so that it need not lie in a cache."""
         words = _in_rows(words)
         _agree(memory, words.shape[::-1])
-        self._functions["turn_words"](_at(words), _row(words), *words.shape, _at(memory))
+        self._functions["turn_words"](_at(words), _row(words), *words.shape, _at(memory), cold)
 
-    def turn_nibbles(self, words: np.ndarray, order: tuple[int, ...], memory: np.ndarray) -> None:
-        """uint32 [8 * n, columns], of which nibble ``i`` is output ``order[i]`` of eight, to [8 * columns, n]."""
+    def turn_nibbles(
+        self, words: np.ndarray, order: tuple[int, ...], memory: np.ndarray, *, cold: bool = False
+    ) -> None:
+        """uint32 [8 * n, columns], of which nibble ``i`` is output ``order[i]`` of eight, to [8 * columns, n]; ``cold``
+        as for :meth:`turn_words`."""
         words, outputs = _in_rows(words), np.array(order, np.int32)
         count, columns = len(words) // 8, words.shape[1]
         _agree(memory, (8 * columns, count))
-        self._functions["turn_nibbles"](_at(words), _row(words), count, columns, _at(outputs), _at(memory))
+        self._functions["turn_nibbles"](_at(words), _row(words), count, columns, _at(outputs), _at(memory), cold)
 
     def unpack(self, octets: np.ndarray, bits: int, memory: np.ndarray) -> None:
         """The first fields of rows of bytes [rows, n], lowest first, to uint8 [rows, count]; n bytes must hold them."""

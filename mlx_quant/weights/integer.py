@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,8 @@ from .words import Nibbles, Rows, Words, words_of
 # Words are decoded so many rows at a time.
 _ROWS = 256
 _LARGEST_HALF = 65504
+# A matrix of so many words has left the caches before anybody reads it.
+_COLD = 1 << 20
 
 
 # Writes what words [rows, n] of a slice of rows become, into memory [rows, m].
@@ -135,7 +138,8 @@ class Integer:
             moved = self._by_rows(planned.weight.shape[1], mx.uint32, reorder, shared=True)
         elif not isinstance(words, Rows):
             ready(words.stored)
-            moved = Filling(words.shape, mx.uint32, words.write, block_rows(*words.shape), shared=True)
+            write = partial(words.write, cold=math.prod(words.shape) >= _COLD)
+            moved = Filling(words.shape, mx.uint32, write, block_rows(*words.shape), shared=True)
         mx.eval(self.scales, self.zero_points)
         repeat = planned.scales.shape[1] // self.scales.shape[0]
         if (made := parameters(self.scales, self.zero_points, planned.scales.dtype, repeat)) is not None:

@@ -40,8 +40,8 @@ class Words(Protocol):
         """All of it, lazy."""
         ...
 
-    def write(self, rows: slice, memory: np.ndarray) -> None:
-        """Some rows of it, into memory of their shape."""
+    def write(self, rows: slice, memory: np.ndarray, *, cold: bool = False) -> None:
+        """Some rows of it, into memory of their shape; ``cold`` says that nobody reads them soon."""
         ...
 
 
@@ -58,7 +58,7 @@ class Rows:
     def array(self) -> mx.array:
         return self.stored
 
-    def write(self, rows: slice, memory: np.ndarray) -> None:
+    def write(self, rows: slice, memory: np.ndarray, *, cold: bool = False) -> None:
         memory[...] = in_memory(self.stored)[rows]
 
 
@@ -75,10 +75,10 @@ class Columns:
     def array(self) -> mx.array:
         return mx.contiguous(self.stored.T)
 
-    def write(self, rows: slice, memory: np.ndarray) -> None:
+    def write(self, rows: slice, memory: np.ndarray, *, cold: bool = False) -> None:
         source = in_memory(self.stored)[:, rows]
         if (found := kernels(self.stored.nbytes)) is not None:
-            found.turn_words(source, memory)
+            found.turn_words(source, memory, cold=cold)
             return
         tile = np.empty((_TILE_WORDS, _TILE_ROWS + _APART), np.uint32)
         for row in range(0, len(memory), _TILE_ROWS):
@@ -111,10 +111,10 @@ class Nibbles:
         block = mx.stack([turned[:, self.order.index(output)] for output in range(NIBBLES)], axis=1)
         return mx.contiguous(block.transpose(2, 1, 0)).reshape(self.shape)
 
-    def write(self, rows: slice, memory: np.ndarray) -> None:
+    def write(self, rows: slice, memory: np.ndarray, *, cold: bool = False) -> None:
         source = in_memory(self.stored)[:, rows.start // NIBBLES : rows.stop // NIBBLES]
         if (found := kernels(self.stored.nbytes)) is not None:
-            found.turn_nibbles(source, self.order, memory)
+            found.turn_nibbles(source, self.order, memory, cold=cold)
             return
         words, columns = memory.shape[1], source.shape[1]
         source = source.reshape(words, NIBBLES, columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -268,3 +269,38 @@ def test_a_writer_that_nobody_wakes_ends_all_the_same(tmp_path: Path) -> None:
         stale.acquire()
         waiting.appendleft(stale)
     assert not writer._thread.is_alive()
+
+
+def test_no_more_waits_for_a_slow_disk_than_was_promised(tmp_path: Path) -> None:
+    """One tensor, or 64 MB of smaller ones, beside the one that is being written."""
+    size, count = 4 << 20, 40
+    shapes = {f"t{number:02d}": ((size // 4,), mx.float32) for number in range(count)}
+    go, seen, given = threading.Event(), list[int](), 0
+
+    class Slow(io.BytesIO):
+        def write(self, data: Any) -> int:
+            go.wait()
+            return super().write(data)
+
+    def let_go() -> None:
+        while given < 17:
+            time.sleep(0.01)
+        time.sleep(0.2)  # in which it would take more
+        seen.append(given)
+        go.set()
+
+    with ShardWriter(tmp_path, [shapes]) as writer:
+        writer._begin()
+        assert writer._file is not None
+        writer._file.close()
+        writer._file = slow = Slow()
+        watcher = threading.Thread(target=let_go)
+        watcher.start()
+        for number, name in enumerate(shapes):
+            writer._put(name, mx.full((size // 4,), number, dtype=mx.float32))
+            given += 1
+        watcher.join()
+        writer._jobs.join()
+        assert seen == [17]
+        written = np.frombuffer(slow.getvalue(), np.float32).reshape(count, -1)
+        assert np.array_equal(written, np.repeat(np.arange(count, dtype=np.float32)[:, None], size // 4, axis=1))

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import mlx.core as mx
@@ -66,6 +67,26 @@ def test_nibbles_are_turned(kernels: Kernels, words: int, columns: int) -> None:
     for word, column, k, i in itertools.product(range(words), range(columns), range(8), range(8)):
         found = memory[8 * column + ORDER[i], word] >> np.uint32(4 * k) & np.uint32(15)
         assert found == stored[8 * word + k, column] >> np.uint32(4 * i) & np.uint32(15)
+
+
+@pytest.mark.parametrize("place", [0, 6, 10, 15])
+@pytest.mark.parametrize(("words", "rows"), [(16, 8), (16, 64), (48, 304), (37, 64), (64, 808)])
+def test_what_passes_the_caches_by_is_the_same(kernels: Kernels, words: int, rows: int, place: int) -> None:
+    """Wherever a line of cache begins; and nothing beside it is written."""
+    stored = RNG.integers(0, 2**32, (words, rows), dtype=np.uint32)
+    for turn, held in ((kernels.turn_words, stored), (partial(_turned, kernels), stored.reshape(8 * words, -1))):
+        around = np.full(words * rows + 64, 7, np.uint32)
+        begin = (place - around.ctypes.data // 4) % 16 + 16
+        memory, wanted = around[begin : begin + words * rows].reshape(rows, words), np.empty((rows, words), np.uint32)
+        turn(held, memory, cold=True)
+        turn(held, wanted)
+        assert np.array_equal(memory, wanted)
+        assert np.all(around[:begin] == 7)
+        assert np.all(around[begin + words * rows :] == 7)
+
+
+def _turned(kernels: Kernels, words: np.ndarray, memory: np.ndarray, *, cold: bool = False) -> None:
+    kernels.turn_nibbles(words, ORDER, memory, cold=cold)
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
