@@ -11,11 +11,14 @@ import mlx.core as mx
 from .dialects.registry import schemes_of
 from .dialects.schemes import Scheme
 from .packings.registry import decode
-from .weights import later
+from .weights import device, later
 from .weights.decoded import Weight
+from .weights.integer import Integer
 from .weights.native import AffineWeights, NativeWeights
+from .weights.replay import replay
 
 _FLAT = (str, int, bool, float, type(None))
+_Spelled = tuple[tuple[Any, type, Any], ...]
 
 
 def dequantize(
@@ -41,6 +44,8 @@ def dequantize(
         UnsupportedFormat: the method, layout, width or dtype is not decoded; ``candidate-format``.
         MalformedCheckpoint: shapes, dtypes, group index or scales contradict the format.
     """
+    if mx.default_device() == mx.gpu and (again := _again(quantization_config, tensors, dtype, candidates)) is not None:
+        return again
     with later.together():
         found = _weight(quantization_config, tensors, candidates).dense(dtype)
         later.settle(found)
@@ -76,20 +81,43 @@ def to_affine(
     return to_native(quantization_config, tensors, params_dtype=params_dtype, candidates=candidates).as_affine()
 
 
+def _again(
+    config: Mapping[str, Any], tensors: Mapping[str, mx.array], dtype: mx.Dtype | None, candidates: bool
+) -> mx.array | None:
+    """What :func:`dequantize` gives of codes that are whole numbers, if it can be known without looking at them."""
+    names = tuple(tensors)
+    if (spelled := _spelled(config)) is None:
+        return None
+
+    def make(*arrays: mx.array) -> mx.array:
+        weight = decode(_remembered(spelled), dict(zip(names, arrays, strict=True)), candidates=candidates)
+        if not isinstance(weight, Integer):
+            raise TypeError("more than a product is rounded")
+        return weight.dense(dtype)
+
+    plan = spelled, names, dtype, candidates, device.reads()
+    return replay(make, plan, tuple(tensors.values()))
+
+
 def _weight(config: Mapping[str, Any], tensors: Mapping[str, mx.array], candidates: bool) -> Weight:
     return decode(_scheme(config), tensors, candidates=candidates)
 
 
 def _scheme(config: Mapping[str, Any]) -> Scheme:
     """What a configuration says of a module without a name; of a flat one it is remembered."""
+    spelled = _spelled(config)
+    return schemes_of(config).default if spelled is None else _remembered(spelled)
+
+
+def _spelled(config: Mapping[str, Any]) -> _Spelled | None:
+    """A flat configuration as what can be hashed; None for another."""
     if not isinstance(config, dict):
-        return schemes_of(config).default
+        return None
     # True is 1, and a configuration must not say the one for the other.
     spelled = tuple((key, type(value), value) for key, value in config.items())
-    flat = all(kind in _FLAT for _, kind, _ in spelled)
-    return _remembered(spelled) if flat else schemes_of(config).default
+    return spelled if all(kind in _FLAT for _, kind, _ in spelled) else None
 
 
 @functools.lru_cache(maxsize=64)
-def _remembered(spelled: tuple[tuple[Any, type, Any], ...]) -> Scheme:
+def _remembered(spelled: _Spelled) -> Scheme:
     return schemes_of({key: value for key, _, value in spelled}).default

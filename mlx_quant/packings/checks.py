@@ -264,7 +264,9 @@ def finite(tensors: Mapping[str, mx.array], name: str = "scales") -> float | Non
     None where a GPU says later whether that is raised: see :mod:`mlx_quant.weights.later`.
     """
     found = tensors[name]
-    return None if later.postpone(found, lambda: _finite(found, name)) else _finite(found, name)
+    if later.postpone(found, lambda: _finite(found, name), lambda: ~mx.isfinite(found).all()):
+        return None
+    return _finite(found, name)
 
 
 def _finite(found: mx.array, name: str) -> float:

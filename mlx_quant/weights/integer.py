@@ -147,7 +147,7 @@ class Integer:
         return planned if moved is None else replace(planned, weight=moved.whole())
 
     def _dense_on_gpu(self, dtype: mx.Dtype) -> mx.array:
-        words, told = words_of(self.words), mx.array([0, 0], dtype=mx.uint32)
+        words, told = words_of(self.words), later.blank()
         parts = self.scales, self.zeros, self.group_index, self.group_size, dtype, told
         found = device.dense(words, self.bits, self.in_features, *parts)
         if found is not None:
@@ -183,7 +183,7 @@ class Integer:
         target = next((target for target in AFFINE_GROUP_SIZES if size % target == 0), None)
         if target is None:
             return None
-        told = mx.array([0, 0], dtype=mx.uint32)
+        told = later.blank()
         parts = self.scales, self.zeros, self.group_index, size // target, dtype, told
         found = device.affine(words_of(self.words), self.bits, self.in_features, *parts)
         if found is None:

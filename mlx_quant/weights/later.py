@@ -16,11 +16,22 @@ from typing import cast
 import mlx.core as mx
 
 
+@dataclass(frozen=True)
+class _Check:
+    array: mx.array
+    # Raises or not.
+    check: Callable[[], object]
+    # Whether it would, for :func:`traced`; None where only a host knows.
+    fails: Callable[[], mx.array] | None
+
+
 @dataclass
 class _Waiting:
-    checks: list[tuple[mx.array, Callable[[], object]]] = field(default_factory=list)
+    checks: list[_Check] = field(default_factory=list)
     # What a kernel will say of arrays that it meets, once what it makes is evaluated.
     told: list[tuple[mx.array, mx.array, tuple[mx.array | None, ...]]] = field(default_factory=list)
+    # What kernels tell it in, while they are traced.
+    blank: mx.array | None = None
 
 
 class _Thread(threading.local):
@@ -47,17 +58,42 @@ def together() -> Iterator[None]:
         _thread.waiting = None
 
 
-def postpone(array: mx.array, check: Callable[[], object]) -> bool:
-    """Whether ``check`` of the values of ``array``, which raises or not, may wait; then it is not to be done now."""
+def traced(make: Callable[[], mx.array], blank: mx.array) -> list[mx.array]:
+    """What ``make`` gives of tracers and, where kernels do not say it in ``blank``, whether some check fails.
+
+    Raises ValueError where a check must see numbers.
+    """
+    before, _thread.waiting = _thread.waiting, _Waiting(blank=blank)
+    try:
+        found = make()
+        passed(*(array for _, _, arrays in _thread.waiting.told for array in arrays))
+        fails = [each.fails() if each.fails is not None else None for each in _thread.waiting.checks]
+    finally:
+        _thread.waiting = before
+    if any(each is None for each in fails):
+        raise ValueError("a check must see numbers")
+    return [found, *(each for each in fails if each is not None)]
+
+
+def blank() -> mx.array:
+    """uint32 [2], zeros of the host, for kernels to tell what they met."""
+    if _thread.waiting is not None and _thread.waiting.blank is not None:
+        return _thread.waiting.blank
+    return mx.array([0, 0], dtype=mx.uint32)
+
+
+def postpone(array: mx.array, check: Callable[[], object], fails: Callable[[], mx.array] | None = None) -> bool:
+    """Whether ``check`` of the values of ``array``, which raises or not, may wait; then it is not to be done now.
+    ``fails`` says as an array whether it would."""
     if _thread.waiting is None:
         return False
-    _thread.waiting.checks.append((array, check))
+    _thread.waiting.checks.append(_Check(array, check, fails))
     return True
 
 
 def waits(array: mx.array | None) -> bool:
     """Whether a check of this array waits."""
-    return _thread.waiting is not None and any(other is array for other, _ in _thread.waiting.checks)
+    return _thread.waiting is not None and any(one.array is array for one in _thread.waiting.checks)
 
 
 def tells(told: mx.array, made: mx.array, *arrays: mx.array | None) -> None:
@@ -74,7 +110,7 @@ def said(told: mx.array) -> list[int]:
 def passed(*arrays: mx.array | None) -> None:
     """Checks of these arrays need not be done."""
     if _thread.waiting is not None:
-        kept = [one for one in _thread.waiting.checks if not any(one[0] is array for array in arrays)]
+        kept = [one for one in _thread.waiting.checks if not any(one.array is array for array in arrays)]
         _thread.waiting.checks = kept
 
 
@@ -91,5 +127,5 @@ def settle(*made: mx.array) -> None:
     else:
         mx.async_eval(*made)  # type: ignore[no-untyped-call]
     checks, waiting.checks, waiting.told = waiting.checks, [], []
-    for _, check in checks:
-        check()
+    for each in checks:
+        each.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import mlx_quant
 from benchmarks.modules import KINDS, module
+from mlx_quant.weights import replay
 
 pytestmark = pytest.mark.skipif(mx.default_device() != mx.gpu, reason="MLX's default device is no GPU")
 
@@ -70,3 +72,21 @@ def test_kernels_tell_what_must_be_refused(ask: Any, name: str, place: int, valu
     with pytest.raises(mlx_quant.MalformedCheckpoint) as refused:
         ask(config, {name: mx.array(value) for name, value in drawn.items()})
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize("works", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_known_of_a_shape_refuses_no_less(kind: str, works: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second module of a shape is decoded without asking Python again, but for what only its numbers say."""
+    from mlx_quant.weights import device
+
+    monkeypatch.setattr(device, "_works", functools.partial(bool, works and device._works()))
+    config, drawn = module(kind, 512, 1024)
+    inputs = {name: mx.array(value) for name, value in drawn.items()}
+    first = np.array(mlx_quant.dequantize(config, inputs))
+    drawn["scales"].flat[77] = np.nan
+    for _ in range(2):
+        with pytest.raises(mlx_quant.MalformedCheckpoint, match="1 of"):
+            mlx_quant.dequantize(config, inputs | {"scales": mx.array(drawn["scales"])})
+        assert np.array_equal(first, np.array(mlx_quant.dequantize(config, inputs)))
+    assert any(plan[-1] == device.reads() for plan in replay._known.of)
