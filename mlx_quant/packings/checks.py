@@ -264,7 +264,7 @@ def finite(tensors: Mapping[str, mx.array], name: str = "scales") -> float | Non
     None where a GPU says later whether that is raised: see :mod:`mlx_quant.weights.later`.
     """
     found = tensors[name]
-    if later.postpone(found, lambda: _finite(found, name), lambda: ~mx.isfinite(found).all()):
+    if later.postpone(found, lambda: _finite(found, name), lambda: (~mx.isfinite(found)).any()):
         return None
     return _finite(found, name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -159,17 +159,19 @@ class Integer:
         words, size, in_word = words_of(self.words), self.group_size, 32 // self.bits
         turned = mx.contiguous(words.stored.T) if isinstance(words, Nibbles) else words.array()
         scales, zeros = self.scales, self.zero_points
-        if self.group_index is not None:
-            scales, zeros = (_gathered(each, self.group_index) for each in (scales, zeros))
+        if self.group_index is None:
+            # Few numbers, which a kernel fetches from where they lie as soon as from their transpose.
+            scales, zeros = scales.T, zeros.T
+        else:
+            scales, zeros = (mx.contiguous(_gathered(each, self.group_index).T) for each in (scales, zeros))
             size = 1
-        scales, zeros = (mx.contiguous(each.T) for each in (scales, zeros))
         if isinstance(words, Nibbles):
             decode = fused(_nibbles_on_gpu, size, self.dtype, dtype)
             return cast(mx.array, decode(turned, _shifts(words), scales, zeros))
         full = 8 % self.bits == 0 and self.in_features == turned.shape[1] * in_word
         if full and (size == 1 or size % in_word == 0):
             decode = fused(_words_on_gpu, self.bits, size, self.dtype, dtype)
-            return cast(mx.array, decode(turned, kernels.numbers(*range(0, 32, self.bits)), scales, zeros))
+            return cast(mx.array, decode(turned, _unsigned(range(0, 32, self.bits)), scales, zeros))
         decode = fused(_on_gpu, self.bits, self.in_features, size, self.dtype, dtype)
         return cast(mx.array, decode(turned, scales, zeros))
 
@@ -373,11 +375,9 @@ def _words_on_gpu(
     """As :func:`_decode`, of words [out, n] without padding: no codes lie in memory. ``shifts`` are those of fields."""
     out, in_word = words.shape[0], shifts.size
     # In groups that are whole words, or, of one channel, a parameter for each field.
-    codes = words.reshape(out, -1, max(1, size // in_word), 1) >> shifts.astype(mx.uint32)
-    scales, zeros = (
-        each.reshape(out, codes.shape[1], 1, 1 if size > 1 else in_word) for each in (scales.astype(mx.float32), zeros)
-    )
-    return _times(scales, codes & ((1 << bits) - 1), zeros, *plan).reshape(out, -1)
+    codes = words.reshape(out, -1, max(1, size // in_word), 1) >> shifts
+    scales, zeros = (each.reshape(out, codes.shape[1], 1, 1 if size > 1 else in_word) for each in (scales, zeros))
+    return _times(scales.astype(mx.float32), codes & ((1 << bits) - 1), zeros, *plan).reshape(out, -1)
 
 
 def _nibbles_on_gpu(
@@ -386,17 +386,21 @@ def _nibbles_on_gpu(
     """As :func:`_decode`, of words [out / 8, in] that are :class:`.words.Nibbles`: no codes lie in memory."""
     columns, in_features = turned.shape
     codes = _nibbles(turned.reshape(columns, 1, -1, size), shifts[:, None, None])
-    scales, zeros = (each.reshape(columns, NIBBLES, -1, 1) for each in (scales.astype(mx.float32), zeros))
-    return _times(scales, codes, zeros, *plan).reshape(-1, in_features)
+    scales, zeros = (each.reshape(columns, NIBBLES, -1, 1) for each in (scales, zeros))
+    return _times(scales.astype(mx.float32), codes, zeros, *plan).reshape(-1, in_features)
 
 
 def _nibbles(words: mx.array, shifts: mx.array) -> mx.array:
-    return ((words >> shifts.astype(mx.uint32)) & 15).astype(mx.uint8)
+    return ((words >> shifts) & 15).astype(mx.uint8)
 
 
 def _shifts(words: Nibbles) -> mx.array:
-    """int32 [8], how far above its word's lowest bits each output's nibble lies."""
-    return kernels.numbers(*(4 * words.order.index(output) for output in range(NIBBLES)))
+    """uint32 [8], how far above its word's lowest bits each output's nibble lies."""
+    return _unsigned(4 * words.order.index(output) for output in range(NIBBLES))
+
+
+def _unsigned(numbers: Iterable[int]) -> mx.array:
+    return kernels.numbers(*numbers).view(mx.uint32)
 
 
 def _gathered(table: mx.array, index: mx.array) -> mx.array:

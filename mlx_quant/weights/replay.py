@@ -22,7 +22,7 @@ class _Known(threading.local):
     """A compiled graph is of its thread; see :mod:`.compiled`."""
 
     def __init__(self) -> None:
-        self.of: dict[tuple[Any, ...], Callable[..., tuple[mx.array, ...]]] = {}
+        self.of: dict[tuple[Any, ...], Callable[..., list[mx.array]]] = {}
         self.not_so: set[tuple[Any, ...]] = set()
 
 
