@@ -159,12 +159,10 @@ class Integer:
         words, size, in_word = words_of(self.words), self.group_size, 32 // self.bits
         turned = mx.contiguous(words.stored.T) if isinstance(words, Nibbles) else words.array()
         scales, zeros = self.scales, self.zero_points
-        if self.group_index is None:
-            # Few numbers, which a kernel fetches from where they lie as soon as from their transpose.
-            scales, zeros = scales.T, zeros.T
-        else:
-            scales, zeros = (mx.contiguous(_gathered(each, self.group_index).T) for each in (scales, zeros))
+        if self.group_index is not None:
+            scales, zeros = (_gathered(each, self.group_index) for each in (scales, zeros))
             size = 1
+        scales, zeros = (mx.contiguous(each.T) for each in (scales, zeros))
         if isinstance(words, Nibbles):
             decode = fused(_nibbles_on_gpu, size, self.dtype, dtype)
             return cast(mx.array, decode(turned, _shifts(words), scales, zeros))
