@@ -1,8 +1,8 @@
 """The GPU half of the figures, as one script for any machine with CUDA or Metal: ``python benchmarks/gpu.py``.
 
 Every figure is a median of one run, beside a copy of as many bytes as must be read and written, and torch's formula
-where torch has the same device. Before anything is timed, dense results are compared bit for bit with torch's, and
-affine ones with those of a CPU.
+where torch has the same device; all take turns, and a ratio is the median of those of the turns. Before anything is
+timed, dense results are compared bit for bit with torch's, and affine ones with those of a CPU.
 """
 
 from __future__ import annotations
@@ -28,14 +28,18 @@ from benchmarks.modules import KINDS, module, upstream_formula
 SHAPES = [(4096, 4096), (14336, 4096), (28672, 8192)]
 
 
-def seconds(work: Callable[[], Any], finish: Callable[[], Any], rounds: int) -> float:
-    times = []
+def medians(works: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """Seconds of each, and of each turn: they take turns, so that whatever else the machine does hits all."""
+    turns = []
     for _ in range(rounds + 3):
-        begin = time.perf_counter()
-        work()
-        finish()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times[3:])
+        taken = {}
+        for name, work in works.items():
+            begin = time.perf_counter()
+            work()
+            taken[name] = time.perf_counter() - begin
+        turns.append(taken)
+    turns = turns[3:]
+    return {name: statistics.median(turn[name] for turn in turns) for name in works}, turns
 
 
 def synchronised() -> tuple[str | None, Callable[[], None]]:
@@ -67,38 +71,50 @@ def measure(kind: str, shape: tuple[int, int], rounds: int) -> dict[str, Any]:
     mx.eval(inputs)
     device, finish = synchronised()
     dense = mlx_quant.dequantize(config, inputs)
-    found: dict[str, Any] = {"kind": kind, "shape": shape}
+    packed = sum(value.nbytes for value in drawn.values())
+    sources = [mx.ones((moved // 8,), dtype=mx.uint32) for moved in (packed + dense.nbytes, 2 * packed)]
+    mx.eval(sources)
+    works = {
+        "dense": lambda: mx.eval(mlx_quant.dequantize(config, inputs)),
+        "dense_bytes": lambda: mx.eval(sources[0] + 1),
+        "affine": lambda: mx.eval(dense_of(mlx_quant.to_affine(config, inputs))),
+        "affine_bytes": lambda: mx.eval(sources[1] + 1),
+    }
     if device:
         given = {name: torch.from_numpy(value).to(device) for name, value in drawn.items()}
         expected = upstream_formula(kind, given).cpu().numpy()
         assert np.array_equal(np.array(dense).view(np.uint16), expected.view(np.uint16)), f"{kind} {shape} differs"
         assert same_on_cpu(config, inputs), f"{kind} {shape} differs in its affine form"
-        found["torch"] = seconds(lambda: upstream_formula(kind, given), finish, rounds)
-    nothing: Callable[[], None] = lambda: None  # noqa: E731
-    found["dense"] = seconds(lambda: mx.eval(mlx_quant.dequantize(config, inputs)), nothing, rounds)
-    found["affine"] = seconds(lambda: mx.eval(dense_of(mlx_quant.to_affine(config, inputs))), nothing, rounds)
-    packed = sum(value.nbytes for value in drawn.values())
-    for name, moved in (("dense_bytes", packed + 2 * shape[0] * shape[1]), ("affine_bytes", 2 * packed)):
-        source = mx.ones((moved // 8,), dtype=mx.uint32)
-        mx.eval(source)
-        found[name] = seconds(lambda source=source: mx.eval(source + 1), nothing, rounds)
-    return found
+
+        def theirs() -> None:
+            upstream_formula(kind, given)
+            finish()
+
+        works["torch"] = theirs
+    found, turns = medians(works, rounds)
+    ratios = {
+        "of_the_bytes": statistics.median(turn["dense_bytes"] / turn["dense"] for turn in turns),
+        "affine_to_bytes": statistics.median(turn["affine"] / turn["affine_bytes"] for turn in turns),
+    }
+    if device:
+        ratios["against_torch"] = statistics.median(turn["torch"] / turn["dense"] for turn in turns)
+    return {"kind": kind, "shape": shape} | found | ratios
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = [measure(kind, shape, options.rounds) for shape in SHAPES for kind in KINDS]
     print("out x in, kind: dense ms, of the bytes, against torch; affine ms, of the bytes")
     for row in rows:
         out, in_features = row["shape"]
-        against = f"{row['torch'] / row['dense']:.2f} x torch" if "torch" in row else "no torch here"
+        against = f"{row['against_torch']:.2f} x torch" if "torch" in row else "no torch here"
         print(
             f"{out} x {in_features} {row['kind']}: {row['dense'] * 1e3:.3f} ms, "
-            f"{row['dense_bytes'] / row['dense']:.0%}, {against}; "
-            f"{row['affine'] * 1e3:.3f} ms, {row['affine'] / row['affine_bytes']:.1f} times"
+            f"{row['of_the_bytes']:.0%}, {against}; "
+            f"{row['affine'] * 1e3:.3f} ms, {row['affine_to_bytes']:.1f} times"
         )
     if options.json:
         options.json.write_text(json.dumps({"device": str(mx.device_info()), "rows": rows}, indent=1))
