@@ -30,14 +30,16 @@ _known = _Known()
 
 
 def replay(make: Callable[..., mx.array], plan: tuple[Any, ...], arrays: Sequence[mx.array]) -> mx.array | None:
-    """``make(*arrays)``, evaluated; None where it has to be asked itself, because it must see numbers, or is to refuse
-    something, or a check that would wait for :func:`.later.settle` fails.
+    """``make(*arrays)``, evaluated; None where it has to be asked itself: because it must see numbers, or refuses
+    something, or because a check fails that would wait for :func:`.later.settle`.
 
     Args:
         make: must ask of the arrays nothing but shapes and dtypes until its checks are done, and must not make two
             roundings of a product and a sum, which a compiler of fused operations may make one.
         plan: all else that the result depends on; can be hashed.
     """
+    if not all(isinstance(array, mx.array) for array in arrays):
+        return None
     if (run := _known.of.get(plan)) is None:
         if len(_known.of) >= _MOST:
             _known.of.clear()
