@@ -15,7 +15,7 @@ from .weights import device, later
 from .weights.decoded import Weight
 from .weights.integer import Integer
 from .weights.native import AffineWeights, NativeWeights
-from .weights.replay import replay
+from .weights.replay import replay, replays
 
 _FLAT = (str, int, bool, float, type(None))
 _Spelled = tuple[tuple[Any, type, Any], ...]
@@ -44,7 +44,7 @@ def dequantize(
         UnsupportedFormat: the method, layout, width or dtype is not decoded; ``candidate-format``.
         MalformedCheckpoint: shapes, dtypes, group index or scales contradict the format.
     """
-    if mx.default_device() == mx.gpu and (again := _again(quantization_config, tensors, dtype, candidates)) is not None:
+    if replays() and (again := _again(quantization_config, tensors, dtype, candidates)) is not None:
         return again
     with later.together():
         found = _weight(quantization_config, tensors, candidates).dense(dtype)

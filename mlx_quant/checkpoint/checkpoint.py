@@ -165,12 +165,13 @@ class Checkpoint:
             self._open.popitem(last=False)
         return held.pop(name)
 
-    def read_ahead(self, name: str) -> None:
-        """Begin to read a packed module, which is to be decoded next, in MLX's thread and in that of mapped files."""
+    def read_ahead(self, name: str, *, codes: bool = True) -> None:
+        """Begin to read a packed module, which is next, in MLX's thread and in that of mapped files; or all of it but
+        its codes, which come first."""
         if name in self.modules:
             found = self._ahead[name] = self._arrays(self.modules[name])
             copied = []
-            for array in found.values():
+            for array in list(found.values())[0 if codes else 1 :]:
                 if (memory := placed(array)) is None:
                     copied.append(array)
                 else:
@@ -254,15 +255,9 @@ class Checkpoint:
         following = list(names)
         for name, ahead in zip_longest(following, following[1:]):
             if ahead is not None and ahead not in self._examined:
-                self.read_parameters(ahead)
+                self.read_ahead(ahead, codes=False)
             found[name] = self.examine(name)
         return found
-
-    def read_parameters(self, name: str) -> None:
-        """Begin to read all of a module but its codes, which come first."""
-        found = self._ahead[name] = self._arrays(self.modules[name])
-        _, *parameters = found.values()
-        mx.async_eval(parameters)  # type: ignore[no-untyped-call]
 
     def _forget(self) -> None:
         self._examined: dict[str, Examined] = {}

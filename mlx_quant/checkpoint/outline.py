@@ -54,7 +54,7 @@ class Outline(Checkpoint):
             self._examined[name], self._remarks[name] = self._examined[first], self._remarks[first]
         return super().examine(name)
 
-    def read_parameters(self, name: str) -> None:
+    def read_ahead(self, name: str, *, codes: bool = True) -> None:
         """There is nothing to read."""
 
     def _spend(self, info: TensorInfo) -> None:

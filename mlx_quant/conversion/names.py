@@ -115,13 +115,9 @@ class Renamed(Checkpoint):
             return self._inner.tensor(name)
         return _whole([self._inner.tensor(part) for part in one.sources], one)
 
-    def read_ahead(self, name: str) -> None:
+    def read_ahead(self, name: str, *, codes: bool = True) -> None:
         for part in self._sources(name):
-            self._inner.read_ahead(part)
-
-    def read_parameters(self, name: str) -> None:
-        for part in self._sources(name):
-            self._inner.read_parameters(part)
+            self._inner.read_ahead(part, codes=codes)
 
     def decode(self, name: str) -> Weight:
         parts = tuple(self._inner.decode(part) for part in self._sources(name))

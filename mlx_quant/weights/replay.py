@@ -16,6 +16,8 @@ from . import later
 
 # So many are kept; a process that meets more begins anew.
 _MOST = 512
+# Nobody has run it on Metal.
+_CUDA = mx.cuda.is_available()
 
 
 class _Known(threading.local):
@@ -27,6 +29,11 @@ class _Known(threading.local):
 
 
 _known = _Known()
+
+
+def replays() -> bool:
+    """Whether that is done on the default device."""
+    return _CUDA and mx.default_device() == mx.gpu
 
 
 def replay(make: Callable[..., mx.array], plan: tuple[Any, ...], arrays: Sequence[mx.array]) -> mx.array | None:
