@@ -1,6 +1,6 @@
 """What a GPU is asked again and again: all that Python finds out from a configuration and shapes is found out once.
 
-Between two waits for a GPU, Python's steps take up to ten times as long as in a loop, because others have used the
+Between two waits for a GPU, Python's steps take six times as long as in a loop, because others have used the
 caches meanwhile: longer than a GPU takes to decode a matrix. So what they lead to is kept as MLX's compiled graph.
 """
 
