@@ -165,8 +165,8 @@ class ShardWriter:
         self._map: dict[str, str] = {}
         self._name = ""
         self._jobs: Queue[Callable[[], object] | None] = Queue()
-        # Bytes that were given to the thread and those it is done with: each is counted by one thread alone.
-        self._given = self._done = 0
+        # Of ``total_size``, which it was given, what the thread is done with: each is counted by one thread alone.
+        self._done = 0
         self._room = Event()
         self._failed: BaseException | None = None
         self._file: BinaryIO | None = None
@@ -221,7 +221,6 @@ class ShardWriter:
         self._raise()
         assert self._file is not None
         assert (array.shape, array.dtype) == self._plan[len(self.files)][name], f"{name} is not what was planned"
-        self.total_size += array.nbytes
         octets, file = np.ascontiguousarray(in_memory(array)).reshape(-1).view(np.uint8), self._file
 
         def write() -> None:
@@ -230,11 +229,11 @@ class ShardWriter:
             self._room.set()
 
         self._wait_for_room(octets.nbytes)
-        self._given += octets.nbytes
+        self.total_size += octets.nbytes
         self._jobs.put(write)
 
     def _wait_for_room(self, nbytes: int) -> None:
-        while self._given - self._done > max(nbytes, _WAITING_BYTES):
+        while self.total_size - self._done > max(nbytes, _WAITING_BYTES):
             self._raise()
             self._room.wait(_LOOK_AGAIN_SECONDS)
             self._room.clear()

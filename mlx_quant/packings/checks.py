@@ -12,9 +12,9 @@ import numpy as np
 from ..dialects.schemes import Scheme
 from ..errors import MalformedCheckpoint, UnsupportedFormat
 from ..files.folder import BYTES_OF_FLOATS, DTYPES, TensorInfo
-from ..weights import device, fields, later
-from ..weights.bits import fields_in, unpack, words_for
-from ..weights.host import in_memory, largest, read
+from ..weights import device, later
+from ..weights.bits import fields_in, words_for
+from ..weights.host import largest, read
 from ..weights.parameters import singles
 from .protocol import Infos, Tensors
 
@@ -198,17 +198,6 @@ def group_index(g_idx: mx.array | None, in_features: int, size: int, groups: int
         _in_range(int(index.min()), int(index.max()), groups)
         consecutive = np.array_equal(index, np.arange(in_features) // size)
     return None if consecutive and in_features % size == 0 else g_idx.astype(mx.int32)
-
-
-def extremes(words: mx.array, bits: int, count: int) -> tuple[int, int]:
-    """The least and the largest of fields, ``count`` in each row of words [rows, n]."""
-    if mx.default_device() == mx.gpu:
-        found = unpack(words, bits, count)
-        low, high = read(found.min(), found.max())
-        return low, high
-    mx.eval(words)
-    codes = fields.unpacked(in_memory(words), bits, count)
-    return int(codes.min()), int(codes.max())
 
 
 def _in_range(low: int, high: int, groups: int) -> None:

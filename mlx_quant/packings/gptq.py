@@ -19,6 +19,7 @@ from ..weights import device
 from ..weights.bits import as_words, fields_in, unpack, words_for
 from ..weights.compiled import fused
 from ..weights.device import Stored
+from ..weights.host import extremes
 from ..weights.integer import Integer
 from ..weights.words import Columns
 from . import checks
@@ -108,11 +109,12 @@ def _zero_points(scheme: Scheme, tensors: Tensors, shape: tuple[int, int]) -> mx
 
 
 def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
-    if "qzeros" not in tensors:
+    fields = _stored(scheme, tensors)
+    if fields is None:
         return []
     if _misconverted(scheme, tensors):
         return ["zero points are what GPTQModel before 7.0.0 made of symmetric 3-bit ones; decoded as 4"]
-    low, high = checks.extremes(as_words(tensors["qzeros"]), scheme.bits, tensors["scales"].shape[1])
+    low, high = extremes(fields)
     labelled = _middle(scheme) + _OFFSET[scheme.layout]
     if low == high == _other_middle(scheme) and scheme.sym is False:
         return [

@@ -13,6 +13,7 @@ import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..weights.bits import unpack
+from ..weights.host import extremes
 from ..weights.integer import Integer
 from ..weights.words import Columns
 from . import checks
@@ -147,7 +148,7 @@ def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
             f"labelled {scheme.layout!r}, but its symmetric zero points are stored as {stored.min().item()}, as under "
             "the other label; decoded by the data"
         ]
-    low, high = zeros.min().item(), zeros.max().item()
+    low, high = extremes(zeros)
     return [] if low == high == middle else [f"not asymmetric, yet zero points are {low} to {high}; decoded as stored"]
 
 

@@ -13,6 +13,7 @@ import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..weights.bits import as_words, pack, unpack, words_for
+from ..weights.host import extremes
 from ..weights.integer import Integer
 from ..weights.words import Columns, Words
 from . import checks
@@ -101,8 +102,7 @@ def _fields(words: mx.array, bits: int) -> mx.array:
 
 
 def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
-    zeros = _zeros(scheme, tensors)
-    low, high, middle = zeros.min().item(), zeros.max().item(), 1 << (scheme.bits - 1)
+    (low, high), middle = extremes(_zeros(scheme, tensors)), 1 << (scheme.bits - 1)
     if scheme.sym and not low == high == middle:
         return [f"sym is true, yet zero points are {low} to {high}; decoded as stored"]
     return []

@@ -18,6 +18,8 @@ class _Functions(threading.local):
 
 
 _functions = _Functions()
+# So many are kept; a thread that meets more begins anew.
+_MOST = 1024
 
 
 def fused(function: Callable[..., Any], *plan: Any) -> Callable[..., Any]:
@@ -25,7 +27,13 @@ def fused(function: Callable[..., Any], *plan: Any) -> Callable[..., Any]:
     needs a compiler for it."""
     if mx.default_device() != mx.gpu:
         return lambda *arrays: function(*arrays, *plan)
-    key = (function, *plan)
+    return kept((function, *plan), lambda *arrays: function(*arrays, *plan))
+
+
+def kept(key: tuple[Any, ...], function: Callable[..., Any]) -> Callable[..., Any]:
+    """What was compiled for this key in this thread; ``function`` is, if there is nothing yet."""
     if (found := _functions.of.get(key)) is None:
-        found = _functions.of[key] = mx.compile(lambda *arrays: function(*arrays, *plan))
+        if len(_functions.of) >= _MOST:
+            _functions.of.clear()
+        found = _functions.of[key] = mx.compile(function)
     return found

@@ -92,6 +92,16 @@ def largest(array: mx.array) -> float:
     return float((bits.astype(np.uint32) << np.uint32(16)).view(np.float32))
 
 
+def extremes(array: mx.array) -> tuple[int, int]:
+    """The least and the largest of some whole numbers. Evaluates them."""
+    if mx.default_device() == mx.gpu:
+        low, high = read(array.min(), array.max())
+        return low, high
+    mx.eval(array)
+    memory = in_memory(array)
+    return int(memory.min()), int(memory.max())
+
+
 def filled(shape: tuple[int, int], dtype: mx.Dtype, write: Writer, step: int, *, shared: bool = False) -> mx.array:
     """A matrix that ``write`` fills, ``step`` rows at a time; as :class:`Filling`."""
     return Filling(shape, dtype, write, step, shared=shared).whole()

@@ -6,29 +6,22 @@ caches meanwhile: longer than a GPU takes to decode a matrix. So what they lead 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import mlx.core as mx
 
 from . import later
+from .compiled import kept
 
-# So many are kept; a process that meets more begins anew.
+# Of so many it is kept that they have to be asked themselves.
 _MOST = 512
 # Nobody has run it on Metal.
 _CUDA = mx.cuda.is_available()
 
 
-class _Known(threading.local):
-    """A compiled graph is of its thread; see :mod:`.compiled`."""
-
-    def __init__(self) -> None:
-        self.of: dict[tuple[Any, ...], Callable[..., list[mx.array]]] = {}
-        self.not_so: set[tuple[Any, ...]] = set()
-
-
-_known = _Known()
+# Plans and shapes that were no graph.
+_not_so: set[tuple[Any, ...]] = set()
 
 
 def replays() -> bool:
@@ -47,19 +40,16 @@ def replay(make: Callable[..., mx.array], plan: tuple[Any, ...], arrays: Sequenc
     """
     if not all(isinstance(array, mx.array) for array in arrays):
         return None
-    if (run := _known.of.get(plan)) is None:
-        if len(_known.of) >= _MOST:
-            _known.of.clear()
-        run = _known.of[plan] = mx.compile(lambda blank, *given: later.traced(lambda: make(*given), blank))
-    if _known.not_so and (plan, *_shapes(arrays)) in _known.not_so:
+    if _not_so and (plan, *_shapes(arrays)) in _not_so:
         return None
+    run = kept((replay, *plan), lambda blank, *given: later.traced(lambda: make(*given), blank))
     blank = later.blank()
     try:
         found, *wrong = run(blank, *arrays)
     except Exception:  # whatever it is, whoever asks directly meets it again
-        if len(_known.not_so) >= _MOST:
-            _known.not_so.clear()
-        _known.not_so.add((plan, *_shapes(arrays)))
+        if len(_not_so) >= _MOST:
+            _not_so.clear()
+        _not_so.add((plan, *_shapes(arrays)))
         return None
     mx.eval(found, *wrong)
     return None if later.said(blank)[0] or any(each.item() for each in wrong) else found

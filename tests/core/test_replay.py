@@ -10,13 +10,14 @@ import pytest
 
 from mlx_quant import MalformedCheckpoint
 from mlx_quant.weights import later
-from mlx_quant.weights.replay import _known, replay
+from mlx_quant.weights.compiled import _functions
+from mlx_quant.weights.replay import _not_so, replay
 
 
 @pytest.fixture(autouse=True)
 def nothing_known() -> None:
-    _known.of.clear()
-    _known.not_so.clear()
+    _functions.of.clear()
+    _not_so.clear()
     # The first graph of a process is traced once more by its second call.
     first = mx.compile(lambda array: array.sum())
     mx.eval([first(mx.zeros(2)) for _ in range(2)])
@@ -49,7 +50,7 @@ def _refuse(_: mx.array) -> mx.array:
 def test_whoever_refuses_or_must_see_numbers_is_asked_himself(make: Callable[[mx.array], mx.array]) -> None:
     for _ in range(2):
         assert replay(make, (make,), [mx.zeros((2, 2))]) is None
-    assert len(_known.not_so) == 1
+    assert len(_not_so) == 1
 
 
 def test_what_one_shape_needs_another_may_not() -> None:
@@ -69,7 +70,7 @@ def test_a_check_that_can_be_part_of_it_is_and_says_no() -> None:
 
     for number, known in ((0, True), (1, False), (0, True)):
         assert (replay(make, ("plan",), [mx.array([0, number])]) is not None) == known
-    assert not _known.not_so
+    assert not _not_so
     assert not later.postpone(mx.zeros(1), pytest.fail), "a trace must leave nothing behind"
 
 
@@ -79,7 +80,7 @@ def test_a_check_that_only_a_host_can_do_is_not() -> None:
         return array.sum()
 
     assert replay(make, ("plan",), [mx.zeros(2)]) is None
-    assert len(_known.not_so) == 1
+    assert len(_not_so) == 1
 
 
 def test_what_a_kernel_tells_needs_no_check_and_is_read_each_time() -> None:
@@ -101,7 +102,7 @@ def test_what_a_kernel_tells_needs_no_check_and_is_read_each_time() -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("mlx_quant.weights.replay.later.blank", lambda: written() if not _tracing() else blank())
         assert [replay(make, ("plan",), [mx.zeros(2)]) is not None for _ in range(3)] == [True, False, True]
-    assert len(_known.of) == 1
+    assert len(_functions.of) == 1
 
 
 def _tracing() -> bool:
