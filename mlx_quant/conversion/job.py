@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import zip_longest
 from typing import Any, Literal
 
 import mlx.core as mx
@@ -18,11 +20,14 @@ from ..errors import ConversionError, QuantWarning
 from ..files.folder import FLOATS
 from ..models.architecture import Architecture
 from ..models.config import config_for
+from ..weights.decoded import begin_dense, begin_native
 from .names import as_mlx_lm_names
 from .plan import Plan, Target, make_plan
 from .seam import Step
 
 TARGETS = ("auto", "dense", "affine")
+# Gives the tensors of a step.
+Making = Callable[[], dict[str, mx.array]]
 
 
 @dataclass(frozen=True)
@@ -103,13 +108,15 @@ class Job:
         params_dtype: mx.Dtype | str | None,
         *,
         permute: bool,
+        known: Architecture | None = None,
     ) -> Job:
-        """Plan a conversion; raises as :func:`make_plan`, and ConversionError ``bad-target`` as :func:`require`."""
+        """Plan a conversion; ``known`` is an architecture that was built before, perhaps the one. Raises as
+        :func:`make_plan`, and ConversionError ``bad-target`` as :func:`require`."""
         started = time.monotonic()
         require(target, dtype, params_dtype)
         dense, affine = float_dtype(dtype), float_dtype(params_dtype)
         config = config_for(source.config, dtype=str(dense).rpartition(".")[2] if dense else None)
-        architecture = Architecture.of(config)
+        architecture = known if known is not None and known.config == config else Architecture.of(config)
         if architecture:
             source = as_mlx_lm_names(source, config)
         plan = make_plan(source, architecture, target, dense, affine, permute=permute)
@@ -123,32 +130,38 @@ class Job:
         return cls(source, config, architecture, plan, dense, affine, started)
 
     def all_tensors(self) -> Iterator[tuple[Step, dict[str, mx.array]]]:
-        """Each step and its :meth:`tensors`; while one is decoded, what the next one is made of is read."""
-        following = iter(self.plan.steps[1:])
-        for step in self.plan.steps:
-            if (ahead := next(following, None)) is not None:
+        """Each step and its :meth:`tensors`. While this thread looks at one, others decode the one before, and what the
+        one after is made of is read."""
+        steps = self.plan.steps
+        before: tuple[Step, Making] | None = None
+        for step, ahead in zip_longest(steps, steps[1:]):
+            if ahead is not None:
                 self.source.read_ahead(ahead.name)
-            yield step, self.tensors(step)
+            making = self._begun(step)
+            if before is not None:
+                yield before[0], before[1]()
+            before = step, making
+        if before is not None:
+            yield before[0], before[1]()
 
     def tensors(self, step: Step) -> dict[str, mx.array]:
         """The tensors of one step, evaluated; ConversionError ``overflow``, and as decoding raises."""
+        return self._begun(step)()
+
+    def _begun(self, step: Step) -> Making:
+        """What gives :meth:`tensors` of a step on which other threads are at work now."""
         if step.kind == "affine":
-            parts = self.source.native(step.name, self.params_dtype).arrays
-            tensors = {f"{step.name}.{leaf}": array for leaf, array in parts.items()}
-            narrowed = self.params_dtype is not None
-        elif step.kind == "dense":
-            weight = self.source.dequantize(step.name, self.dtype)
-            tensors = {f"{step.name}.weight": mx.contiguous(weight.T) if step.transposed else weight}
-            narrowed = self.dtype is not None
-        else:
-            stored, (_, wanted) = self.source.tensor(step.name), step.outputs[step.name]
-            tensors = {step.name: stored.astype(wanted)}
-            narrowed = stored.dtype != wanted
-        mx.eval(tensors)
-        for name, array in tensors.items():
-            if narrowed and array.dtype == mx.float16 and not mx.isfinite(array).all().item():
-                raise ConversionError("overflow", "holds values beyond float16's 65504; use bfloat16", where=name)
-        return tensors
+            native = begin_native(self.source.decode(step.name), self.params_dtype)
+            packed = lambda: {f"{step.name}.{leaf}": array for leaf, array in native().arrays.items()}  # noqa: E731
+            return partial(_evaluated, packed, narrowed=self.params_dtype is not None)
+        if step.kind == "dense":
+            dense = begin_dense(self.source.decode(step.name), self.dtype)
+            matrix = lambda: {f"{step.name}.weight": mx.contiguous(dense().T) if step.transposed else dense()}  # noqa: E731
+            return partial(_evaluated, matrix, narrowed=self.dtype is not None)
+        stored, (_, wanted) = self.source.tensor(step.name), step.outputs[step.name]
+        plain = {step.name: stored.astype(wanted)}
+        mx.async_eval(plain)  # type: ignore[no-untyped-call]
+        return partial(_evaluated, lambda: plain, narrowed=stored.dtype != wanted)
 
     def report(self, destination: str = "", files: tuple[str, ...] = ()) -> ConversionReport:
         """What was done, now that it is."""
@@ -173,6 +186,15 @@ class Job:
             exact=tuple(plan.exact),
             in_mlx_lm=self.architecture is not None,
         )
+
+
+def _evaluated(making: Making, *, narrowed: bool) -> dict[str, mx.array]:
+    tensors = making()
+    mx.eval(tensors)
+    for name, array in tensors.items():
+        if narrowed and array.dtype == mx.float16 and not mx.isfinite(array).all().item():
+            raise ConversionError("overflow", "holds values beyond float16's 65504; use bfloat16", where=name)
+    return tensors
 
 
 def require(target: str, dtype: mx.Dtype | str | None, params_dtype: mx.Dtype | str | None) -> None:

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..errors import UnsupportedFormat
 from ..files import documents
 from ..files.folder import Files, read_bytes
 
-# Copied as they are; all else is rewritten, belonged to the packed weights, or is code, which no conversion needs.
-_COPIED = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model*",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "tekken.json",
-    "*.tiktoken",
-    "*.model",
-    "*.jinja",
-    "chat_template.json",
-    "generation_config.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "video_preprocessor_config.json",
-    "LICENSE*",
-    "NOTICE*",
+# Copied as they are, by name, beginning or end; all else is rewritten, belonged to the packed weights, or is code,
+# which no conversion needs.
+_COPIED = frozenset(
+    {
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.json",
+        "vocab.txt",
+        "merges.txt",
+        "tekken.json",
+        "chat_template.json",
+        "generation_config.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "video_preprocessor_config.json",
+    }
 )
+_BEGINNINGS, _ENDS = ("tokenizer.model", "LICENSE", "NOTICE"), (".tiktoken", ".model", ".jinja")
 _CODE = (".py", ".pyc", ".so", ".dylib", ".dll", ".exe", ".sh", ".pkl", ".pickle")
 # How pickles, programs and archives begin.
 _EXECUTABLE = (
@@ -45,7 +42,7 @@ def copied_names(files: Files) -> list[str]:
     candidates = [
         name for name in files.names if ("/" not in name or name.endswith(".jinja")) and not name.endswith(_CODE)
     ]
-    return [name for name in candidates if any(fnmatchcase(name, pattern) for pattern in _COPIED)]
+    return [name for name in candidates if name in _COPIED or name.startswith(_BEGINNINGS) or name.endswith(_ENDS)]
 
 
 def copy_files(files: Files, destination: Path) -> None:

@@ -104,6 +104,12 @@ def _is_integer(_: object, value: object) -> bool:
 @cache
 def _validator(schema: str) -> Draft202012Validator:
     text = (files(__package__) / "schemas" / f"{schema}.json").read_text(encoding="utf-8")
+    found: Draft202012Validator = _class()(json.loads(text))
+    return found
+
+
+@cache
+def _class() -> Any:
+    """One for all schemas: jsonschema takes a millisecond to make it."""
     checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
-    made = validators.extend(Draft202012Validator, type_checker=checker)
-    return made(json.loads(text))
+    return validators.extend(Draft202012Validator, type_checker=checker)

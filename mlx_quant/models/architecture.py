@@ -70,12 +70,13 @@ class Architecture:
     """The model of mlx-lm that a config describes.
 
     Attributes:
+        config: what it is the model of.
         name: ``model_type`` of the config.
         parameters: name to shape, under mlx-lm's names.
     """
 
-    def __init__(self, name: str, build: Callable[[], Any]) -> None:
-        self.name, self._build = name, build
+    def __init__(self, config: Mapping[str, Any], build: Callable[[], Any]) -> None:
+        self.config, self.name, self._build = dict(config), str(config["model_type"]), build
         self._model = build()
         self.parameters = _parameters(self._model)
 
@@ -100,7 +101,7 @@ class Architecture:
             # Some classes write into what they are given.
             with _clocked(_SECONDS):
                 arguments = args_class.from_dict(copy.deepcopy(dict(config)))
-                return cls(name, lambda: model_class(copy.deepcopy(arguments)))
+                return cls(config, lambda: model_class(copy.deepcopy(arguments)))
         except _Late as late:
             text = f"counts that mlx-lm's {name} is still building from after {_SECONDS:g} s; correct them"
             raise MalformedCheckpoint("bad-config-value", text, where="config.json") from late

@@ -10,11 +10,13 @@ their order (``gemm_natural``). Zero points are stored as they are; ``scales`` [
 
 from __future__ import annotations
 
+from typing import Any
+
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
 from ..weights import device
-from ..weights.bits import as_words, pack, unpack, words_for
+from ..weights.bits import as_words, pack, unpack, unpack_few, words_for
 from ..weights.device import Stored
 from ..weights.integer import Integer
 from ..weights.words import Nibbles
@@ -75,7 +77,8 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     if scheme.bits == 4 and device.reads():
         zeros = Stored(tensors["qzeros"], order=ORDER)
     else:
-        zeros = _in_order(as_words(tensors["qzeros"]), scheme, found.out_features)
+        fields = unpack_few(as_words(tensors["qzeros"]), scheme.bits, found.out_features)
+        zeros = mx.array(_in_order(fields, scheme))
     return Integer(
         words=words,
         zeros=zeros,
@@ -89,19 +92,18 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
 
 def _rows(qweight: mx.array, scheme: Scheme, out_features: int) -> mx.array:
     """uint32 [out, ceil(in * bits / 32)]."""
-    codes = mx.contiguous(_in_order(qweight, scheme, out_features).T)
+    codes = mx.contiguous(_in_order(unpack(qweight, scheme.bits, out_features), scheme).T)
     return pack(mx.pad(codes, [(0, 0), (0, -codes.shape[1] % 32)]), scheme.bits)[
         :, : words_for(codes.shape[1], scheme.bits)
     ]
 
 
-def _in_order(words: mx.array, scheme: Scheme, out_features: int) -> mx.array:
-    """Fields [rows, out] of words [rows, n], in the order of the outputs."""
-    fields = unpack(words, scheme.bits, out_features)
+def _in_order(fields: Any, scheme: Scheme) -> Any:
+    """Fields [rows, out], MLX's or NumPy's, in the order of the outputs."""
     if scheme.layout != "gemm":
-        return mx.contiguous(fields)
+        return fields
     # ORDER has the even columns first: two rows of four, which are read down instead of across.
-    return mx.contiguous(fields.reshape(len(fields), -1, 2, _FIELDS // 2).swapaxes(-1, -2)).reshape(fields.shape)
+    return fields.reshape(len(fields), -1, 2, _FIELDS // 2).swapaxes(-1, -2).reshape(fields.shape)
 
 
 def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:

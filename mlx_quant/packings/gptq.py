@@ -10,13 +10,14 @@ auto_gptq 0.7.1, ``nn_modules/qlinear/qlinear_cuda*.py``.
 from __future__ import annotations
 
 import struct
-from typing import cast
+from typing import Any, cast
 
 import mlx.core as mx
+import numpy as np
 
 from ..dialects.schemes import Scheme
 from ..weights import device
-from ..weights.bits import as_words, fields_in, unpack, words_for
+from ..weights.bits import as_words, fields_in, unpack, unpack_few, words_for
 from ..weights.compiled import fused
 from ..weights.device import Stored
 from ..weights.host import extremes
@@ -101,11 +102,16 @@ def _zero_points(scheme: Scheme, tensors: Tensors, shape: tuple[int, int]) -> mx
     fields = _stored(scheme, tensors)
     if fields is None or _misconverted(scheme, tensors):
         return mx.full(shape, _middle(scheme), dtype=mx.uint8)
-    if scheme.sym is not False:
-        # Whether they are mislabelled is not waited for.
-        plan = _other_middle(scheme), _middle(scheme), -_OFFSET[scheme.layout], (1 << scheme.bits) - 1
-        return cast(mx.array, fused(_labelled, *plan)(fields))
-    return _zeros(scheme, tensors["qzeros"], fields)
+    added, mask = -_OFFSET[scheme.layout], (1 << scheme.bits) - 1
+    if scheme.layout != "gptq_v2" and _borrowed(scheme):
+        words = as_words(tensors["qzeros"]) + _subtracted(scheme.bits, tensors["qzeros"].shape[1])
+        return mx.contiguous(unpack(words, scheme.bits, shape[1]))
+    # Those of a symmetric module are all the other label's where its label is wrong; a GPU is not waited for to say so.
+    other = None if scheme.sym is False else _other_middle(scheme)
+    if isinstance(fields, np.ndarray):
+        wrong = other is not None and bool((fields == other).all())
+        return mx.full(shape, _middle(scheme), dtype=mx.uint8) if wrong else mx.array(fields + added & mask)
+    return cast(mx.array, fused(_meant, other, _middle(scheme), added, mask)(fields))
 
 
 def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
@@ -161,34 +167,23 @@ def _other_middle(scheme: Scheme) -> int:
     return _middle(scheme) + other
 
 
-def _stored(scheme: Scheme, tensors: Tensors) -> mx.array | None:
-    """The fields of ``qzeros``, uint8 [groups, out], as they are stored."""
+def _stored(scheme: Scheme, tensors: Tensors) -> Any:
+    """The fields of ``qzeros``, uint8 [groups, out], as they are stored; as :func:`unpack_few`."""
     if "qzeros" not in tensors:
         return None
-    return unpack(as_words(tensors["qzeros"]), scheme.bits, tensors["scales"].shape[1])
+    return unpack_few(as_words(tensors["qzeros"]), scheme.bits, tensors["scales"].shape[1])
 
 
-def _zeros(scheme: Scheme, qzeros: mx.array, fields: mx.array) -> mx.array:
-    """uint8 [groups, out], the zero points that a module's label makes of its stored fields.
+def _meant(fields: mx.array, other: int | None, middle: int, added: int, mask: int) -> mx.array:
+    """Zero points of fields; ``middle`` where all fields are ``other``.
 
     A field of all ones under the label ``gptq`` decodes to 0. AutoGPTQ's own readers give 16 or 0 there; its quantiser
     only makes zero points 0 to 15, so the writer meant 0 (docs/policies.md).
     """
-    if scheme.layout == "gptq_v2":
-        return fields
-    if _borrowed(scheme):
-        words = as_words(qzeros) + _subtracted(scheme.bits, qzeros.shape[1])
-        return mx.contiguous(unpack(words, scheme.bits, fields.shape[1]))
-    return cast(mx.array, fused(_next, (1 << scheme.bits) - 1)(fields))
-
-
-def _labelled(fields: mx.array, other: int, middle: int, added: int, mask: int) -> mx.array:
-    """Zero points of a symmetric module, whose fields are all ``other`` where its label is wrong."""
-    return mx.where(mx.all(fields == other), middle, (fields + added) & mask).astype(mx.uint8)
-
-
-def _next(fields: mx.array, mask: int) -> mx.array:
-    return mx.contiguous((fields + 1) & mask)
+    found = (fields + added) & mask
+    if other is not None:
+        found = mx.where(mx.all(fields == other), middle, found)
+    return mx.contiguous(found.astype(mx.uint8))
 
 
 def _subtracted(bits: int, count: int) -> mx.array:

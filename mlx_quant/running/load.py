@@ -113,7 +113,8 @@ class Opened:
     def __init__(self, checkpoint: Checkpoint, model_config: dict[str, Any] | None = None) -> None:
         self.checkpoint, self._model_config = checkpoint, model_config
         self._config = config_for(checkpoint.config) | (model_config or {})
-        if Architecture.of(self._config) is None:
+        self._architecture = Architecture.of(self._config)
+        if self._architecture is None:
             raise UnsupportedFormat(
                 "unsupported-architecture",
                 f"mlx-lm has no model {self._config.get('model_type')!r}; use a newer mlx-lm, or convert() and another "
@@ -145,7 +146,8 @@ class Opened:
         way = way if plain else replace(way, permute=False)
         with ExitStack() as cleanup:
             if direct:
-                job = Job.settled(self.checkpoint, way.target, way.dtype, way.params_dtype, permute=way.permute)
+                known, dtypes = self._architecture, (way.dtype, way.params_dtype)
+                job = Job.settled(self.checkpoint, way.target, *dtypes, permute=way.permute, known=known)
                 check_files(self.checkpoint.files)
                 model, loaded = decoded(job, self._model_config, progress=way.progress)
                 report = job.report()

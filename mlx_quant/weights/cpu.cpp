@@ -317,12 +317,21 @@ inline Floats load(const void *memory, ptrdiff_t place, ptrdiff_t count, int dty
   return (Floats)(chosen((Words)(size < (1u << 23)), bits_of(small), size + (112u << 23)) | sign);
 }
 
-// Up to eight neighbouring zero points.
+// Four bytes, moved apart to 16 bits each.
+inline uint64_t apart(uint64_t octets) {
+  octets = (octets | octets << 16) & 0x0000FFFF0000FFFF;
+  return (octets | octets << 8) & 0x00FF00FF00FF00FF;
+}
+
+// Up to eight neighbouring zero points. They are spread out in two words and become signed ones: of eight bytes, and of
+// unsigned numbers, GCC would convert one after another.
 inline Floats points(const uint8_t *zeros, ptrdiff_t place, ptrdiff_t count) {
-  typedef uint8_t Octets __attribute__((vector_size(8)));
-  Octets stored = {};
+  typedef int32_t Signed __attribute__((vector_size(32)));
+  typedef uint64_t Pair __attribute__((vector_size(16)));
+  uint64_t stored = 0;
   copy(&stored, zeros + place, count);
-  return __builtin_convertvector(stored, Floats);
+  const Pair spread = {apart(stored & 0xFFFFFFFF), apart(stored >> 32)};
+  return __builtin_convertvector((Signed)__builtin_convertvector((Shorts)spread, Words), Floats);
 }
 
 // The first of eight numbers, rounded to a dtype.
@@ -336,27 +345,53 @@ inline void store(Floats values, ptrdiff_t count, int dtype, void *to, ptrdiff_t
   copy((uint16_t *)to + place, (const uint16_t *)&narrow, count);
 }
 
-// As list_parameters, of rows that are a tile wide.
+// A parameter of up to eight rows: the scale, which is only copied where it keeps its dtype, or -(z * s).
+inline void parameters(const void *scales, int stored, ptrdiff_t place, const uint8_t *zeros, ptrdiff_t zeros_place,
+                       ptrdiff_t count, int dtype, void *to) {
+  if (!zeros && stored == dtype && dtype != SINGLE) {
+    copy((uint16_t *)to, (const uint16_t *)scales + place, count);
+    return;
+  }
+  Floats values = load(scales, place, count, stored);
+  if (zeros) values = -(points(zeros, zeros_place, count) * values);
+  store(values, 8, dtype, to, 0);
+}
+
+// 8 x 8 numbers of 16 bits, of which the first columns become rows.
+inline void transpose_shorts(const Quad *rows, ptrdiff_t columns, uint16_t *to, ptrdiff_t to_row) {
+  Quad pairs[2][4], turned[4][4];
+  UNROLLED for (int i = 0; i < 4; i++) {
+    const Quad a = rows[2 * i], b = rows[2 * i + 1];
+    pairs[0][i] = (a & 0x0000FFFF) | b << 16;
+    pairs[1][i] = a >> 16 | (b & 0xFFFF0000u);
+  }
+  UNROLLED for (int i = 0; i < 2; i++) transpose_four((const uint32_t *)pairs[i], 4, turned, i);
+  for (ptrdiff_t i = 0; i < columns; i++) *(Quad *)(to + i * to_row) = turned[i / 2][i % 2];
+}
+
+// As list_parameters.
 template <class Number>
 void list_repeated(const void *scales, int stored, ptrdiff_t scales_row, const uint8_t *zeros, ptrdiff_t zeros_row,
                    ptrdiff_t groups, ptrdiff_t rows, ptrdiff_t repeat, int dtype, Number *to) {
-  for (ptrdiff_t part = 0; part < rows; part += TILE)
-    for (ptrdiff_t group = 0; group < groups; group++) {
-      const ptrdiff_t count = std::min(TILE, rows - part);
-      Number rounded[TILE];
-      for (ptrdiff_t i = 0; i < count; i += 8) {
-        const ptrdiff_t some = std::min<ptrdiff_t>(8, count - i);
-        Floats values = load(scales, group * scales_row + part + i, some, stored);
-        if (zeros) values = -(points(zeros, group * zeros_row + part + i, some) * values);
-        store(values, 8, dtype, rounded, i);
-      }
-      Number *own = to + (part * groups + group) * repeat;
-      if (repeat == 1) {
-        for (ptrdiff_t i = 0; i < count; i++) own[i * groups] = rounded[i];
-      } else {
-        for (ptrdiff_t i = 0; i < count; i++, own += groups * repeat) std::fill_n(own, repeat, rounded[i]);
+  for (ptrdiff_t row = 0; row < rows; row += 8) {
+    const ptrdiff_t count = std::min<ptrdiff_t>(8, rows - row);
+    ptrdiff_t group = 0;
+    if (sizeof(Number) == 2 && repeat == 1) {
+      for (; group + 8 <= groups; group += 8) {
+        Quad eight[8];
+        UNROLLED for (int i = 0; i < 8; i++)
+          parameters(scales, stored, (group + i) * scales_row + row, zeros, (group + i) * zeros_row + row, count, dtype,
+                     eight + i);
+        transpose_shorts(eight, count, (uint16_t *)to + row * groups + group, groups);
       }
     }
+    for (; group < groups; group++) {
+      Number rounded[8];
+      parameters(scales, stored, group * scales_row + row, zeros, group * zeros_row + row, count, dtype, rounded);
+      Number *own = to + (row * groups + group) * repeat;
+      for (ptrdiff_t i = 0; i < count; i++, own += groups * repeat) std::fill_n(own, repeat, rounded[i]);
+    }
+  }
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import mlx.core as mx
@@ -46,6 +48,29 @@ class Planned(Protocol):
     def planned(self, params_dtype: mx.Dtype | None = None) -> NativeWeights:
         """As :meth:`Weight.native`, and lazy: for its shapes, dtypes and refusals, for which no codes are read."""
         ...
+
+
+@runtime_checkable
+class Begun(Protocol):
+    """A weight that other threads begin to decode, while whoever wants it looks at the next one."""
+
+    def begin_dense(self, dtype: mx.Dtype | None = None) -> Callable[[], mx.array]:
+        """What :meth:`Weight.dense` gives, when it is asked for."""
+        ...
+
+    def begin_native(self, params_dtype: mx.Dtype | None = None) -> Callable[[], NativeWeights]:
+        """What :meth:`Weight.native` gives, when it is asked for."""
+        ...
+
+
+def begin_dense(weight: Weight, dtype: mx.Dtype | None = None) -> Callable[[], mx.array]:
+    """What ``weight.dense(dtype)`` gives, begun where that is possible."""
+    return weight.begin_dense(dtype) if isinstance(weight, Begun) else partial(weight.dense, dtype)
+
+
+def begin_native(weight: Weight, params_dtype: mx.Dtype | None = None) -> Callable[[], NativeWeights]:
+    """What ``weight.native(params_dtype)`` gives, begun where that is possible."""
+    return weight.begin_native(params_dtype) if isinstance(weight, Begun) else partial(weight.native, params_dtype)
 
 
 def planned(weight: Weight) -> NativeWeights:

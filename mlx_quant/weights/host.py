@@ -92,13 +92,16 @@ def largest(array: mx.array) -> float:
     return float((bits.astype(np.uint32) << np.uint32(16)).view(np.float32))
 
 
-def extremes(array: mx.array) -> tuple[int, int]:
+def extremes(array: mx.array | np.ndarray) -> tuple[int, int]:
     """The least and the largest of some whole numbers. Evaluates them."""
-    if mx.default_device() == mx.gpu:
+    if isinstance(array, np.ndarray):
+        memory = array
+    elif mx.default_device() == mx.gpu:
         low, high = read(array.min(), array.max())
         return low, high
-    mx.eval(array)
-    memory = in_memory(array)
+    else:
+        mx.eval(array)
+        memory = in_memory(array)
     return int(memory.min()), int(memory.max())
 
 

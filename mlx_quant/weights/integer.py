@@ -86,14 +86,18 @@ class Integer:
 
         On the CPU it is decoded before this returns; elsewhere when it is evaluated.
         """
+        return self.begin_dense(dtype)()
+
+    def begin_dense(self, dtype: mx.Dtype | None = None) -> Callable[[], mx.array]:
+        """What :meth:`dense` gives, when it is asked for; on the CPU other threads begin with it."""
         dtype = dtype or self.dtype
         if mx.default_device() == mx.gpu:
-            return self._dense_on_gpu(dtype)
+            return partial(self._dense_on_gpu, dtype)
         # At once: each evaluation wakes a thread of MLX's.
         ready(words_of(self.words).stored, self.scales, self.zero_points, self.group_index)
         if pays(self.in_features, self.scales.shape[0] << self.bits):
-            return self._looked_up(dtype)
-        return self._by_rows(self.in_features, dtype, _product(self, dtype)).whole()
+            return self._looked_up(dtype).whole
+        return self._by_rows(self.in_features, dtype, _product(self, dtype)).whole
 
     def planned(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """As :meth:`native`, and lazy on every device: made for its shapes and its refusals, which read no codes."""
@@ -128,8 +132,14 @@ class Integer:
 
         Raises UnsupportedFormat ``unsupported-affine`` for groups that MLX cannot express.
         """
+        return self.begin_native(params_dtype)()
+
+    def begin_native(self, params_dtype: mx.Dtype | None = None) -> Callable[[], AffineWeights]:
+        """What :meth:`native` gives, when it is asked for, and refuses at once; on the CPU other threads begin to move
+        codes."""
         if mx.default_device() == mx.gpu:
-            return self._native_by_kernel(params_dtype) or self._decided().planned(params_dtype)
+            found = self._native_by_kernel(params_dtype) or self._decided().planned(params_dtype)
+            return lambda: found
         planned = self.planned(params_dtype)
         words, permutation, moved = words_of(self.words), planned.permutation, None
         # Other threads begin with the words while this one makes parameters.
@@ -144,7 +154,7 @@ class Integer:
         repeat = planned.scales.shape[1] // self.scales.shape[0]
         if (made := parameters(self.scales, self.zero_points, planned.scales.dtype, repeat)) is not None:
             planned = replace(planned, scales=made[0], biases=made[1])
-        return planned if moved is None else replace(planned, weight=moved.whole())
+        return lambda: planned if moved is None else replace(planned, weight=moved.whole())
 
     def _dense_on_gpu(self, dtype: mx.Dtype) -> mx.array:
         words, told = words_of(self.words), later.blank()
@@ -209,7 +219,7 @@ class Integer:
         ordered = mx.array_equal(self.group_index, consecutive).item()
         return replace(self, group_index=None) if ordered else self
 
-    def _looked_up(self, dtype: mx.Dtype) -> mx.array:
+    def _looked_up(self, dtype: mx.Dtype) -> Filling:
         """:meth:`dense` of an evaluated weight, with the values of a group listed."""
         bits, width = self.bits, self.scales.shape[0] << self.bits
         channels = np.arange(self.in_features) // self.group_size

@@ -76,7 +76,7 @@ class Listed:
         listed = lists(
             self.scales.size, width, dtype, lambda rows: (self.values * self.scales[rows, None]).astype(dtype)
         )
-        return look_up((self.scales.size, self.block), dtype, codes, listed, width)
+        return look_up((self.scales.size, self.block), dtype, codes, listed, width).whole()
 
     def native(self, params_dtype: mx.Dtype | None = None) -> NativeWeights:
         """UnsupportedFormat ``unsupported-affine``: MLX has no packed mode in which codes are looked up in a list."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import fields
 from .cpu import Kernels, kernels
-from .host import Writer, block_rows, copied, filled, in_memory
+from .host import Filling, Writer, block_rows, copied, filled, in_memory
 from .pieces import pieces
 
 # Looked up in blocks of about so many weights: what lies between two steps stays in cache, and a step is long beside
@@ -44,8 +44,8 @@ def look_up(
     height: int = 1,
     levels: int | None = None,
     step: int | None = None,
-) -> mx.array:
-    """A matrix ``shape`` [rows, columns] of ``dtype``, decoded before this returns.
+) -> Filling:
+    """A matrix ``shape`` [rows, columns] of ``dtype``; other threads begin with it at once.
 
     Args:
         codes: gives rows of words or bytes for a slice of rows, whose first fields of ``bits`` are the codes, lowest
@@ -60,7 +60,7 @@ def look_up(
     few = max(1, min(shape[0], _BLOCK_WEIGHTS // shape[1]))
     if (hands := kernels(shape[0] * shape[1])) is not None:
         by_kernel = _by_kernel(hands, bits, shape[1], codes, lists, first, height, levels or width)
-        return filled(shape, dtype, by_kernel, block_rows(*shape), shared=True)
+        return Filling(shape, dtype, by_kernel, block_rows(*shape), shared=True)
     apart = few if height == 1 else 1
     # Sums of small numbers cost a third of sums of what NumPy takes for an index, which they become at the end.
     small = np.uint16 if apart * width <= 1 << 16 else np.uint32
@@ -84,7 +84,7 @@ def look_up(
             np.take(own, index[:count], out=memory[part], mode="clip")
             row = end
 
-    return filled(shape, dtype, write, step or _BLOCKS * few, shared=True)
+    return Filling(shape, dtype, write, step or _BLOCKS * few, shared=True)
 
 
 def _by_kernel(

@@ -73,7 +73,7 @@ class Offset:
         words, levels = in_memory(self.words), 1 << self.bits
         first = np.arange(self.in_features) // self.group_size * levels
         codes, width = (lambda rows: words[rows]), self.scales.shape[0] * levels
-        return look_up(self.shape, dtype, codes, listed, width, bits=self.bits, first=first, levels=levels)
+        return look_up(self.shape, dtype, codes, listed, width, bits=self.bits, first=first, levels=levels).whole()
 
     def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """MLX's affine form: codes, scales and offsets unchanged, unless ``params_dtype`` asks for another dtype.

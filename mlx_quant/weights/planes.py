@@ -70,7 +70,7 @@ class Planes:
         def codes(rows: slice) -> np.ndarray:
             return fields.of_planes(octets, shifts, _BITS, rows)
 
-        return look_up(self.shape, dtype, codes, lambda _: one, one.size, height=self.shape[0])
+        return look_up(self.shape, dtype, codes, lambda _: one, one.size, height=self.shape[0]).whole()
 
     def native(self, params_dtype: mx.Dtype | None = None) -> AffineWeights:
         """MLX's affine form: the codes, ``RN(s)`` or ``RN(1 / s)`` in ``params_dtype``, and that negated, exact.

@@ -127,7 +127,7 @@ class Scaled:
             first=first,
             height=rows,
             levels=known.size,
-        )
+        ).whole()
 
     def _values(self, codes: mx.array) -> mx.array:
         return e4m3(codes) if self.values == "e4m3" else looked_up(codes, mx.array(_TABLES[self.values]))

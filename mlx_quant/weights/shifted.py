@@ -118,10 +118,10 @@ class Shifted:
 
         listed = lists(len(scales), levels, dtype, values)
         if not across:
-            return look_up((self.count, columns), dtype, codes, listed, levels)
+            return look_up((self.count, columns), dtype, codes, listed, levels).whole()
         one, first = listed(slice(None)).reshape(1, -1), np.arange(columns) * levels
         shape, height = (self.count, columns), self.count
-        return look_up(shape, dtype, codes, lambda _: one, one.size, first=first, height=height, levels=levels)
+        return look_up(shape, dtype, codes, lambda _: one, one.size, first=first, height=height, levels=levels).whole()
 
     def _values(self, codes: mx.array, scales: mx.array, zeros: mx.array) -> mx.array:
         """Weights of some rows in float32, as all the arguments are."""

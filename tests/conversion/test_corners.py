@@ -65,12 +65,14 @@ def test_a_source_that_changes_under_a_conversion_is_refused(
     copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manner: str
 ) -> None:
     source = copy(GPTQ)
-    original = mlx_quant.Checkpoint.dequantize
+    original = mlx_quant.Checkpoint.decode
+    seen = set[str]()
 
-    def meddled(self: Any, name: str, dtype: Any = None) -> mx.array:
-        weight = original(self, name, dtype)
-        if name.endswith("layers.1.mlp.up_proj"):
-            mx.eval(weight)
+    def meddled(self: Any, name: str) -> Any:
+        weight, done = original(self, name), name in seen
+        seen.add(name)
+        # Once it is planned with, and then decoded.
+        if done and name.endswith("layers.1.mlp.up_proj"):
             data = source.weights.read_bytes()
             if manner == "replaced":
                 (tmp_path / "new").write_bytes(data)
@@ -81,7 +83,7 @@ def test_a_source_that_changes_under_a_conversion_is_refused(
                 source.weights.unlink()
         return weight
 
-    monkeypatch.setattr(mlx_quant.Checkpoint, "dequantize", meddled)
+    monkeypatch.setattr(mlx_quant.Checkpoint, "decode", meddled)
     with pytest.raises(mlx_quant.QuantError) as caught:
         convert(source.path, tmp_path / "out", target="dense", progress=False)
     assert caught.value.code in ({"source-changed", "missing-file"} if manner == "gone" else {"source-changed"})

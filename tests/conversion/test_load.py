@@ -20,6 +20,7 @@ import torch
 
 import reference
 from mlx_quant import Checkpoint, ConversionError, QuantError, UnsupportedFormat, convert, load
+from mlx_quant.conversion import job
 from mlx_quant.running.load import Opened
 from mlx_quant.running.way import Way
 from tests.conftest import ROOT, stored
@@ -224,13 +225,13 @@ def test_what_a_conversion_would_not_copy_is_not_loaded_beside(copy: Copy, name:
 
 
 def test_a_source_that_changes_as_it_is_loaded_is_refused(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, original = copy(GPTQ), Checkpoint.native
+    source, original = copy(GPTQ), job.begin_native
 
-    def meddled(self: Any, *args: Any) -> Any:
+    def meddled(*args: Any) -> Any:
         os.utime(source.weights, ns=(1, 1))
-        return original(self, *args)
+        return original(*args)
 
-    monkeypatch.setattr(Checkpoint, "native", meddled)
+    monkeypatch.setattr(job, "begin_native", meddled)
     with pytest.raises(ConversionError) as caught:
         load(source.path)
     assert caught.value.code == "source-changed"
