@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
@@ -26,7 +25,7 @@ from .plan import Plan, Target, make_plan
 from .seam import Step
 
 TARGETS = ("auto", "dense", "affine")
-# Gives the tensors of a step.
+# Gives the tensors of a step, on which other threads may be at work.
 Making = Callable[[], dict[str, mx.array]]
 
 
@@ -130,8 +129,10 @@ class Job:
         return cls(source, config, architecture, plan, dense, affine, started)
 
     def all_tensors(self) -> Iterator[tuple[Step, dict[str, mx.array]]]:
-        """Each step and its :meth:`tensors`. While this thread looks at one, others decode the one before, and what the
-        one after is made of is read."""
+        """Each step and its tensors, evaluated; raises ConversionError ``overflow``, and as decoding does.
+
+        While this thread looks at one, others decode the one before, and what the one after is made of is read.
+        """
         steps = self.plan.steps
         before: tuple[Step, Making] | None = None
         for step, ahead in zip_longest(steps, steps[1:]):
@@ -144,24 +145,28 @@ class Job:
         if before is not None:
             yield before[0], before[1]()
 
-    def tensors(self, step: Step) -> dict[str, mx.array]:
-        """The tensors of one step, evaluated; ConversionError ``overflow``, and as decoding raises."""
-        return self._begun(step)()
-
     def _begun(self, step: Step) -> Making:
-        """What gives :meth:`tensors` of a step on which other threads are at work now."""
+        name = step.name
         if step.kind == "affine":
-            native = begin_native(self.source.decode(step.name), self.params_dtype)
-            packed = lambda: {f"{step.name}.{leaf}": array for leaf, array in native().arrays.items()}  # noqa: E731
-            return partial(_evaluated, packed, narrowed=self.params_dtype is not None)
+            native, params_dtype = begin_native(self.source.decode(name), self.params_dtype), self.params_dtype
+
+            def packed() -> dict[str, mx.array]:
+                parts = {f"{name}.{leaf}": array for leaf, array in native().arrays.items()}
+                return _evaluated(parts, narrowed=params_dtype is not None)
+
+            return packed
         if step.kind == "dense":
-            dense = begin_dense(self.source.decode(step.name), self.dtype)
-            matrix = lambda: {f"{step.name}.weight": mx.contiguous(dense().T) if step.transposed else dense()}  # noqa: E731
-            return partial(_evaluated, matrix, narrowed=self.dtype is not None)
-        stored, (_, wanted) = self.source.tensor(step.name), step.outputs[step.name]
-        plain = {step.name: stored.astype(wanted)}
+            dense, dtype = begin_dense(self.source.decode(name), self.dtype), self.dtype
+
+            def matrix() -> dict[str, mx.array]:
+                weight = mx.contiguous(dense().T) if step.transposed else dense()
+                return _evaluated({f"{name}.weight": weight}, narrowed=dtype is not None)
+
+            return matrix
+        stored, (_, wanted) = self.source.tensor(name), step.outputs[name]
+        plain = {name: stored.astype(wanted)}
         mx.async_eval(plain)  # type: ignore[no-untyped-call]
-        return partial(_evaluated, lambda: plain, narrowed=stored.dtype != wanted)
+        return lambda: _evaluated(plain, narrowed=stored.dtype != wanted)
 
     def report(self, destination: str = "", files: tuple[str, ...] = ()) -> ConversionReport:
         """What was done, now that it is."""
@@ -188,8 +193,7 @@ class Job:
         )
 
 
-def _evaluated(making: Making, *, narrowed: bool) -> dict[str, mx.array]:
-    tensors = making()
+def _evaluated(tensors: dict[str, mx.array], *, narrowed: bool) -> dict[str, mx.array]:
     mx.eval(tensors)
     for name, array in tensors.items():
         if narrowed and array.dtype == mx.float16 and not mx.isfinite(array).all().item():

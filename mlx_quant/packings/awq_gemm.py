@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 
 from ..dialects.schemes import Scheme
 from ..weights import device
@@ -77,8 +78,8 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     if scheme.bits == 4 and device.reads():
         zeros = Stored(tensors["qzeros"], order=ORDER)
     else:
-        fields = unpack_few(as_words(tensors["qzeros"]), scheme.bits, found.out_features)
-        zeros = mx.array(_in_order(fields, scheme))
+        fields = _in_order(unpack_few(as_words(tensors["qzeros"]), scheme.bits, found.out_features), scheme)
+        zeros = mx.array(fields) if isinstance(fields, np.ndarray) else mx.contiguous(fields)
     return Integer(
         words=words,
         zeros=zeros,

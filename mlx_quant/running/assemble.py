@@ -34,7 +34,7 @@ def decoded(job: Job, model_config: Mapping[str, Any] | None, *, progress: bool)
 
     Modules are decoded one after the other, and nothing is written: memory holds the model so far and one module.
 
-    Raises as :meth:`Job.tensors`; ConversionError ``source-changed``; and ValueError, as mlx-lm does, where
+    Raises as :meth:`Job.all_tensors`; ConversionError ``source-changed``; and ValueError, as mlx-lm does, where
     ``model_config`` makes another model than the weights are for.
     """
     weights: dict[str, mx.array] = {}

@@ -62,13 +62,13 @@ def look_up(
         by_kernel = _by_kernel(hands, bits, shape[1], codes, lists, first, height, levels or width)
         return Filling(shape, dtype, by_kernel, block_rows(*shape), shared=True)
     apart = few if height == 1 else 1
-    # Sums of small numbers cost a third of sums of what NumPy takes for an index, which they become at the end.
+    # Sums of small numbers cost a third of sums of what NumPy takes for an index, which it makes of them itself.
     small = np.uint16 if apart * width <= 1 << 16 else np.uint32
     starts = (first + np.arange(apart)[:, None] * width).astype(small)
 
     def write(rows: slice, memory: np.ndarray) -> None:
         found = fields.unpacked(codes(rows), bits, shape[1])
-        sums, index = np.empty((few, shape[1]), small), np.empty((few, shape[1]), np.intp)
+        sums = np.empty((few, shape[1]), small)
         above = rows.start // height
         table = lists(slice(above, -(-rows.stop // height)))
         row = rows.start
@@ -78,10 +78,9 @@ def look_up(
                 end = min(end, (row // height + 1) * height)
             part, count = slice(row - rows.start, end - rows.start), end - row
             np.add(found[part], starts[:count], out=sums[:count])
-            np.copyto(index[:count], sums[:count])
             own = table[row // height - above : -(-end // height) - above].reshape(-1)
-            # No index is beyond its table; NumPy checks each unless it may clip it.
-            np.take(own, index[:count], out=memory[part], mode="clip")
+            # No index is beyond its table; NumPy would check all of them first unless it may wrap them.
+            own.take(sums[:count], out=memory[part], mode="wrap")
             row = end
 
     return Filling(shape, dtype, write, step or _BLOCKS * few, shared=True)

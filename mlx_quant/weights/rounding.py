@@ -74,9 +74,12 @@ def half(values: np.ndarray) -> np.ndarray:
     """uint16, the bits of float16: of float32 that are whole multiples of 2^-37, rounded to nearest even."""
     # What is beyond float16 would carry into the sign.
     bits = (np.clip(values, -65536, 65536) * np.float32(2.0**-_EXPONENTS)).view(np.uint32)
-    sign = (bits >> np.uint32(16)) & np.uint32(0x8000)
+    sign = (bits >> np.uint32(16)).astype(np.uint16)
+    sign &= np.uint16(0x8000)
     bits &= np.uint32(0x7FFFFFFF)
-    return (_rounded(bits, 13) | sign).astype(np.uint16)
+    found = _rounded(bits, 13).astype(np.uint16)
+    found |= sign
+    return found
 
 
 def bfloat(values: np.ndarray) -> np.ndarray:
@@ -85,7 +88,9 @@ def bfloat(values: np.ndarray) -> np.ndarray:
 
 
 def _rounded(bits: np.ndarray, dropped: int) -> np.ndarray:
-    even = (bits >> np.uint32(dropped)) & np.uint32(1)
+    even = bits >> np.uint32(dropped)
+    even &= np.uint32(1)
     even += bits
     even += np.uint32((1 << dropped - 1) - 1)
-    return even >> np.uint32(dropped)
+    even >>= np.uint32(dropped)
+    return even

@@ -9,6 +9,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from mlx_quant import Checkpoint, ConversionError, QuantError, UnsupportedFormat
 from mlx_quant.conversion import job
 from mlx_quant.running.load import Opened
 from mlx_quant.running.way import Way
+from mlx_quant.weights.decoded import begin_dense, begin_native
 from tests.conftest import ROOT, stored
 
 GPTQ, ACT, AWQ = "llama-gptq-g128-seq-asym", "qwen2-gptq-g32-act-asym", "qwen2-awq-g32"
@@ -277,3 +279,42 @@ def test_it_says_what_is_missing_without_mlx_lm(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ConversionError) as caught:
         load(stored(GPTQ))
     assert caught.value.code == "missing-dependency"
+
+
+def test_one_module_is_looked_at_while_the_one_before_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    begin = job.begin_native
+
+    def told(*args: Any) -> Any:
+        number = sum(event.startswith("begun") for event in events)
+        events.append(f"begun {number}")
+        making = begin(*args)
+
+        def whole() -> Any:
+            events.append(f"whole {number}")
+            return making()
+
+        return whole
+
+    monkeypatch.setattr(job, "begin_native", told)
+    source = Checkpoint.open(stored(GPTQ))
+    settled = job.Job.settled(source, "affine", None, None, permute=False)
+    taken = [step.name for step, _ in settled.all_tensors()]
+    assert taken == [step.name for step in settled.plan.steps]
+    assert len(events) == 2 * len(source.modules)
+    number, neighbours = -1, 0
+    for step, following in pairwise(settled.plan.steps):
+        number += step.kind == "affine"
+        if step.kind == following.kind == "affine":
+            neighbours += 1
+            assert events.index(f"begun {number + 1}") < events.index(f"whole {number}")
+    assert neighbours
+
+
+def test_a_matrix_that_was_begun_is_the_one_that_is_asked_for_at_once() -> None:
+    source = Checkpoint.open(stored(GPTQ))
+    name = next(iter(source.modules))
+    begun = begin_dense(source.decode(name)), begin_native(source.decode(name))
+    assert mx.array_equal(begun[0](), source.dequantize(name)).item()
+    found, wanted = begun[1]().arrays, source.native(name).arrays
+    assert all(mx.array_equal(found[leaf], wanted[leaf]).item() for leaf in wanted)
