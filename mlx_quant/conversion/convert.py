@@ -93,9 +93,10 @@ def convert(
             for step, tensors in job.all_tensors():
                 writer.add(tensors)
                 bar.update(step.nbytes)
+            # While the last of it is written.
+            write_json(folder / "config.json", job.config)
+            copy_files(src.files, folder)
             writer.finish(sum(step.parameters for step in plan.steps))
-        write_json(folder / "config.json", job.config)
-        copy_files(src.files, folder)
         src.require_unchanged()
     return job.report(str(destination), tuple(writer.files))
 

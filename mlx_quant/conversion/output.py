@@ -164,12 +164,13 @@ class ShardWriter:
         self._pending: dict[str, mx.array] = {}
         self._map: dict[str, str] = {}
         self._name = ""
-        self._jobs: Queue[Callable[[], object] | None] = Queue()
+        self._jobs: Queue[tuple[str, Callable[[], object]] | None] = Queue()
         # Of ``total_size``, which it was given, what the thread is done with: each is counted by one thread alone.
         self._done = 0
         self._room = Event()
         self._failed: BaseException | None = None
         self._file: BinaryIO | None = None
+        self._opened = ExitStack()
         self._thread = Thread(target=self._work, name="mlx-quant-writer", daemon=True)
         self.total_size = 0
         self.files: list[str] = []
@@ -182,9 +183,8 @@ class ShardWriter:
         self._failed = self._failed or error
         self._jobs.put(None)
         self._thread.join()
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
+        with suppress(OSError):
+            self._opened.close()
 
     def add(self, tensors: Mapping[str, mx.array]) -> None:
         """Take evaluated tensors. Raises what went wrong with earlier ones."""
@@ -195,11 +195,10 @@ class ShardWriter:
             self._put(self._next, self._pending.pop(self._next))
             self._next = next(self._awaited, None)
         if self._next is None:
-            self._write()
+            self._end()
 
     def finish(self, total_parameters: int) -> None:
         """Wait for all of them, and write the index."""
-        self._jobs.put(lambda: None)
         self._jobs.join()
         self._raise()
         metadata = {"total_size": self.total_size, "total_parameters": total_parameters}
@@ -212,7 +211,7 @@ class ShardWriter:
         shapes = self._plan[len(self.files)]
         self._awaited = iter(shapes)
         self._next = next(self._awaited, None)
-        self._file = open(self._folder / name, "wb")  # noqa: SIM115
+        self._file = self._opened.enter_context(open(self._folder / name, "wb"))  # noqa: SIM115
         self._file.write(_header(shapes))
         self._map |= dict.fromkeys(shapes, name)
         self._name = name
@@ -230,7 +229,7 @@ class ShardWriter:
 
         self._wait_for_room(octets.nbytes)
         self.total_size += octets.nbytes
-        self._jobs.put(write)
+        self._jobs.put((self._name, write))
 
     def _wait_for_room(self, nbytes: int) -> None:
         while self.total_size - self._done > max(nbytes, _WAITING_BYTES):
@@ -238,12 +237,10 @@ class ShardWriter:
             self._room.wait(_LOOK_AGAIN_SECONDS)
             self._room.clear()
 
-    def _write(self) -> None:
-        """End a shard."""
+    def _end(self) -> None:
+        """Of a shard, which is not waited for."""
         assert self._file is not None
-        self._jobs.put(self._file.close)
-        self._jobs.join()
-        self._raise()
+        self._jobs.put((self._name, self._file.close))
         self.files.append(self._name)
 
     def _raise(self) -> None:
@@ -252,18 +249,19 @@ class ShardWriter:
 
     def _work(self) -> None:
         while (job := self._next_job()) is not None:
+            name, work = job
             try:
                 # After an error the rest is only taken away, so that nobody waits.
                 if self._failed is None:
-                    job()
+                    work()
             except BaseException as error:
                 if isinstance(error, OSError) and error.filename is None:
-                    error.filename = self._name
+                    error.filename = name
                 self._failed = error
-            del job
+            del job, work
             self._jobs.task_done()
 
-    def _next_job(self) -> Callable[[], object] | None:
+    def _next_job(self) -> tuple[str, Callable[[], object]] | None:
         """Looks again and again: a signal that arrives while a thread is being woken can leave it asleep for ever."""
         while True:
             with suppress(Empty):

@@ -45,7 +45,7 @@ def refused(code: str, *args: Any, **options: Any) -> ConversionError:
 
 def fail_after(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Raise once the first shard is written and the second is due."""
-    original, calls = ShardWriter._write, []
+    original, calls = ShardWriter._end, []
 
     def write(self: ShardWriter) -> None:
         calls.append(self)
@@ -53,7 +53,7 @@ def fail_after(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
             raise error
         original(self)
 
-    monkeypatch.setattr(ShardWriter, "_write", write)
+    monkeypatch.setattr(ShardWriter, "_end", write)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("disk on fire")])
@@ -75,7 +75,7 @@ def test_a_disk_that_fills_up_meanwhile(tmp_path: Path, monkeypatch: pytest.Monk
         begin(self)
         assert self._file is not None
         self._file.close()
-        self._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+        self._file = self._opened.enter_context(open("/dev/full", "wb", buffering=0))  # noqa: SIM115
 
     monkeypatch.setattr(ShardWriter, "_begin", begun)
     refusal = refused("no-space", stored(PLAIN), tmp_path / "out")
@@ -159,12 +159,12 @@ def test_a_killed_conversion_leaves_no_output_and_the_next_one_cleans_up(tmp_pat
         import sys, time
         import mlx_quant
         from mlx_quant.conversion.output import ShardWriter
-        write = ShardWriter._write
+        write = ShardWriter._end
         def slow(self):
             write(self)
             print("written", flush=True)
             time.sleep(60)
-        ShardWriter._write = slow
+        ShardWriter._end = slow
         mlx_quant.convert(sys.argv[1], sys.argv[2], max_shard_bytes=500_000, progress=False)
     """
     process = run(code, str(stored(PLAIN)), str(tmp_path / "out"))
