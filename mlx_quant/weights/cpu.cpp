@@ -219,7 +219,11 @@ struct Sixteen {
   explicit Sixteen(const uint16_t *list) { halves = vld2q_u8((const uint8_t *)list); }
   void look_up(const uint8_t *codes, uint16_t *to) const {
     const uint8x16_t index = vminq_u8(vld1q_u8(codes), vdupq_n_u8(15));
-    vst2q_u8((uint8_t *)to, uint8x16x2_t{{vqtbl1q_u8(halves.val[0], index), vqtbl1q_u8(halves.val[1], index)}});
+    // Clang has a macro here, which takes the commas of a list for its own.
+    uint8x16x2_t found;
+    found.val[0] = vqtbl1q_u8(halves.val[0], index);
+    found.val[1] = vqtbl1q_u8(halves.val[1], index);
+    vst2q_u8((uint8_t *)to, found);
   }
 };
 #define HAS_SIXTEEN 1

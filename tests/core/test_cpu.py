@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from functools import partial
@@ -291,7 +292,7 @@ def test_a_broken_file_is_compiled_again(unsearched: Path, caplog: pytest.LogCap
 def test_a_compiler_may_have_arguments(unsearched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiler = cpu._compiler()
     assert compiler is not None
-    monkeypatch.setenv("CXX", f"env {compiler[0]} -O1")
+    monkeypatch.setenv("CXX", f"env {shlex.join(compiler)} -O1")
     assert cpu.kernels(WORTH) is not None
 
 
