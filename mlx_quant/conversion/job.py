@@ -148,19 +148,19 @@ class Job:
     def _begun(self, step: Step) -> Making:
         name = step.name
         if step.kind == "affine":
-            native, params_dtype = begin_native(self.source.decode(name), self.params_dtype), self.params_dtype
+            native = begin_native(self.source.decode(name), self.params_dtype)
 
             def packed() -> dict[str, mx.array]:
                 parts = {f"{name}.{leaf}": array for leaf, array in native().arrays.items()}
-                return _evaluated(parts, narrowed=params_dtype is not None)
+                return _evaluated(parts, narrowed=self.params_dtype is not None)
 
             return packed
         if step.kind == "dense":
-            dense, dtype = begin_dense(self.source.decode(name), self.dtype), self.dtype
+            dense = begin_dense(self.source.decode(name), self.dtype)
 
             def matrix() -> dict[str, mx.array]:
                 weight = mx.contiguous(dense().T) if step.transposed else dense()
-                return _evaluated({f"{name}.weight": weight}, narrowed=dtype is not None)
+                return _evaluated({f"{name}.weight": weight}, narrowed=self.dtype is not None)
 
             return matrix
         stored, (_, wanted) = self.source.tensor(name), step.outputs[name]

@@ -238,7 +238,7 @@ class ShardWriter:
             self._room.clear()
 
     def _end(self) -> None:
-        """Of a shard, which is not waited for."""
+        """End a shard, without waiting for it."""
         assert self._file is not None
         self._jobs.put((self._name, self._file.close))
         self.files.append(self._name)

@@ -13,11 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 import mlx.core as mx
-import numpy as np
 
 from ..dialects.schemes import Scheme
 from ..weights import device
-from ..weights.bits import as_words, pack, unpack, unpack_few, words_for
+from ..weights.bits import as_array, as_words, pack, unpack, unpack_few, words_for
 from ..weights.device import Stored
 from ..weights.integer import Integer
 from ..weights.words import Nibbles
@@ -78,8 +77,7 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     if scheme.bits == 4 and device.reads():
         zeros = Stored(tensors["qzeros"], order=ORDER)
     else:
-        fields = _in_order(unpack_few(as_words(tensors["qzeros"]), scheme.bits, found.out_features), scheme)
-        zeros = mx.array(fields) if isinstance(fields, np.ndarray) else mx.contiguous(fields)
+        zeros = as_array(_in_order(unpack_few(as_words(tensors["qzeros"]), scheme.bits, found.out_features), scheme))
     return Integer(
         words=words,
         zeros=zeros,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
-from ..weights.bits import as_words, unpack
+from ..weights.bits import as_array, as_words, unpack_few
 from ..weights.integer import Integer
 from . import checks
 from .protocol import Infos, Measured, Status, Tensors
@@ -63,7 +63,7 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
     checks.finite({"scales": scales})
     return Integer(
         words=as_words(tensors["qweight"]),
-        zeros=mx.contiguous(unpack(as_words(tensors["qzeros"]), scheme.bits, groups).T),
+        zeros=as_array(unpack_few(as_words(tensors["qzeros"]), scheme.bits, groups).T),
         scales=scales,
         bits=scheme.bits,
         in_features=found.in_features,

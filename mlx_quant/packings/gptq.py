@@ -10,14 +10,14 @@ auto_gptq 0.7.1, ``nn_modules/qlinear/qlinear_cuda*.py``.
 from __future__ import annotations
 
 import struct
-from typing import Any, cast
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
 from ..dialects.schemes import Scheme
 from ..weights import device
-from ..weights.bits import as_words, fields_in, unpack, unpack_few, words_for
+from ..weights.bits import as_array, as_words, fields_in, unpack, unpack_few, words_for
 from ..weights.compiled import fused
 from ..weights.device import Stored
 from ..weights.host import extremes
@@ -99,19 +99,15 @@ def decode(scheme: Scheme, tensors: Tensors) -> Integer:
 def _zero_points(scheme: Scheme, tensors: Tensors, shape: tuple[int, int]) -> mx.array | Stored:
     if scheme.sym is False and scheme.bits in device.BITS and device.reads() and not _borrowed(scheme):
         return Stored(tensors["qzeros"], -_OFFSET[scheme.layout])
-    fields = _stored(scheme, tensors)
-    if fields is None or _misconverted(scheme, tensors):
+    if "qzeros" not in tensors or _misconverted(scheme, tensors):
         return mx.full(shape, _middle(scheme), dtype=mx.uint8)
-    added, mask = -_OFFSET[scheme.layout], (1 << scheme.bits) - 1
     if scheme.layout != "gptq_v2" and _borrowed(scheme):
         words = as_words(tensors["qzeros"]) + _subtracted(scheme.bits, tensors["qzeros"].shape[1])
         return mx.contiguous(unpack(words, scheme.bits, shape[1]))
     # Those of a symmetric module are all the other label's where its label is wrong; a GPU is not waited for to say so.
     other = None if scheme.sym is False else _other_middle(scheme)
-    if isinstance(fields, np.ndarray):
-        wrong = other is not None and bool((fields == other).all())
-        return mx.full(shape, _middle(scheme), dtype=mx.uint8) if wrong else mx.array(fields + added & mask)
-    return cast(mx.array, fused(_meant, other, _middle(scheme), added, mask)(fields))
+    plan = other, _middle(scheme), -_OFFSET[scheme.layout], (1 << scheme.bits) - 1
+    return as_array(fused(_meant, *plan)(_stored(scheme, tensors)))
 
 
 def remarks(scheme: Scheme, tensors: Tensors) -> list[str]:
@@ -174,16 +170,17 @@ def _stored(scheme: Scheme, tensors: Tensors) -> Any:
     return unpack_few(as_words(tensors["qzeros"]), scheme.bits, tensors["scales"].shape[1])
 
 
-def _meant(fields: mx.array, other: int | None, middle: int, added: int, mask: int) -> mx.array:
-    """Zero points of fields; ``middle`` where all fields are ``other``.
+def _meant(fields: Any, other: int | None, middle: int, added: int, mask: int) -> Any:
+    """Zero points of fields, MLX's or NumPy's; ``middle`` where all fields are ``other``.
 
     A field of all ones under the label ``gptq`` decodes to 0. AutoGPTQ's own readers give 16 or 0 there; its quantiser
     only makes zero points 0 to 15, so the writer meant 0 (docs/policies.md).
     """
+    own: Any = np if isinstance(fields, np.ndarray) else mx
     found = (fields + added) & mask
     if other is not None:
-        found = mx.where(mx.all(fields == other), middle, found)
-    return mx.contiguous(found.astype(mx.uint8))
+        found = own.where(own.all(fields == other), middle, found)
+    return found.astype(own.uint8)
 
 
 def _subtracted(bits: int, count: int) -> mx.array:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import mlx.core as mx
 
 from ..dialects.schemes import Scheme
-from ..weights.bits import as_words, pack, unpack, words_for
+from ..weights.bits import as_array, as_words, pack, unpack, unpack_few, words_for
 from ..weights.host import extremes
 from ..weights.integer import Integer
 from ..weights.words import Columns, Words
@@ -87,7 +87,7 @@ def _zeros(scheme: Scheme, tensors: Tensors) -> mx.array:
     words = as_words(tensors["qzeros"])
     if scheme.bits in _PLANES:
         return _fields(words, scheme.bits)
-    return mx.contiguous(unpack(words, scheme.bits, tensors["scales"].shape[1]))
+    return as_array(unpack_few(words, scheme.bits, tensors["scales"].shape[1]))
 
 
 def _fields(words: mx.array, bits: int) -> mx.array:

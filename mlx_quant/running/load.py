@@ -146,8 +146,14 @@ class Opened:
         way = way if plain else replace(way, permute=False)
         with ExitStack() as cleanup:
             if direct:
-                known, dtypes = self._architecture, (way.dtype, way.params_dtype)
-                job = Job.settled(self.checkpoint, way.target, *dtypes, permute=way.permute, known=known)
+                job = Job.settled(
+                    self.checkpoint,
+                    way.target,
+                    way.dtype,
+                    way.params_dtype,
+                    permute=way.permute,
+                    known=self._architecture,
+                )
                 check_files(self.checkpoint.files)
                 model, loaded = decoded(job, self._model_config, progress=way.progress)
                 report = job.report()

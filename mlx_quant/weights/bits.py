@@ -66,12 +66,17 @@ def unpack(words: mx.array, bits: int, count: int | None = None) -> mx.array:
 
 
 def unpack_few(words: mx.array, bits: int, count: int) -> Any:
-    """As :func:`unpack` of some [rows, n], for zero points: on a CPU at once and NumPy's, because MLX's thread takes
-    longer to wake than they take."""
+    """As :func:`unpack` of [rows, n], for zero points: on a CPU at once and NumPy's, because MLX's thread takes longer
+    to wake than they take. :func:`as_array` gives MLX's."""
     if mx.default_device() == mx.gpu:
         return unpack(words, bits, count)
     mx.eval(words)
     return unpacked(in_memory(words), bits, count)
+
+
+def as_array(fields: Any) -> mx.array:
+    """What became of :func:`unpack_few`'s, MLX's own and in order."""
+    return mx.array(fields) if isinstance(fields, np.ndarray) else mx.contiguous(fields)
 
 
 def pack(codes: mx.array, bits: int) -> mx.array:

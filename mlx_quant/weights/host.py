@@ -94,15 +94,13 @@ def largest(array: mx.array) -> float:
 
 def extremes(array: mx.array | np.ndarray) -> tuple[int, int]:
     """The least and the largest of some whole numbers. Evaluates them."""
-    if isinstance(array, np.ndarray):
-        memory = array
-    elif mx.default_device() == mx.gpu:
-        low, high = read(array.min(), array.max())
-        return low, high
-    else:
+    if isinstance(array, mx.array):
+        if mx.default_device() == mx.gpu:
+            low, high = read(array.min(), array.max())
+            return low, high
         mx.eval(array)
-        memory = in_memory(array)
-    return int(memory.min()), int(memory.max())
+        array = in_memory(array)
+    return int(array.min()), int(array.max())
 
 
 def filled(shape: tuple[int, int], dtype: mx.Dtype, write: Writer, step: int, *, shared: bool = False) -> mx.array:

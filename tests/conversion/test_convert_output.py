@@ -44,7 +44,7 @@ def refused(code: str, *args: Any, **options: Any) -> ConversionError:
 
 
 def fail_after(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Raise once the first shard is written and the second is due."""
+    """Raise once the first shard is ended and the second is due."""
     original, calls = ShardWriter._end, []
 
     def write(self: ShardWriter) -> None:
